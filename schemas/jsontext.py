@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import msgspec
@@ -65,7 +66,7 @@ def decode_json(raw: bytes | str, kind: type[T]) -> T: ...
 def decode_json(raw: bytes | str, kind: Any = Any) -> Any:
     """The value, of a type that msgspec knows. Raises `msgspec.DecodeError`, a ValueError, whatever is wrong with it."""
     try:
-        return msgspec.json.decode(raw, type=kind)
+        return _decoder(kind).decode(raw)
     except RecursionError:
         raise msgspec.DecodeError("it nests too deep") from None
     except UnicodeDecodeError as err:
@@ -82,6 +83,12 @@ def encode_json(
     """The shortest text of a value, in UTF-8, or with ``indent`` one a person reads. ``enc_hook`` makes strange values plain ones."""
     text = msgspec.json.encode(value, enc_hook=enc_hook, order=order)
     return text if indent is None else msgspec.json.format(text, indent=indent)
+
+
+# Made once for each type: making one takes longer than reading a small text does.
+@lru_cache(maxsize=512)
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)
 
 
 def _no_constant(name: str) -> Any:

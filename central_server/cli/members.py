@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
 
 from central_server.cli.folder import DATA, SETTINGS, utc_now
 from central_server.config import load
@@ -22,6 +21,7 @@ from central_server.store.requests import OPEN, RequestType
 from central_server.store.requests import list_requests as kept_requests
 from central_server.store.servers import find_server_client, list_servers
 from schemas.identifiers import ClientId
+from schemas.jsontext import encode_json
 from serving.cli.commands import report_errors
 from serving.cli.printing import print_value
 from serving.cli.usercommands import JSON
@@ -206,7 +206,7 @@ def _line(found: KeptRequest) -> str:
 
 def _print(found: list[Any], as_json: bool) -> None:
     if as_json:
-        click.echo(msgspec.json.encode(found).decode())
+        click.echo(encode_json(found).decode())
     else:
         print_value(found)
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import secrets
 import string
 from dataclasses import dataclass, field
@@ -34,6 +33,7 @@ from schemas.globalconf.private import render_private
 from schemas.globalconf.shared import VERSIONS
 from schemas.globalconf.sharedwriting import oldest_same, render_shared
 from schemas.globalconf.witnesses import render_appointments
+from schemas.jsontext import dump_json, load_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -240,7 +240,7 @@ def save_publication(
         ],
     }
     reached("parts")  # the old manifest is in force; every part of the new one is there
-    write_whole(folder / _MANIFEST, json.dumps(manifest).encode())
+    write_whole(folder / _MANIFEST, dump_json(manifest).encode())
     reached("manifest")  # the new one is in force; parts of older ones may be left
     named = {p.digest.hex() for parts in publication.parts.values() for p in parts}
     for path in folder.iterdir():
@@ -257,7 +257,7 @@ def load_publication(folder: Path) -> Publication | None:
     if not path.exists():
         return None
     try:
-        return _load(folder, json.loads(path.read_bytes()))
+        return _load(folder, load_json(path.read_bytes()))
     except (LookupError, TypeError, AttributeError, RecursionError, OSError) as err:
         raise ValueError(f"the publication in {path} is damaged: {type(err).__name__}: {err}") from err
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
 from gateway.cli.keys import DATA, PIN, read_pin
 from gateway.cli.localaudit import record
 from gateway.cli.log import SETTINGS, opened_keys
+from schemas.jsontext import encode_json
 from serving.cli.commands import report_errors
 from serving.language import _
 
@@ -103,7 +103,7 @@ def verify(
         )
     reader.close()
     if as_json:
-        click.echo(msgspec.json.encode(_as_json(wrong, findings) | {"cosigned": cosigned}))
+        click.echo(encode_json(_as_json(wrong, findings) | {"cosigned": cosigned}))
     else:
         _say(wrong, findings)
         _say_cosigned(cosigned, findings)

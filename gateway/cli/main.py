@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import os
 import sys
 import urllib.error
@@ -49,6 +48,7 @@ from gateway.cli.settings import settings
 from gateway.cli.status import look, settings_of, status
 from gateway.cli.storage import storage
 from gateway.settings.datafolder import BACKUP_CONTENT
+from schemas.jsontext import dump_json, load_json
 from serving.cli.backupcommands import backup_commands
 from serving.cli.commands import Program, report_errors
 from serving.cli.completion import completion_command
@@ -159,7 +159,7 @@ def apply(
     store.close()
     if as_json:
         click.echo(
-            json.dumps({"changes": changes, "applied": bool(changes) and not dry_run}, ensure_ascii=False)
+            dump_json({"changes": changes, "applied": bool(changes) and not dry_run}, ensure_ascii=False)
         )
         return
     for line in changes:
@@ -248,7 +248,7 @@ def health(data: Path, settings_file: Path | None, url: str | None) -> None:
         sys.exit(1)
     state = {"status": "down", "problems": ["the answer cannot be read"]}
     with contextlib.suppress(ValueError):
-        state = json.loads(body)
+        state = load_json(body)
     click.echo(state["status"])
     for problem in state["problems"]:
         click.echo(f"- {problem}")

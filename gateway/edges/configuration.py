@@ -13,7 +13,6 @@ Spec: PR-GCONF 3 and 5; X-Road 7.8's configuration client (source order, version
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import re
 import shutil
@@ -45,6 +44,7 @@ from schemas.globalconf.parts import (
 from schemas.globalconf.private import parse_private
 from schemas.globalconf.shared import CURRENT_VERSION, MINIMUM_VERSION, Source, parse_shared
 from schemas.globalconf.witnesses import parse_appointments
+from schemas.jsontext import dump_json
 from serving.process.loops import Loop
 from serving.process.memory import give_back_freed
 from serving.process.pace import Pace
@@ -432,7 +432,7 @@ def metadata(part: DirectoryPart, directory: Directory) -> bytes:
         values["contentFileName"] = part.file_name
     values["contentLocation"] = part.location
     values["configurationVersion"] = str(directory.version)
-    return json.dumps(values).encode()
+    return dump_json(values).encode()
 
 
 def with_version(url: str, version: int) -> str:

@@ -6,11 +6,11 @@ import re
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-import msgspec
 from aiohttp import web
 from aiohttp.payload import BytesIOPayload
 
 from schemas.faults import BadMessage, Fault, TokenFailed
+from schemas.jsontext import encode_json
 from serving.api.operations import ApiAnswer, Download
 from serving.api.problems import Problem, render_problem
 
@@ -50,9 +50,7 @@ def operation_answer(operation: Operation, given: object) -> web.StreamResponse:
 
 def json_answer(status: int, body: object) -> web.Response:
     """A value as a JSON answer with this status."""
-    return web.Response(
-        status=status, body=_given(msgspec.json.encode(body)), content_type="application/json"
-    )
+    return web.Response(status=status, body=_given(encode_json(body)), content_type="application/json")
 
 
 def _given(content: bytes) -> bytes | BytesIOPayload:

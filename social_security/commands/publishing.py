@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from schemas.jsontext import load_json
 from serving.config.secret import SecretSource
 from serving.entrance import write_whole
 from serving.language import _
@@ -124,7 +124,7 @@ def show(data: Path) -> None:
             raw = (data / COPY_FILE).read_bytes() if (data / COPY_FILE).exists() else None
         if raw is None:
             raise ValueError(_("there is none: this system goes by the lists of its package"))
-        envelope = json.loads(raw)
+        envelope = load_json(raw)
         key = data / KEY_FILE
         if not key.exists():
             raise ValueError(_("no key of ONIESS is trusted here: `publication trust` takes it"))
@@ -158,7 +158,7 @@ def trust(data: Path, digest: str, file: Path) -> None:
 
 def _published(store: OniessStore, key: Ed25519PrivateKey) -> SignedLists | None:
     raw = store.published(NAME)
-    return None if raw is None else verify_published(json.loads(raw), key.public_key())
+    return None if raw is None else verify_published(load_json(raw), key.public_key())
 
 
 def _parts(store: OniessStore, before: SignedLists | None, named: tuple[str, ...]) -> dict[str, Any]:
@@ -184,7 +184,7 @@ def _parts(store: OniessStore, before: SignedLists | None, named: tuple[str, ...
                     text=text[:60],
                 )
             )
-        made[name] = json.loads(Path(file).read_bytes())
+        made[name] = load_json(Path(file).read_bytes())
     return made
 
 

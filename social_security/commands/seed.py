@@ -6,10 +6,10 @@ that pseudonyms repeat. Seeding a folder that is seeded changes nothing.
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
+from schemas.jsontext import dump_json
 from social_security.domain import pack
 from social_security.domain.curp import parse_curp
 from social_security.domain.notices import all_notices
@@ -75,7 +75,7 @@ def seed_institute(folder: Path, code: str, registry_folder: Path, secret: str) 
     member = pack.members()[code].path
     own = tokens.new_key()
     registry = RegistryStore(open_books(registry_folder, "registry", REGISTRY_STEPS), registry_keys)
-    registry.add_recipient(member, json.dumps(tokens.public_key(own)))
+    registry.add_recipient(member, dump_json(tokens.public_key(own)))
     database = open_books(folder, "institute", STEPS)
     persons = PersonStore(database)
     add_notices(database, all_notices())

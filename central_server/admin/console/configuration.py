@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
+    from central_server.admin.tokens import SigningKeyView
     from serving.language import Translatable
-    from serving.web.blocks import Block
+    from serving.web.blocks import Block, Cell
     from serving.web.console import ConsoleRequest
 
 HERE: Final = f"{ROOT}/configuracion"
@@ -50,6 +51,28 @@ async def configuration(asking: ConsoleRequest, _request: web.Request) -> PageVi
         *await _management(asking),
     ]
     return PageView(N_("Global configuration"), blocks)
+
+
+def _key_rows(asking: ConsoleRequest, keys: Sequence[SigningKeyView]) -> tuple[tuple[Cell, ...], ...]:
+    return tuple(
+        (
+            text(k.label),
+            code(k.key_hash),
+            moment(k.created_at),
+            phrase(N_("signs"), "good") if k.active else phrase(N_("kept")),
+            several(
+                act_cell(
+                    asking, "put_signing_keys_sign_key_id_activate", N_("Sign with it"), {"sign_key_id": k.id}
+                )
+                if not k.active
+                else None,
+                act_cell(asking, "delete_signing_keys_sign_key_id", N_("Delete"), {"sign_key_id": k.id})
+                if not k.active
+                else None,
+            ),
+        )
+        for k in keys
+    )
 
 
 async def _source(
@@ -74,25 +97,7 @@ async def _source(
         act(asking, f"post_{one}_configuration_parts", N_("Upload a part"), named),
     )
     keys = [k for t in tokens for k in t.configuration_signing_keys if k.source_type == source]
-    rows = tuple(
-        (
-            text(k.label),
-            code(k.key_hash),
-            moment(k.created_at),
-            phrase(N_("signs"), "good") if k.active else phrase(N_("kept")),
-            several(
-                act_cell(
-                    asking, "put_signing_keys_sign_key_id_activate", N_("Sign with it"), {"sign_key_id": k.id}
-                )
-                if not k.active
-                else None,
-                act_cell(asking, "delete_signing_keys_sign_key_id", N_("Delete"), {"sign_key_id": k.id})
-                if not k.active
-                else None,
-            ),
-        )
-        for k in keys
-    )
+    rows = _key_rows(asking, keys)
     columns = (
         Column(N_("Key")), Column(N_("Digest")), Column(N_("Made on")), Column(N_("State")),
         Column(N_("What can be done")),

@@ -26,6 +26,18 @@ MOST_DRAWN: Final = 40
 SOON_DAYS: Final = 30
 
 
+def _listing(rows: tuple[tuple[Cell, ...], ...]) -> Listing:
+    columns = (
+        Column(N_("Server"), "servidor"),
+        Column(N_("Owner"), "propietario"),
+        Column(N_("State"), "estado"),
+        Column(N_("Clients"), "clientes", right=True),
+        Column(N_("Last certificate ends on"), "fin"),
+    )
+    empty = N_("No servers yet: one comes by the registration of its authentication certificate.")
+    return Listing(N_("Security servers"), columns, rows, empty, "servidores")
+
+
 async def federation(asking: ConsoleRequest, _request: web.Request) -> PageView:
     """Servers on a circle; a line joins two that serve subsystems of one member."""
     found = await asking.do(
@@ -60,13 +72,6 @@ async def federation(asking: ConsoleRequest, _request: web.Request) -> PageView:
     note = None
     if total > len(nodes):
         note = PageNote(N_("The first {drawn} of {total} servers are drawn.", drawn=len(nodes), total=total))
-    columns = (
-        Column(N_("Server"), "servidor"),
-        Column(N_("Owner"), "propietario"),
-        Column(N_("State"), "estado"),
-        Column(N_("Clients"), "clientes", right=True),
-        Column(N_("Last certificate ends on"), "fin"),
-    )
     title = asking.say(N_("Security servers of this instance and which of them share members"))
     picture = Picture(
         draw_circle(nodes, edges, title),
@@ -74,13 +79,12 @@ async def federation(asking: ConsoleRequest, _request: web.Request) -> PageView:
             "Circle: in order. Triangle: maintenance, or a certificate that ends soon. Square: without a valid certificate."
         ),
     )
-    empty = N_("No servers yet: one comes by the registration of its authentication certificate.")
     return PageView(
         N_("Picture of the federation"),
         [
             note,
             picture if nodes else None,
-            Listing(N_("Security servers"), columns, tuple(rows), empty, "servidores"),
+            _listing(tuple(rows)),
         ],
         lead=N_(
             "A line joins two servers that serve subsystems of one member. What they exchange is known to them alone."

@@ -31,6 +31,8 @@ from serving.web.console import ROOT
 from serving.web.listing import server_page
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from aiohttp import web
 
     from serving.web.blocks import Block, Cell
@@ -76,6 +78,23 @@ def _maintenance(server: ServerView) -> Cell:
     return several(phrase(N_("under maintenance"), "caution"), text(server.maintenance_mode_message))
 
 
+def _certificate_rows(
+    asking: ConsoleRequest, named: dict[str, str], certificates: Sequence[AuthCertificate]
+) -> tuple[tuple[Cell, ...], ...]:
+    now = datetime.now(UTC)
+    delete = "delete_security_servers_server_id_authentication_certificates_certificate_id"
+    return tuple(
+        (
+            text(c.subject_distinguished_name),
+            text(c.issuer_common_name),
+            day(c.not_after),
+            _left(c.not_after, now),
+            act_cell(asking, delete, N_("Delete"), {**named, "certificate_id": str(c.id)}) or text(""),
+        )
+        for c in certificates
+    )
+
+
 async def server(asking: ConsoleRequest, request: web.Request) -> PageView:
     """One security server: its certificates and their life, its clients."""
     named = {"server_id": request.query.get("id", "")[:1000]}
@@ -92,18 +111,7 @@ async def server(asking: ConsoleRequest, request: web.Request) -> PageView:
             (N_("Since"), moment(found.created_at)),
         )
     )
-    now = datetime.now(UTC)
-    delete = "delete_security_servers_server_id_authentication_certificates_certificate_id"
-    held = tuple(
-        (
-            text(c.subject_distinguished_name),
-            text(c.issuer_common_name),
-            day(c.not_after),
-            _left(c.not_after, now),
-            act_cell(asking, delete, N_("Delete"), {**named, "certificate_id": str(c.id)}) or text(""),
-        )
-        for c in certificates
-    )
+    held = _certificate_rows(asking, named, certificates)
     served = tuple(
         (
             link(c.member_name or c.client_id.encoded_id, member_page(c.client_id), c.client_id.encoded_id),

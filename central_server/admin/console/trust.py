@@ -26,9 +26,11 @@ from serving.web.codewords import word
 from serving.web.console import ROOT
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from aiohttp import web
 
-    from serving.web.blocks import Block
+    from serving.web.blocks import Block, Cell
     from serving.web.console import ConsoleRequest
 
 LIST: Final = f"{ROOT}/confianza"
@@ -86,12 +88,8 @@ async def _timestamping(asking: ConsoleRequest) -> list[Block | None]:
     return [heading, Listing(N_("Approved timestamping authorities"), columns, rows, empty)]
 
 
-async def authority(asking: ConsoleRequest, request: web.Request) -> PageView:
-    """One certificate authority: its settings, responders, intermediate authorities."""
-    named = {"certification_service_id": request.query.get("id", "")[:20]}
-    one = "certification_services_certification_service_id"
-    found = await asking.do(f"get_{one}", CaView, named)
-    facts = FactSheet(
+def _authority_facts(found: CaView) -> FactSheet:
+    return FactSheet(
         (
             (N_("Of"), text(found.subject_distinguished_name)),
             (N_("By"), text(found.issuer_distinguished_name)),
@@ -105,8 +103,12 @@ async def authority(asking: ConsoleRequest, request: web.Request) -> PageView:
             (N_("Address of the ACME directory"), code(found.acme_server_directory_url)),
         )
     )
-    responders = await asking.do(f"get_{one}_ocsp_responders", list[ResponderView], named)
-    rows = tuple(
+
+
+def _responder_rows(
+    asking: ConsoleRequest, responders: Sequence[ResponderView]
+) -> tuple[tuple[Cell, ...], ...]:
+    return tuple(
         (
             code(r.url),
             word(r.cost_type),
@@ -120,6 +122,15 @@ async def authority(asking: ConsoleRequest, request: web.Request) -> PageView:
         )
         for r in responders
     )  # fmt: skip
+
+
+async def authority(asking: ConsoleRequest, request: web.Request) -> PageView:
+    """One certificate authority: its settings, responders, intermediate authorities."""
+    named = {"certification_service_id": request.query.get("id", "")[:20]}
+    one = "certification_services_certification_service_id"
+    found = await asking.do(f"get_{one}", CaView, named)
+    responders = await asking.do(f"get_{one}_ocsp_responders", list[ResponderView], named)
+    rows = _responder_rows(asking, responders)
     columns = (
         Column(N_("Address")), Column(N_("Cost")), Column(N_("Certificate of its own")), Column(N_("What can be done")),
     )  # fmt: skip
@@ -147,7 +158,7 @@ async def authority(asking: ConsoleRequest, request: web.Request) -> PageView:
         for i in intermediates
     )  # fmt: skip
     blocks: list[Block | None] = [
-        facts,
+        _authority_facts(found),
         Listing(N_("OCSP responders"), columns, rows, N_("None: its certificates cannot be checked.")),
         Listing(N_("Intermediate authorities"), (Column(N_("Of")), Column(N_("Ends on")), Column(N_("What can be done"))),
                 middle, N_("None.")),

@@ -45,6 +45,22 @@ def _trail(client: str) -> tuple[PageLink, ...]:
     return (*TRAIL, PageLink(as_it_is(client), client_page(client)))
 
 
+def _description_facts(found: ServiceDescription) -> FactSheet:
+    return FactSheet(
+        (
+            (N_("Kind"), word(found.type)),
+            (N_("Address"), code(found.url)),
+            (
+                N_("State"),
+                several(phrase(N_("off"), "caution"), text(found.disabled_notice))
+                if found.disabled
+                else phrase(N_("on"), "good"),
+            ),
+            (N_("Read on"), moment(found.refreshed_at)),
+        )
+    )
+
+
 async def description(asking: ConsoleRequest, request: web.Request) -> PageView:
     """A description: where it comes from, its services, and what may be done with it."""
     named = {"id": request.query.get("id", "")[:20]}
@@ -59,19 +75,6 @@ async def description(asking: ConsoleRequest, request: web.Request) -> PageView:
         act(asking, "put_service_descriptions_id_enable", N_("Switch on"), named) if found.disabled else None,
         act(asking, "delete_service_descriptions_id", N_("Delete"), named, back=client_page(found.client_id)),
     )  # fmt: skip
-    facts = FactSheet(
-        (
-            (N_("Kind"), word(found.type)),
-            (N_("Address"), code(found.url)),
-            (
-                N_("State"),
-                several(phrase(N_("off"), "caution"), text(found.disabled_notice))
-                if found.disabled
-                else phrase(N_("on"), "good"),
-            ),
-            (N_("Read on"), moment(found.refreshed_at)),
-        )
-    )
     columns = (
         Column(N_("Service"), "servicio"),
         Column(N_("Address"), "direccion"),
@@ -94,7 +97,11 @@ async def description(asking: ConsoleRequest, request: web.Request) -> PageView:
     listing = Listing(N_("Its services"), columns, rows, N_("It describes no service."), "servicios")
     note = PageNote(N_("Reading it again first shows what would be added and what would be removed."))
     return PageView(
-        N_("Service description"), [facts, listing, note], links, _trail(found.client_id), code=found.url
+        N_("Service description"),
+        [_description_facts(found), listing, note],
+        links,
+        _trail(found.client_id),
+        code=found.url,
     )
 
 

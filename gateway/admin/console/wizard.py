@@ -129,6 +129,22 @@ def act_note(asking: ConsoleRequest) -> PageNote | None:
     )
 
 
+def _next_step(steps: list[PageStep]) -> PageNote:
+    """What is to be done next, or that nothing is."""
+    following = next((s for s in steps if not s.done), None)
+    if following is None:
+        return PageNote(
+            N_("This server is ready to exchange messages."),
+            "good",
+            (PageLink(N_("Clients"), f"{ROOT}/clientes"),),
+        )
+    return PageNote(
+        N_("Next: {what}.", what=following.text),
+        "note",
+        (PageLink(N_("Go there"), following.href, main=True),),
+    )
+
+
 async def _later_steps(asking: ConsoleRequest, *, ready: bool) -> tuple[list[PageStep], list[Block | None]]:
     """The steps after the identity: each is done when what it makes is there."""
     tokens = (await asking.tell("get_tokens", list[TokenView])).value or () if ready else ()
@@ -180,19 +196,4 @@ async def _later_steps(asking: ConsoleRequest, *, ready: bool) -> tuple[list[Pag
     ]  # fmt: skip
     if not ready:
         return [PageStep(s.text, done=False, hint=s.hint) for s in steps], []
-    following = next((s for s in steps if not s.done), None)
-    if following is None:
-        return steps, [
-            PageNote(
-                N_("This server is ready to exchange messages."),
-                "good",
-                (PageLink(N_("Clients"), f"{ROOT}/clientes"),),
-            )
-        ]
-    return steps, [
-        PageNote(
-            N_("Next: {what}.", what=following.text),
-            "note",
-            (PageLink(N_("Go there"), following.href, main=True),),
-        )
-    ]
+    return steps, [_next_step(steps)]

@@ -20,6 +20,7 @@ from gateway.clients.descriptions.openapi import parse_openapi
 from gateway.clients.descriptions.wsdl import parse_wsdl
 from gateway.clients.model import ServiceType
 from gateway.refusals import GatewayCode
+from schemas.jsontext import decode_json, encode_json
 from serving.errors import Refused
 
 if TYPE_CHECKING:
@@ -42,10 +43,6 @@ class _ReaderOutcome(msgspec.Struct):
 
     described: ParsedDescription | None = None
     refused: _Refused | None = None
-
-
-# Made at the start: making it takes longer than a small document does.
-_READ = msgspec.json.Decoder(_ReaderOutcome)
 
 
 def parse_description(kind: ServiceType, content: bytes, url: str) -> ParsedDescription:
@@ -94,7 +91,7 @@ def read_for_command(
 
 
 def _outcome(kind: ServiceType, output: bytes) -> ParsedDescription:
-    answer = _READ.decode(output)
+    answer = decode_json(output, _ReaderOutcome)
     if answer.described is not None:
         return answer.described
     if answer.refused is None:
@@ -117,7 +114,7 @@ def main(seconds: str, memory_bytes: str, kind: str, url: str) -> None:
         outcome = _ReaderOutcome(
             refused=_Refused(GatewayCode[refusal.code.name], str(refusal), list(refusal.metadata))
         )
-    sys.stdout.buffer.write(msgspec.json.encode(outcome))
+    sys.stdout.buffer.write(encode_json(outcome))
 
 
 if __name__ == "__main__":
