@@ -357,6 +357,30 @@ def test_no_module_has_more_than_five_hundred_lines() -> None:
     assert long == {}
 
 
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def own_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """The lines of a function's body, without its docstring and the functions within it."""
+    first = function.body[1] if ast.get_docstring(function) and len(function.body) > 1 else function.body[0]
+    inner: set[int] = set()
+    for node in ast.walk(function):
+        if isinstance(node, FUNCTIONS) and node is not function:
+            begin = min([node.lineno, *(d.lineno for d in node.decorator_list)])
+            inner |= set(range(begin, (node.end_lineno or begin) + 1))
+    return len(set(range(first.lineno, (function.end_lineno or first.lineno) + 1)) - inner)
+
+
+def test_no_function_has_more_than_fifty_lines_of_its_own() -> None:
+    long = {
+        f"{module}: {node.name}": own_lines(node)
+        for module, path in modules().items()
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, FUNCTIONS) and own_lines(node) > 50
+    }
+    assert long == {}
+
+
 def test_no_argument_is_deleted_to_say_that_it_is_not_used() -> None:
     found = [
         f"{module}:{node.lineno}"

@@ -135,26 +135,7 @@ def build(folder: Path, settings: PortalSettings, hasher: PasswordHasher | None 
         _add_guarantor(app, portal, GuarantorPages(portal, Supervising(gateway, now), settings, folder, now))
         _add_appeals(app, portal, AppealPages(portal, StaffQueries(gateway, now), supervised(settings)))
     else:
-        asking = StaffQueries(gateway, now)
-        answering, counter = (
-            AnsweringPages(portal, asking, [member], "/solicitudes"),
-            CounterPages(portal, asking),
-        )
-        pages = PersonPages(portal, PersonQueries(gateway, member, now), now)
-        homes = {
-            PERSON: pages.file_page,
-            COUNTER: counter.home,
-            UNIT: answering.pending,
-            COMMITTEE: answering.pending,
-        }
-        app.router.add_get("/", portal.home(homes))
-        _add_person(app, portal, pages)
-        app.router.add_get("/verificar", pages.check_certificate)
-        own_cases = PersonCasePages(portal, PersonQueries(gateway, member, now))
-        app.router.add_get("/tramites", portal.page(PERSON, own_cases.cases))
-        app.router.add_get("/tramites/{caso}", portal.page(PERSON, own_cases.cases))
-        app.router.add_post("/tramites/{caso}", portal.act(PERSON, own_cases.advance))
-        _add_staff(app, portal, answering, counter)
+        _add_institute(app, portal, gateway, member, now)
 
     async def close(_app: web.Application) -> AsyncIterator[None]:
         yield
@@ -163,6 +144,32 @@ def build(folder: Path, settings: PortalSettings, hasher: PasswordHasher | None 
 
     app.cleanup_ctx.append(close)
     return app
+
+
+def _add_institute(
+    app: web.Application, portal: Portal, gateway: GatewayClient, member: str, now: Callable[[], datetime]
+) -> None:
+    """The pages of an institute: for persons, for its counter and its units, and for whoever verifies a certificate."""
+    asking = StaffQueries(gateway, now)
+    answering, counter = (
+        AnsweringPages(portal, asking, [member], "/solicitudes"),
+        CounterPages(portal, asking),
+    )
+    pages = PersonPages(portal, PersonQueries(gateway, member, now), now)
+    homes = {
+        PERSON: pages.file_page,
+        COUNTER: counter.home,
+        UNIT: answering.pending,
+        COMMITTEE: answering.pending,
+    }
+    app.router.add_get("/", portal.home(homes))
+    _add_person(app, portal, pages)
+    app.router.add_get("/verificar", pages.check_certificate)
+    own_cases = PersonCasePages(portal, PersonQueries(gateway, member, now))
+    app.router.add_get("/tramites", portal.page(PERSON, own_cases.cases))
+    app.router.add_get("/tramites/{caso}", portal.page(PERSON, own_cases.cases))
+    app.router.add_post("/tramites/{caso}", portal.act(PERSON, own_cases.advance))
+    _add_staff(app, portal, answering, counter)
 
 
 def _staff_login(portal: Portal, settings: PortalSettings) -> OidcLogin:
