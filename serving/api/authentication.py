@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,17 @@ KEY_MANAGEMENT = "/api/v1/api-keys"
 # Polls of a page that is merely open must not keep its session alive.
 NOT_PROLONGING = "/api/v1/notifications/"
 PASSWORDS_AT_ONCE = 2
+
+
+class AccessEvent(enum.StrEnum):
+    """How the audit log names what is no operation of an API: X-Road's own names (`RestApiAuditEvent`)."""
+
+    LOGIN = "FORM_LOGIN"
+    LOGOUT = "FORM_LOGOUT"
+    BASIC = "KEY_MANAGEMENT_PAM_LOGIN"
+    API_KEY = "API_KEY_AUTHENTICATION"
+    # Somebody known who may not do this: a form of another session, or reading without the permission.
+    CHECK = "UNSPECIFIED_ACCESS_CHECK"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +93,8 @@ class Authentication:
 
     async def log_in(self, name: str, password: str, address: str) -> tuple[str, Session]:
         """Check name and password; a new session and the value of its cookie. Raises `Problem` 401."""
-        user = await self._check_password(name, password, address, "LOGIN_USER")
-        self._record("LOGIN_USER", "done", user.name, address)
+        user = await self._check_password(name, password, address, AccessEvent.LOGIN)
+        self._record(AccessEvent.LOGIN, "done", user.name, address)
         return self._sessions.begin(user, self._clock.monotonic())
 
     def admit(
@@ -103,7 +115,7 @@ class Authentication:
             raise Problem(401)
         principal = self._by_session(request, token, address)
         self._sessions.end(token)
-        self._record("LOGOUT_USER", "done", principal.name, address)
+        self._record(AccessEvent.LOGOUT, "done", principal.name, address)
 
     def visitor(self, request: web.Request) -> tuple[Session, Principal] | None:
         """The live session of a page's request and who it is. What a form changes needs the session's CSRF value beside."""
@@ -117,7 +129,7 @@ class Authentication:
         found = self.visitor(request)
         if token is not None and found is not None:
             self._sessions.end(token)
-            self._record("LOGOUT_USER", "done", found[1].name, address)
+            self._record(AccessEvent.LOGOUT, "done", found[1].name, address)
 
     def live_sessions(self) -> Sequence[LiveSession]:
         """Every session that lives, the one used last first; one whose user has changed since does no longer."""
@@ -149,14 +161,14 @@ class Authentication:
         name, _, key = rest.strip().partition("=")
         found = self._logins.find_api_key(key.strip()) if name.strip().lower() == "token" and key else None
         if found is None:
-            raise self._refused("API_KEY_AUTHENTICATION", "unknown", address, "the API key is not known")
+            raise self._refused(AccessEvent.API_KEY, "unknown", address, "the API key is not known")
         if found.has_expired(self._clock.now()):
             raise self._refused(
-                "API_KEY_AUTHENTICATION", f"api-key-{found.id}", address, "the API key has expired"
+                AccessEvent.API_KEY, f"api-key-{found.id}", address, "the API key has expired"
             )
         if not self._api_addresses.admits(address):
             reason = f"API keys may not be used from {address}"
-            raise self._refused("API_KEY_AUTHENTICATION", f"api-key-{found.id}", address, reason, 403)
+            raise self._refused(AccessEvent.API_KEY, f"api-key-{found.id}", address, reason, 403)
         return Principal(
             f"api-key-{found.id}", "api-key", found.roles, self._roles.of(found.roles), found.scope
         )
@@ -164,12 +176,12 @@ class Authentication:
     async def _by_basic(self, rest: str, address: str) -> Principal:
         if not self._key_addresses.admits(address):
             reason = f"API keys may not be managed from {address}"
-            raise self._refused("KEY_API_LOGIN", "unknown", address, reason, 403)
+            raise self._refused(AccessEvent.BASIC, "unknown", address, reason, 403)
         try:
             name, _, password = base64.b64decode(rest.strip(), validate=True).decode().partition(":")
         except (binascii.Error, UnicodeDecodeError) as err:
             raise Problem(401) from err
-        user = await self._check_password(name, password, address, "KEY_API_LOGIN")
+        user = await self._check_password(name, password, address, AccessEvent.BASIC)
         return self.principal_of(user, "basic")
 
     def _by_session(self, request: web.Request, token: str, address: str) -> Principal:
@@ -180,7 +192,7 @@ class Authentication:
         session, user = found
         if not session.accepts(request.headers.get(CSRF_HEADER), request.cookies.get(CSRF_COOKIE)):
             reason = f"header {CSRF_HEADER} must repeat the cookie {CSRF_COOKIE}"
-            raise self._refused("CSRF_CHECK", user.name, address, reason, 403)
+            raise self._refused(AccessEvent.CHECK, user.name, address, reason, 403)
         return self.principal_of(user, "session")
 
     def _live_session(self, token: str, *, prolong: bool) -> tuple[Session, User] | None:

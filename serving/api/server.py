@@ -26,7 +26,7 @@ from schemas.faults import Fault
 from schemas.names import unsuitable_characters
 from serving.api import commonapi, oidclogin, useroperations
 from serving.api.answers import API_POLICY, SECURITY_HEADERS, fault_problem, operation_answer, problem_answer
-from serving.api.authentication import Authentication, Clock
+from serving.api.authentication import AccessEvent, Authentication, Clock
 from serving.api.limits import RateLimit
 from serving.api.oidclogin import OidcLogin
 from serving.api.openapi import build_document, render_document
@@ -381,7 +381,7 @@ class AdminApi:
             return
         if operation.event is None:
             detail = {"reason": reason}
-            entry = self._entry(request, call.principal.name, operation.id.upper(), "refused", detail)
+            entry = self._entry(request, call.principal.name, AccessEvent.CHECK, "refused", detail)
             self.audit.refuse(entry, self._clock.monotonic())
         raise forbidden("forbidden", reason)
 

@@ -15,6 +15,7 @@ from urllib.parse import parse_qs
 
 from aiohttp import web
 
+from serving.api.authentication import AccessEvent
 from serving.api.operations import ApiAnswer, Download, MultipartForm, OperationInput, Part
 from serving.api.problems import Problem, words_of
 from serving.api.requestbodies import address_of, read_bytes, read_form
@@ -231,7 +232,7 @@ class Console:
         form = await _read_form(request, self._api.upload_bytes)
         if not hmac.compare_digest(form.fields.get("csrf", "").encode(), session.csrf.encode()):
             self._api.authentication.refuse(
-                "CSRF_CHECK", principal.name, address_of(request), "the form has another session's value"
+                AccessEvent.CHECK, principal.name, address_of(request), "the form has another session's value"
             )
             raise Problem(
                 403,

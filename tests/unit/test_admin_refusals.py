@@ -26,7 +26,7 @@ from gateway.admin.api import make_api as make_gateway_api
 from gateway.server.process import GatewayProcess
 from gateway.settings.config import GatewaySettings
 from gateway.settings.datafolder import DataFolder
-from serving.api.authentication import Clock
+from serving.api.authentication import AccessEvent, Clock
 from serving.api.backupoperations import BackupResource
 from serving.config.adminsettings import AdminSettings
 from serving.config.oidcsettings import OidcSettings
@@ -148,6 +148,7 @@ async def _trust(*_: object) -> None:
     raise AssertionError("no external source is asked for")
 
 
+@pytest.mark.xroad("F136")
 async def test_wrong_login(server: Server) -> None:
     for name, password in (
         ("boss", "bad"),
@@ -156,13 +157,31 @@ async def test_wrong_login(server: Server) -> None:
         ("boss", "z" * 300),
     ):
         answer = await server.client.post("/login", data={"username": name, "password": password})
-        last = await server.refused(answer, 401, "LOGIN_USER")
+        last = await server.refused(answer, 401, "FORM_LOGIN")
         assert last["who"] == name[:255]
     basic = base64.b64encode(b"boss:bad").decode()
     answer = await server.client.get("/api/v1/api-keys", headers={"Authorization": f"Basic {basic}"})
-    await server.refused(answer, 401, "KEY_API_LOGIN")
+    await server.refused(answer, 401, "KEY_MANAGEMENT_PAM_LOGIN")
 
 
+@pytest.mark.xroad("F136")
+async def test_what_is_no_operation_is_recorded_under_x_roads_names(server: Server) -> None:
+    headers = await server.log_in("clerk")
+    # Reading what the role does not show; nothing would have changed, so no operation's own event says it.
+    answer = await server.client.get("/api/v1/api-keys", headers=headers)
+    last = await server.refused(answer, 403, "UNSPECIFIED_ACCESS_CHECK")
+    assert (last["who"], last["target"]) == ("clerk", "GET /api/v1/api-keys")
+    assert (await server.client.post("/logout", headers=headers)).status == 200
+    recorded = [json.loads(raw) for _, raw, *_ in server.api.audit.records()]
+    assert [(r["event"], r["outcome"]) for r in recorded] == [
+        ("FORM_LOGIN", "done"),
+        ("UNSPECIFIED_ACCESS_CHECK", "refused"),
+        ("FORM_LOGOUT", "done"),
+    ]
+    assert {r["event"] for r in recorded} < {event.value for event in AccessEvent}
+
+
+@pytest.mark.xroad("F136")
 async def test_expired_and_unknown_api_key(server: Server) -> None:
     _, key = server.logins.make_api_key([BOSS], "boss", expires_at=NOW + timedelta(days=1))
     headers = {"Authorization": f"X-Road-ApiKey token={key}"}
@@ -177,13 +196,14 @@ async def test_expired_and_unknown_api_key(server: Server) -> None:
     )
 
 
+@pytest.mark.xroad("F136")
 async def test_missing_and_wrong_csrf_value(server: Server) -> None:
     headers = await server.log_in("boss")
     for value in (None, "made-up"):
         shown = {"Cookie": headers["Cookie"], **({"X-XSRF-TOKEN": value} if value else {})}
         for method, path in (("GET", "/api/v1/user"), server.change, ("POST", "/logout")):
             answer = await server.client.request(method, path, headers=shown)
-            await server.refused(answer, 403, "CSRF_CHECK")
+            await server.refused(answer, 403, "UNSPECIFIED_ACCESS_CHECK")
     assert (await server.client.get("/api/v1/user", headers=headers)).status == 200
 
 

@@ -35,8 +35,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run(data, "init", "--kind", "ec-p256")
     logins = Logins(data / "admin.sqlite")
     log = AuditLog(logins.database)
-    log.append(AuditEntry(NOW, "ana", "10.0.0.1", "LOGIN_USER", "done"))
-    log.append(AuditEntry(NOW, "leo", "10.0.0.2", "LOGIN_USER", "refused", detail={"reason": "wrong"}))
+    log.append(AuditEntry(NOW, "ana", "10.0.0.1", "FORM_LOGIN", "done"))
+    log.append(AuditEntry(NOW, "leo", "10.0.0.2", "FORM_LOGIN", "refused", detail={"reason": "wrong"}))
     logins.close()
     return data
 
@@ -95,7 +95,7 @@ def test_users_are_made_listed_and_forgotten(made: Path, tmp_path: Path) -> None
 def test_both_audit_logs_are_listed_verified_and_exported(made: Path) -> None:
     rows = [json.loads(line) for line in run(made, "audit", "list", "--json").output.splitlines()]
     seen = [(r["log"], r["event"], r["outcome"]) for r in rows]
-    assert ("calls", "LOGIN_USER", "refused") in seen
+    assert ("calls", "FORM_LOGIN", "refused") in seen
     assert ("registry", "GENERATE_KEY", "done") in seen
     assert [r["at"] for r in rows] == sorted(r["at"] for r in rows)
     calls = run(made, "audit", "list", "--log", "calls", "--last", "1").output
@@ -114,7 +114,7 @@ def test_both_audit_logs_are_listed_verified_and_exported(made: Path) -> None:
 def test_a_changed_record_of_either_log_is_found(made: Path, tmp_path: Path) -> None:
     run(tmp_path / "data", "init", "--kind", "ec-p256")
     logins = Logins(tmp_path / "data" / "admin.sqlite")
-    AuditLog(logins.database).append(AuditEntry(NOW, "ana", "", "LOGIN_USER", "done"))
+    AuditLog(logins.database).append(AuditEntry(NOW, "ana", "", "FORM_LOGIN", "done"))
     with logins.database.transaction() as sql:
         sql.execute("UPDATE audit SET record = replace(record, 'ana', 'eva')")
     logins.close()

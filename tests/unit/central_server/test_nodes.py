@@ -93,7 +93,7 @@ def test_users_keys_and_the_log_of_calls_are_shared_by_nodes(postgres: Cluster) 
 
     def write(number: int) -> None:
         for count in range(20):
-            logs[number].append(AuditEntry(NOW, f"node {number}", "", "LOGIN_USER", "done", str(count)))
+            logs[number].append(AuditEntry(NOW, f"node {number}", "", "FORM_LOGIN", "done", str(count)))
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(write, range(2)))

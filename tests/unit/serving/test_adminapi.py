@@ -197,7 +197,9 @@ async def test_missing_or_wrong_csrf_value_is_refused_and_recorded(setting: Sett
         shown = {"Cookie": headers["Cookie"]} | ({"X-XSRF-TOKEN": value} if value else {})
         answer = await setting.client.get("/api/v1/user", headers=shown)
         assert answer.status == 403
-    assert [(e["event"], e["outcome"]) for e in setting.recorded()][1:] == [("CSRF_CHECK", "refused")] * 2
+    assert [(e["event"], e["outcome"]) for e in setting.recorded()][1:] == [
+        ("UNSPECIFIED_ACCESS_CHECK", "refused")
+    ] * 2
 
 
 async def test_logout_ends_the_session(setting: Setting) -> None:

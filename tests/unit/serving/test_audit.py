@@ -66,8 +66,8 @@ def test_cut_off_end_is_seen_against_a_noted_head(database: Database) -> None:
 def test_repeated_refusals_are_counted_into_the_next_one(database: Database) -> None:
     log = AuditLog(database)
     for number in range(100):
-        log.refuse(AuditEntry(AT, "x", "10.0.0.1", "LOGIN_USER", "refused"), number * 0.1)
-    log.refuse(AuditEntry(AT, "x", "10.0.0.1", "LOGIN_USER", "refused"), 61.0)
+        log.refuse(AuditEntry(AT, "x", "10.0.0.1", "FORM_LOGIN", "refused"), number * 0.1)
+    log.refuse(AuditEntry(AT, "x", "10.0.0.1", "FORM_LOGIN", "refused"), 61.0)
     texts = [json.loads(text) for _, text, _ in log.records(5)]
     assert len(texts) == 61
     assert texts[-1]["detail"] == {"refused_before_unwritten": 40}
