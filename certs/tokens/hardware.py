@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from dataclasses import dataclass
+import struct
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pkcs11
@@ -23,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 from pkcs11 import Attribute, CertificateType, KeyType, Mechanism, ObjectClass, TokenFlag
+from pkcs11.attributes import AttributeMapper
 from pkcs11.util.ec import encode_ec_public_key, encode_named_curve_parameters
 from pkcs11.util.rsa import encode_rsa_public_key
 
@@ -45,11 +47,31 @@ _WRONG_PIN = (pkcs11.PinIncorrect, pkcs11.PinInvalid, pkcs11.PinLenRange, pkcs11
 
 @dataclass(frozen=True, slots=True)
 class HardTokenPlace:
-    """Where a token is: the module's file, and the token's label or serial number in it."""
+    """Where a token is: the module's file, the token's label or serial number in it, the slots that are looked into (empty: all)."""
 
     module: str
     label: str = ""
     serial: str = ""
+    slots: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HardTokenUse:
+    """How a token is used: never written to, its PIN shown anew for each signature, and how keys are made on it."""
+
+    read_only: bool = False
+    pin_per_signature: bool = False
+    mechanisms: tuple[str, ...] = ()
+    private_attributes: dict[str, bool] = field(default_factory=dict)
+    public_attributes: dict[str, bool] = field(default_factory=dict)
+
+    def templates(self) -> tuple[dict[Attribute, Any], dict[Attribute, Any]]:
+        """The attributes of the private and of the public half of a key to make."""
+        private: dict[Attribute, Any] = {Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False}
+        private |= {Attribute[name]: value for name, value in self.private_attributes.items()}
+        if self.mechanisms:
+            private[Attribute.ALLOWED_MECHANISMS] = [Mechanism[name] for name in self.mechanisms]
+        return private, {Attribute[name]: value for name, value in self.public_attributes.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +92,11 @@ class HardTokenState:
 class HardToken:
     """One token behind a PKCS#11 module. Raises `TokenFailed` (``is_lost``) when there is no such token."""
 
-    def __init__(self, place: HardTokenPlace) -> None:
+    def __init__(self, place: HardTokenPlace, use: HardTokenUse | None = None) -> None:
         self._place = place
+        self._use = use or HardTokenUse()
+        # Kept while logged in: a key that asks for it at each signature, or a token used so, is shown it again.
+        self._pin: str | None = None
         self._session: Any = None
         self._private: dict[KeyId, Any] = {}
         with _failures("open the module"):
@@ -80,6 +105,8 @@ class HardToken:
 
     def _find(self) -> Any:
         for slot in self._lib.get_slots(token_present=True):
+            if self._place.slots and slot.slot_id not in self._place.slots:
+                continue
             with contextlib.suppress(pkcs11.PKCS11Error):
                 token = slot.get_token()
                 if self._place.label and token.label.strip() != self._place.label:
@@ -94,14 +121,15 @@ class HardToken:
         raise TokenFailed(
             Kind.TOKEN_NOT_FOUND,
             f"the module {self._place.module} shows no initialised token with label {self._place.label!r}"
-            f"{f' and serial {self._place.serial!r}' if self._place.serial else ''}",
+            f"{f' and serial {self._place.serial!r}' if self._place.serial else ''}"
+            f"{f' in the slots {self._place.slots}' if self._place.slots else ''}",
             is_lost=True,
         )
 
     @property
     def is_unlocked(self) -> bool:
         """Whether keys can be used."""
-        return self._session is not None
+        return self._pin is not None
 
     def state(self) -> HardTokenState:
         """The token's flags and labels as the module shows them. Raises `TokenFailed` (``is_lost``)."""
@@ -117,21 +145,30 @@ class HardToken:
             TokenFlag.USER_PIN_FINAL_TRY in flags,
             TokenFlag.USER_PIN_COUNT_LOW in flags,
             TokenFlag.USER_PIN_INITIALIZED in flags,
-            TokenFlag.WRITE_PROTECTED in flags,
+            self._use.read_only or TokenFlag.WRITE_PROTECTED in flags,
         )
 
     def unlock(self, pin: str) -> None:
         """Log in. Raises `TokenFailed`: ``pin_incorrect``, or ``token_not_active`` when the token has locked itself."""
-        if self._session is not None:
-            self._session.close()
-            self._session = None
-        with _failures("log in"):
-            self._session = self._token.open(rw=not self.state().read_only, user_pin=pin)
-        self._private = {}
+        self.lock()
+        self._open(pin)
+        self._pin = pin
         self.key_infos()
+        if self._use.pin_per_signature:
+            self._end_session()
+
+    def _open(self, pin: str) -> None:
+        with _failures("log in"):
+            self._session = self._token.open(
+                rw=not self.state().read_only, user_pin=pin, attribute_mapper=_mapper()
+            )
 
     def lock(self) -> None:
-        """Log out of the token's session."""
+        """Log out, and forget the PIN."""
+        self._end_session()
+        self._pin = None
+
+    def _end_session(self) -> None:
         if self._session is not None:
             with contextlib.suppress(pkcs11.PKCS11Error):
                 self._session.close()
@@ -140,8 +177,10 @@ class HardToken:
 
     def change_pin(self, old: str, new: str) -> None:
         """Let the token open with another PIN. Raises `TokenFailed`."""
+        self._check_writable("change the PIN")
         with _failures("change the PIN"):
             self._opened().set_pin(old, new)
+        self._pin = new
 
     def key_infos(self) -> tuple[tuple[KeyId, str, str, bytes], ...]:
         """Id, kind, label and public key (DER) of every key."""
@@ -172,17 +211,31 @@ class HardToken:
 
     def generate_key(self, kind: str, label: str) -> tuple[KeyId, bytes]:
         """Make a key that cannot leave the token; its id and public key (DER)."""
+        self._check_writable("make a key")
         raw_id = secrets.token_bytes(20)
+        private, public = self._use.templates()
         with _failures(f"make a key of kind {kind}"):
             session = self._opened()
             if kind in _CURVES:
                 curve = {Attribute.EC_PARAMS: encode_named_curve_parameters(_CURVES[kind])}
                 domain = session.create_domain_parameters(KeyType.EC, curve, local=True)
-                domain.generate_keypair(store=True, id=raw_id, label=label, private_template=_PRIVATE)
+                domain.generate_keypair(
+                    store=True,
+                    id=raw_id,
+                    label=label,
+                    private_template=private,
+                    public_template=public,
+                )
             else:
                 bits = int(kind.removeprefix("rsa-"))
                 session.generate_keypair(
-                    KeyType.RSA, bits, store=True, id=raw_id, label=label, private_template=_PRIVATE
+                    KeyType.RSA,
+                    bits,
+                    store=True,
+                    id=raw_id,
+                    label=label,
+                    private_template=private,
+                    public_template=public,
                 )
         key_id = KeyId(raw_id.hex())
         made = next((i for i in self.key_infos() if i[0] == key_id), None)
@@ -192,6 +245,7 @@ class HardToken:
 
     def remove_key(self, key_id: KeyId) -> None:
         """Destroy a key, both halves."""
+        self._check_writable("destroy a key")
         with _failures("destroy the key"):
             self._key(key_id)
             raw_id = bytes.fromhex(key_id)
@@ -202,12 +256,27 @@ class HardToken:
 
     def sign(self, key_id: KeyId, digest: bytes, algorithm: SignatureAlgorithm) -> bytes:
         """The signature over a digest; ECDSA as DER. Raises `TokenFailed`."""
+        if not self._use.pin_per_signature:
+            try:
+                return self._sign(key_id, digest, algorithm)
+            except TokenFailed:
+                self._end_session()  # a signature that was begun and refused would keep the next one out
+                raise
+        # A login of its own for each signature: what is left of an earlier one must not stand for it.
+        self._end_session()
+        try:
+            return self._sign(key_id, digest, algorithm)
+        finally:
+            self._end_session()
+
+    def _sign(self, key_id: KeyId, digest: bytes, algorithm: SignatureAlgorithm) -> bytes:
         with _failures("sign"):
             key = self._key(key_id)
             if (key.key_type is KeyType.EC) != (algorithm.family == "ecdsa"):
                 raise TokenFailed(Kind.CANNOT_SIGN, f"the key {key_id} cannot sign with {algorithm.name}")
+            pin = self._pin if _asks_each_time(key) else None
             if algorithm.family == "ecdsa":
-                raw: bytes = key.sign(digest, mechanism=Mechanism.ECDSA)
+                raw: bytes = key.sign(digest, mechanism=Mechanism.ECDSA, pin=pin)
                 half = len(raw) // 2
                 return encode_dss_signature(
                     int.from_bytes(raw[:half], "big"), int.from_bytes(raw[half:], "big")
@@ -215,21 +284,30 @@ class HardToken:
             name = algorithm.digest.short
             if algorithm.family == "pss":
                 signature: bytes = key.sign(
-                    digest, mechanism=Mechanism.RSA_PKCS_PSS, mechanism_param=_PSS[name]
+                    digest, mechanism=Mechanism.RSA_PKCS_PSS, mechanism_param=_PSS[name], pin=pin
                 )
                 return signature
             named = {"algorithm": name, "parameters": core.Null()}
             info = algos.DigestInfo({"digest_algorithm": named, "digest": digest})
-            padded: bytes = key.sign(info.dump(), mechanism=Mechanism.RSA_PKCS)
+            padded: bytes = key.sign(info.dump(), mechanism=Mechanism.RSA_PKCS, pin=pin)
             return padded
 
     def close(self) -> None:
         """Log out and let the module go."""
         self.lock()
 
+    def _check_writable(self, doing: str) -> None:
+        if self._use.read_only:
+            raise TokenFailed(
+                Kind.CANNOT_SIGN,
+                f"the token cannot {doing}: the settings say that it is only read (keys.tokens, read_only)",
+            )
+
     def _opened(self) -> Any:
-        if self._session is None:
+        if self._pin is None:
             raise TokenFailed(Kind.TOKEN_NOT_ACTIVE, "the token is not logged in; give its PIN first")
+        if self._session is None:
+            self._open(self._pin)
         return self._session
 
     def _key(self, key_id: KeyId) -> Any:
@@ -255,7 +333,23 @@ class HardToken:
         return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
-_PRIVATE = {Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False}
+def _mapper() -> AttributeMapper:
+    """The binding's attributes, and the list of mechanisms beside them, which it does not know."""
+    mapper = AttributeMapper()
+    mapper.register_handler(
+        Attribute.ALLOWED_MECHANISMS,
+        lambda named: struct.pack(f"@{len(named)}L", *named),
+        lambda raw: [Mechanism(value) for (value,) in struct.iter_unpack("@L", raw)],
+    )
+    return mapper
+
+
+def _asks_each_time(key: Any) -> bool:
+    """Whether a key wants the PIN at each signature (CKA_ALWAYS_AUTHENTICATE)."""
+    try:
+        return bool(key[Attribute.ALWAYS_AUTHENTICATE])
+    except (pkcs11.AttributeTypeInvalid, pkcs11.AttributeValueInvalid):  # a module older than the attribute
+        return False
 
 
 def _rsa_info(pkcs1: bytes) -> bytes:
@@ -293,7 +387,16 @@ def _failures(doing: str) -> Iterator[None]:
         raise TokenFailed(
             Kind.KEY_NOT_FOUND, f"the token does not have this key any more: {_name(err)}"
         ) from err
-    except (pkcs11.MechanismInvalid, pkcs11.KeySizeRange, pkcs11.SessionReadOnly) as err:
+    except (
+        pkcs11.MechanismInvalid,
+        pkcs11.KeySizeRange,
+        pkcs11.SessionReadOnly,
+        pkcs11.TokenWriteProtected,
+        pkcs11.TemplateInconsistent,
+        pkcs11.AttributeTypeInvalid,
+        pkcs11.AttributeValueInvalid,
+        pkcs11.AttributeReadOnly,
+    ) as err:
         raise TokenFailed(Kind.CANNOT_SIGN, f"the token cannot {doing}: {_name(err)}") from err
     except (pkcs11.PKCS11Error, OSError, RuntimeError) as err:
         raise TokenFailed(

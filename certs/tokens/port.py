@@ -23,6 +23,27 @@ if TYPE_CHECKING:
 KeyId = NewType("KeyId", str)
 SOFTWARE_TOKEN_ID = "0"  # an identifier
 
+# What keys made behind PKCS#11 may be narrowed to, and the attributes of their halves that may be set: the standard's names
+# without CKM_ and CKA_.
+KEY_MECHANISMS = frozenset({"RSA_PKCS", "RSA_PKCS_PSS", "ECDSA"})
+PRIVATE_ATTRIBUTES = frozenset(
+    {
+        "ALWAYS_AUTHENTICATE",
+        "DECRYPT",
+        "EXTRACTABLE",
+        "MODIFIABLE",
+        "PRIVATE",
+        "SENSITIVE",
+        "SIGN",
+        "SIGN_RECOVER",
+        "UNWRAP",
+        "WRAP_WITH_TRUSTED",
+    }
+)
+PUBLIC_ATTRIBUTES = frozenset(
+    {"ENCRYPT", "MODIFIABLE", "PRIVATE", "TRUSTED", "VERIFY", "VERIFY_RECOVER", "WRAP"}
+)
+
 
 class TokenType(enum.StrEnum):
     """Whether a token's keys live in sealed files or in a device."""

@@ -38,6 +38,7 @@ from gateway.cli.keys import (
     stored_configuration,
     token,
 )
+from gateway.cli.keytrials import sign, try_key
 from gateway.cli.localaudit import audited
 from gateway.cli.log import message_log
 from gateway.cli.logproofs import add_proofs
@@ -109,6 +110,8 @@ main.add_command(preflight)
 main.add_command(user_commands(gateway_roles(), WHERE))
 main.add_command(audit_group())
 main.add_command(signer_command(FOLDERS, _tokens))
+key.add_command(sign)
+key.add_command(try_key)
 for command in (key, certificate, token, diagnose, settings, api_key, init, join, status, explain):
     main.add_command(command)
 main.add_command(support_commands(FOLDERS, settings_of, look))

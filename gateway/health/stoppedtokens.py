@@ -23,7 +23,7 @@ import sys
 from certs.tokens.hardware import HardToken, HardTokenPlace
 from schemas.faults import Fault
 try:
-    shown = HardToken(HardTokenPlace(*sys.argv[1:4])).state()
+    shown = HardToken(HardTokenPlace(*sys.argv[1:4], tuple(map(int, sys.argv[4:])))).state()
 except Fault as fault:
     print(fault.detail)
 else:
@@ -54,7 +54,7 @@ def look_at(token: TokenSettings, timeout_s: float = PROBE_TIMEOUT_S) -> str | N
     """The failure of a token or of its module, found by a process of its own; None when the token is there."""
     try:
         done = subprocess.run(  # this Python, and the operator's own module
-            [sys.executable, "-c", _LOOK, token.module, token.label, token.serial],
+            [sys.executable, "-c", _LOOK, token.module, token.label, token.serial, *map(str, token.slots)],
             capture_output=True,
             text=True,
             timeout=timeout_s,

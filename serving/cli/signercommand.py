@@ -95,9 +95,17 @@ def open_held(data: Path, token: TokenSettings) -> Held:
     if token.module:
         os.environ.update(token.environment)  # before the module is loaded, which reads it
         from certs.edges.signer import HeldHardware
-        from certs.tokens.hardware import HardToken, HardTokenPlace
+        from certs.tokens.hardware import HardToken, HardTokenPlace, HardTokenUse
 
-        return HeldHardware(HardToken(HardTokenPlace(token.module, token.label, token.serial)))
+        place = HardTokenPlace(token.module, token.label, token.serial, token.slots)
+        use = HardTokenUse(
+            token.read_only,
+            token.pin_per_signature,
+            token.mechanisms,
+            token.private_attributes,
+            token.public_attributes,
+        )
+        return HeldHardware(HardToken(place, use))
     from certs.edges.signer import HeldSoftware
     from certs.edges.tokenfiles import TokenFolder
     from certs.tokens.soft import SoftToken

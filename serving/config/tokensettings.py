@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 
-from certs.tokens.port import SOFTWARE_TOKEN_ID
+from certs.tokens.port import KEY_MECHANISMS, PRIVATE_ATTRIBUTES, PUBLIC_ATTRIBUTES, SOFTWARE_TOKEN_ID
 from serving.config.secret import SecretSource
 from serving.config.setting import Setting
 
@@ -29,6 +29,28 @@ class TokenSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     environment: dict[str, str] = {}
     # How many processes share the token, where the module allows it.
     processes: int = 1
+    # The module's slots that are looked into; empty: every slot.
+    slots: tuple[int, ...] = ()
+    # Nothing is written to the token: no key is made or destroyed on it, and its PIN stays.
+    read_only: bool = False
+    # A login of its own for each signature. Keys that ask for the PIN themselves (ALWAYS_AUTHENTICATE) get it in any case.
+    pin_per_signature: bool = False
+    # The mechanisms that keys made on the token are narrowed to (RSA_PKCS, RSA_PKCS_PSS, ECDSA); empty: as the module does.
+    mechanisms: tuple[str, ...] = ()
+    # Attributes of the halves of keys made on the token, by PKCS#11's names without CKA_: `{ ALWAYS_AUTHENTICATE = true }`.
+    private_attributes: dict[str, bool] = {}
+    public_attributes: dict[str, bool] = {}
+
+    def __post_init__(self) -> None:
+        for name, known in (
+            ("mechanisms", KEY_MECHANISMS),
+            ("private_attributes", PRIVATE_ATTRIBUTES),
+            ("public_attributes", PUBLIC_ATTRIBUTES),
+        ):
+            if unknown := sorted(set(getattr(self, name)) - known):
+                raise ValueError(
+                    f"keys.tokens {self.id!r}: {name} names {', '.join(unknown)}; there are {', '.join(sorted(known))}"
+                )
 
     @property
     def is_remote(self) -> bool:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
+import re
 import signal
 import ssl
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
+from click.testing import CliRunner
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from certs.algorithms import SignatureAlgorithm, verify_digest_signature
@@ -27,13 +33,17 @@ from certs.tls import (
 )
 from certs.tokens.port import KeyId, TokenStatus, TokenType
 from certs.tokens.soft import SoftToken
-from gateway.settings.config import KeySettings
+from gateway.cli.main import main
+from gateway.health.stoppedtokens import look_at
+from gateway.settings.config import KeySettings, load
 from schemas.faults import Kind, TokenFailed
 from schemas.identifiers import ClientId
 from serving.config.secret import SecretSource
 from serving.config.tokensettings import TokenSettings
+from serving.errors import OperatorError
 from serving.process.devices import build_devices, build_signers, signer_loops
 from serving.process.loops import Loops
+from tests.integration.hosting import prepare
 from tests.softhsm import SoftHsm, module
 
 if TYPE_CHECKING:
@@ -61,6 +71,12 @@ async def running(
     parts += (
         [f'module = "{token.module}"\nlabel = "{token.label}"'] if token.module else ["own_process = true"]
     )
+    for name in ("read_only", "pin_per_signature"):
+        parts.append(f"{name} = {str(getattr(token, name)).lower()}")
+    parts.append(f"mechanisms = {list(token.mechanisms)}")
+    for name in ("private_attributes", "public_attributes"):
+        pairs = (f"{k} = {str(v).lower()}" for k, v in getattr(token, name).items())
+        parts.append(f"{name} = {{ {', '.join(pairs)} }}")
     parts += [f"environment = {{ {', '.join(f'{k} = {v!r}' for k, v in token.environment.items())} }}"]
     if token.pin.file:
         parts.append(f'pin = {{ file = "{token.pin.file}" }}')
@@ -81,7 +97,7 @@ async def running(
 
 async def until(holds: Callable[[], Awaitable[bool]]) -> None:
     """Wait for something another process does."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not await holds():  # another process says nothing when it is ready
             await asyncio.sleep(0.02)
 
@@ -166,7 +182,7 @@ async def test_signatures_go_on_while_the_process_is_killed_again_and_again(
                 os.kill(signer.pid, signal.SIGKILL)
                 await until(lambda before=before: _restarted(signer, before, device))
 
-        async with asyncio.timeout(40), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(120), asyncio.TaskGroup() as group:
             workers = [group.create_task(load()) for _ in range(4)]
             group.create_task(kill())
         assert all(w.exception() is None for w in workers)
@@ -250,3 +266,127 @@ async def test_tls_handshakes_are_signed_in_the_token_s_process(
     versions = ["TLSv1.3", "TLSv1.2"] if kind == "ec-p256" else ["TLSv1.2", "TLSv1.2"]
     assert [v for v, _ in seen] == versions
     assert {chain[0] for _, chain in seen} == {der_of(certificate)}
+
+
+# A program that has nothing of this software signs with every key, and shows no PIN beyond its login.
+_LOOK = """
+import sys, pkcs11
+token = pkcs11.lib(sys.argv[1]).get_token(token_label="firma")
+for label in ("plain", "asking"):
+    with token.open(user_pin="4321") as session:
+        key = session.get_key(object_class=pkcs11.ObjectClass.PRIVATE_KEY, label=label)
+        try:
+            key.sign(bytes(32), mechanism=pkcs11.Mechanism.RSA_PKCS)
+        except pkcs11.PKCS11Error:
+            print(key.label, "refused")
+        else:
+            print(key.label, "signed")
+"""
+
+
+def asked_by_another_program(hsm: SoftHsm) -> list[str]:
+    looked = subprocess.run(
+        [sys.executable, "-c", _LOOK, module()],
+        env={**os.environ, **hsm.environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return looked.stdout.splitlines()
+
+
+@pytest.mark.xroad("F025")
+async def test_a_key_that_asks_for_the_pin_at_each_signature_is_shown_it_and_keeps_to_its_mechanisms(
+    hsm: SoftHsm, tmp_path: Path
+) -> None:
+    plain = hardware(hsm, pin_file(tmp_path))
+    async with running(tmp_path, plain) as (device, _):
+        await device.generate_key("rsa-2048", "plain", "sign")
+    asking = msgspec.structs.replace(
+        plain,
+        pin_per_signature=True,
+        mechanisms=("RSA_PKCS",),
+        private_attributes={"ALWAYS_AUTHENTICATE": True, "DECRYPT": False},
+        public_attributes={"ENCRYPT": False},
+    )
+    async with running(tmp_path, asking) as (device, _):
+        await until(lambda: _logged_in(device))
+        key = await device.generate_key("rsa-2048", "asking", "sign")
+        for _ in range(2):
+            await signs(device, key.id, key.public_key)
+        with pytest.raises(TokenFailed, match=r"MechanismInvalid|KeyFunctionNotPermitted"):
+            await device.sign(key.id, bytes(64), SignatureAlgorithm.RSA_PSS_SHA512)
+        await device.change_pin(PIN, "8765")
+        await signs(device, key.id, key.public_key)
+        await device.change_pin("8765", PIN)
+    assert sorted(asked_by_another_program(hsm)) == ["asking refused", "plain signed"]
+
+
+@pytest.mark.xroad("F032")
+async def test_a_command_tries_a_key_of_a_pkcs11_token_many_times_at_once(
+    hsm: SoftHsm, tmp_path: Path
+) -> None:
+    prepare(tmp_path)
+    async with running(tmp_path, hardware(hsm, pin_file(tmp_path))) as (device, _):
+        await until(lambda: _logged_in(device))
+        key = await device.generate_key("ec-p256", "k", "sign")
+        said = await asyncio.to_thread(
+            CliRunner().invoke,
+            main,
+            ["key", "try", key.id, "--count", "40", "--at-once", "8", "--json", "--data", str(tmp_path)],
+        )
+    assert said.exit_code == 0, said.output
+    (found,) = json.loads(said.output)
+    assert (found["signatures"], found["algorithm"]) == (40, "SHA512withECDSA")
+
+
+@pytest.mark.xroad("F025")
+async def test_a_token_that_is_only_read_signs_and_is_never_written_to(hsm: SoftHsm, tmp_path: Path) -> None:
+    token = hardware(hsm, pin_file(tmp_path))
+    async with running(tmp_path, token) as (device, _):
+        key = await device.generate_key("ec-p256", "kept", "sign")
+    async with running(tmp_path, msgspec.structs.replace(token, read_only=True)) as (device, _):
+        await until(lambda: _logged_in(device))
+        assert (await device.state()).read_only
+        await signs(device, key.id, key.public_key)
+        for writing in (
+            device.generate_key("ec-p256", "other", "sign"),
+            device.remove_key(key.id),
+            device.change_pin(PIN, "8765"),
+        ):
+            with pytest.raises(TokenFailed, match="only read"):
+                await writing
+        assert [k.id for k in await device.held_keys()] == [key.id]
+
+
+@pytest.mark.xroad("F025")
+def test_a_token_is_found_in_the_slots_that_the_settings_name_alone(hsm: SoftHsm) -> None:
+    shown = subprocess.run(
+        ["softhsm2-util", "--show-slots"],
+        env={**os.environ, **hsm.environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    slot, other = (int(number) for number in re.findall(r"^Slot (\d+)$", shown.stdout, re.MULTILINE))
+    assert look_at(msgspec.structs.replace(hardware(hsm), slots=(slot, 4))) is None
+    found = look_at(msgspec.structs.replace(hardware(hsm), slots=(other,)))
+    assert found is not None
+    assert f"in the slots ({other},)" in found
+
+
+@pytest.mark.parametrize(
+    ("said", "names"),
+    [
+        ('mechanisms = ["RSA"]', "mechanisms names RSA; there are ECDSA, RSA_PKCS, RSA_PKCS_PSS"),
+        ("private_attributes = { SIGNS = true }", "private_attributes names SIGNS"),
+        ("public_attributes = { SENSITIVE = true }", "public_attributes names SENSITIVE"),
+    ],
+)
+def test_settings_of_a_token_that_name_what_there_is_not_are_refused(
+    tmp_path: Path, said: str, names: str
+) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text(f'[[keys.tokens]]\nid = "hsm"\nmodule = "/m.so"\n{said}\n')
+    with pytest.raises(OperatorError, match=names):
+        load(file, {})
