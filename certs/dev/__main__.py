@@ -32,12 +32,23 @@ def main() -> None:
     parser.add_argument(
         "--flat", action="store_true", help="one CA without an intermediate, as X-Road's test CA"
     )
+    parser.add_argument(
+        "--acme-challenge-port", type=int, default=80, help="where names answer ACME's HTTP-01 challenges"
+    )
+    parser.add_argument(
+        "--acme-account",
+        action="append",
+        default=[],
+        metavar="KID:MAC_KEY",
+        help="an outside account (MAC key in base64url) that ACME accounts must be bound to; may be repeated",
+    )
     options = parser.parse_args()
     try:
         pki = DevPki.open(options.dir, options.algorithm, flat=options.flat)
     except (OSError, ValueError, TypeError) as err:
         sys.exit(f"the authority in {options.dir} cannot be opened or made: {err}")
-    services = TrustServices(pki)
+    outside = dict(pair.split(":", 1) for pair in options.acme_account if ":" in pair)
+    services = TrustServices(pki, challenge_port=options.acme_challenge_port, outside_accounts=outside)
     ports = [options.port, *([options.tsa_port] if options.tsa_port else [])]
     lines = registry_lines(pki, options.name or options.host, ports)
     # Written before anything listens: who waits for the port finds the file.

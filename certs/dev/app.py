@@ -6,7 +6,7 @@
 The face of X-Road's own test CA is here too, so that its scenarios run: ``POST /`` takes OCSP requests and timestamp
 requests, told apart by their content type; ``POST /testca/sign`` a form with a signing request (``certreq``, with a file
 name) and its ``type`` (``sign``, ``auth``, ``auto`` by the file's name); ``GET /testca/{ca,ocsp,tsa}.pem``; ``GET
-/testca/certs``.
+/testca/certs``. ACME is below ``/acme/directory`` (`certs.dev.acme`).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from aiohttp import web
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from certs.dev.acme import AcmeAuthority
 from certs.dev.responder import ocsp_reply
 from certs.dev.timestamping import timestamp_reply
 from schemas.identifiers import ClientId, ServerId
@@ -44,9 +45,18 @@ _FORM = """<!doctype html><form method="post" action="sign" enctype="multipart/f
 class TrustServices:
     """The services of one authority, with switchable misbehaviour."""
 
-    def __init__(self, pki: DevPki, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self,
+        pki: DevPki,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        *,
+        challenge_port: int = 80,
+        outside_accounts: dict[str, str] | None = None,
+    ) -> None:
+        """``challenge_port`` is where names answer HTTP-01; ``outside_accounts`` are MAC keys by key id that ACME accounts are bound to."""
         self._pki = pki
         self._now = now
+        self._acme = AcmeAuthority(pki, now, challenge_port=challenge_port, outside=outside_accounts)
         self._serials = itertools.count(int(now().timestamp() * 1000))
         self.behaviour = {"ocsp": "ok", "tsa": "ok"}
 
@@ -68,6 +78,7 @@ class TrustServices:
                 web.post("/testca/sign", self._test_ca_sign),
                 web.get("/testca/{role:ca|ocsp|tsa}.pem", self._certificate),
                 web.get("/{role:root|intermediate|ocsp|tsa}.pem", self._certificate),
+                *self._acme.routes(),
             ]
         )
         return app
