@@ -23,6 +23,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from deploy.questions import render_questions
+from deploy.repository import KEY, build_signed
 
 PROJECT = Path(__file__).parents[1]
 SOURCES = Path(__file__).parent / "debian"
@@ -251,8 +252,11 @@ def main() -> None:
     parser.add_argument("--version", default=project["project"]["version"])
     parser.add_argument("--compression", choices=("xz", "gzip", "none"), default="xz")
     options = parser.parse_args()
-    for made in build_all(options.out, options.version, options.compression):
+    packages = build_all(options.out, options.version, options.compression)
+    for made in packages:
         print(f"{made} ({made.stat().st_size // 1024} KiB)")
+    repository = build_signed(packages, options.out)
+    print(f"{repository}: signed" if repository else f"no repository: {KEY} names no key to sign it with")
 
 
 if __name__ == "__main__":
