@@ -17,7 +17,11 @@ from typing import TYPE_CHECKING
 from serving.api.limits import AddressList, LoginLock
 from serving.api.operations import Principal
 from serving.api.problems import Problem, forbidden
+from serving.errors import Refused
+from serving.login.ldap.directory import PREFIX
+from serving.login.oidc.token import ProviderCode
 from serving.login.sessions import CSRF_COOKIE, CSRF_HEADER, SESSION_COOKIE, Session, Sessions
+from serving.login.users import User
 from serving.storage.audit import AuditEntry
 
 if TYPE_CHECKING:
@@ -27,14 +31,17 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from serving.config.adminsettings import AdminSettings
+    from serving.login.ldap.directory import Directory
     from serving.login.sessions import LiveSession, SessionKeeping
-    from serving.login.users import Logins, Roles, User
+    from serving.login.users import Logins, Roles
     from serving.storage.audit import AuditLog
 
 KEY_MANAGEMENT = "/api/v1/api-keys"
 # Polls of a page that is merely open must not keep its session alive.
 NOT_PROLONGING = "/api/v1/notifications/"
 PASSWORDS_AT_ONCE = 2
+# Each waits for another machine, so they are apart: a directory that hangs keeps nobody of this server's own users out.
+DIRECTORY_LOGINS_AT_ONCE = 8
 
 
 class AccessEvent(enum.StrEnum):
@@ -67,8 +74,10 @@ class Authentication:
         audit: AuditLog,
         clock: Clock,
         sessions: SessionKeeping | None = None,
+        directory: Directory | None = None,
     ) -> None:
         self._logins = logins
+        self._directory = directory
         self._roles = roles
         self._audit = audit
         self._clock = clock
@@ -77,6 +86,7 @@ class Authentication:
         self._api_addresses = AddressList.parse(settings.api_addresses)
         self._key_addresses = AddressList.parse(settings.key_management_addresses)
         self._passwords = asyncio.Semaphore(PASSWORDS_AT_ONCE)
+        self._directory_logins = asyncio.Semaphore(DIRECTORY_LOGINS_AT_ONCE)
 
     async def authenticate(self, request: web.Request, address: str) -> Principal:
         """Who calls. Raises `Problem` 401 or 403."""
@@ -95,6 +105,8 @@ class Authentication:
         """Check name and password; a new session and the value of its cookie. Raises `Problem` 401."""
         user = await self._check_password(name, password, address, AccessEvent.LOGIN)
         self._record(AccessEvent.LOGIN, "done", user.name, address)
+        if self._directory is not None and not user.stamp:  # the directory's
+            return self._sessions.begin_vouched(user, self._clock.monotonic(), self._directory.session_s)
         return self._sessions.begin(user, self._clock.monotonic())
 
     def admit(
@@ -142,7 +154,7 @@ class Authentication:
     async def check_own_password(self, name: str, password: str, address: str) -> User:
         """The user whose password this is, tried as at the door, so that a stolen session guesses no more often. Raises `Problem`."""
         try:
-            return await self._check_password(name, password, address, "CHANGE_OWN_PASSWORD")
+            return await self._check_password(name, password, address, "CHANGE_OWN_PASSWORD", own=True)
         except Problem as problem:
             raise forbidden("wrong_password", "the password until now is another one") from problem
 
@@ -205,7 +217,10 @@ class Authentication:
             return None
         return session, user
 
-    async def _check_password(self, name: str, password: str, address: str, event: str) -> User:
+    async def _check_password(
+        self, name: str, password: str, address: str, event: str, *, own: bool = False
+    ) -> User:
+        """The user whose password this is; of users that are not the server's ``own`` the directory says it. Raises `Problem`."""
         now_s = self._clock.monotonic()
         shown = name[:255] or "unknown"
         if self._lock.is_locked(shown, address, now_s):
@@ -217,11 +232,32 @@ class Authentication:
                 if self._lock.is_locked(shown, address, now_s):
                     raise self._refused(event, shown, address, "too many wrong logins; locked for a while")
                 user = await asyncio.to_thread(self._logins.verify_password, name, password)
+        if user is None and not own and shown == name:
+            user = await self._ask_directory(name, password, address, event)
         if user is None:
             self._lock.failed(shown, address, now_s)
             raise self._refused(event, shown, address, "wrong name or password")
         self._lock.succeeded(shown, address)
         return user
+
+    async def _ask_directory(self, name: str, password: str, address: str, event: str) -> User | None:
+        """The user that the directory proves; None without a directory, and for a name that the server has itself. Raises `Problem`."""
+        if self._directory is None or self._logins.user(name) is not None:
+            return None
+        try:
+            async with self._directory_logins:
+                identity = await self._directory.identify(name, password)
+        except Refused as refusal:
+            entry = AuditEntry(
+                self._clock.now(), name, address, event, "refused", detail={"reason": str(refusal)}
+            )
+            self._audit.refuse(entry, self._clock.monotonic())
+            if refusal.code is ProviderCode.PROVIDER_FAILED:
+                # Nobody's password was tried, so nobody comes nearer to being locked.
+                raise Problem(refusal.code.status, refusal.code) from refusal
+            self._lock.failed(name, address, self._clock.monotonic())
+            raise Problem(401) from refusal
+        return User(PREFIX + identity.name, identity.roles, identity.clients, "")
 
     # Records
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import msgspec
 
+from serving.config.ldapsettings import LdapSettings
 from serving.config.oidcsettings import OidcSettings
 from serving.config.setting import DAY_S, GIB, PORT, Setting
 
@@ -32,6 +33,7 @@ class AdminSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     # New API keys end after so many days unless asked otherwise; 0: never.
     api_key_days: Annotated[int, Setting(help="Days an API key lives; 0 for ever.", low=0, high=36500)] = 0
     public_openapi: Annotated[bool, Setting(help="Whether the API's description is given without a login.")] = False
+    ldap: Annotated[LdapSettings, Setting(help="Logging in with a name and password of an LDAP directory.")] = LdapSettings()
     oidc: Annotated[OidcSettings, Setting(help="Logging in with an OpenID provider.")] = OidcSettings()
     # fmt: on
 

@@ -301,7 +301,11 @@ class Console:
                 name, form.get("clave", ""), address_of(request)
             )
         except Problem as problem:
-            wrong = N_("User or password are not right.")
+            wrong = (
+                N_("The directory of users did not answer. This server's own users can log in.")
+                if problem.status >= 500
+                else N_("User or password are not right.")
+            )
             return self._frame.render(
                 request,
                 "console/door.html",

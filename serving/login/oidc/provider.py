@@ -22,7 +22,7 @@ import msgspec
 from schemas.jsontext import decode_json
 from serving.config.oidcsettings import check_url
 from serving.errors import OperatorError, Refused
-from serving.login.oidc.token import OidcCode, login_refused, read_keys
+from serving.login.oidc.token import ProviderCode, login_refused, read_keys
 from serving.process.outward import outward_session
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ KEYS_AT_MOST_EVERY_S = 10.0
 
 def provider_failed(reason: str) -> Refused:
     """The refusal of a login because the provider could not be asked, or answered what it must not."""
-    return Refused(OidcCode.PROVIDER_FAILED, reason)
+    return Refused(ProviderCode.PROVIDER_FAILED, reason)
 
 
 class Metadata(msgspec.Struct, frozen=True):

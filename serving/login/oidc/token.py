@@ -30,7 +30,7 @@ LONGEST_NAME = 200
 PublicKey = jwk.RSAKey | jwk.ECKey | jwk.OKPKey
 
 
-class OidcCode(RefusalCode):
+class ProviderCode(RefusalCode):
     """The two ways in which a login at a provider ends without a session."""
 
     # What the provider answered proves nothing here.
@@ -41,7 +41,7 @@ class OidcCode(RefusalCode):
 
 def login_refused(reason: str) -> Refused:
     """The refusal of a login whose answer proves nothing."""
-    return Refused(OidcCode.LOGIN_REFUSED, reason)
+    return Refused(ProviderCode.LOGIN_REFUSED, reason)
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,8 +121,9 @@ class Setting:
         await self.client.close()
         self.logins.close()
 
-    async def log_in(self, name: str) -> dict[str, str]:
-        answer = await self.client.post("/login", data={"username": name, "password": f"secret-{name}"})
+    async def log_in(self, name: str, password: str = "") -> dict[str, str]:
+        form = {"username": name, "password": password or f"secret-{name}"}
+        answer = await self.client.post("/login", data=form)
         assert answer.status == 200
         assert await answer.text() == "OK"
         cookies = {key: morsel.value for key, morsel in answer.cookies.items()}
