@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +35,8 @@ FOLDERS = ServerFolders(
     "SACBE_CENTRAL_NODE_DATABASE",
     "central-server found",
 )
+# Folders whose tokens a process may hold: a central server's, and a configuration proxy's from its first step on.
+HOLDERS = replace(FOLDERS, marks=(*FOLDERS.marks, "source-anchor.xml"))
 REGISTRY_LOG = "registry"
 DATA = FOLDERS.option()
 # For commands that make the folder.

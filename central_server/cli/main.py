@@ -15,6 +15,7 @@ from central_server.cli.apply import apply, export
 from central_server.cli.folder import (
     DATA,
     FOLDERS,
+    HOLDERS,
     NEW_DATA,
     PIN,
     SETTINGS,
@@ -150,7 +151,7 @@ main.add_command(request)
 main.add_command(completion_command(main, "central-server"))
 main.add_command(user_commands(central_roles(), WHERE))
 main.add_command(audit_commands(WHERE))
-main.add_command(signer_command(FOLDERS, _tokens))
+main.add_command(signer_command(HOLDERS, _tokens))
 
 
 @main.command(

@@ -1,4 +1,4 @@
-"""The data folder of a configuration proxy: the source's anchor, a token with the one signing key, and what is published.
+"""The data folder of a configuration proxy: the source's anchor, the one signing key on its token, and what is published.
 
 ``proxy.json`` names the key, its certificate and where the proxy is reached; it is written last, so a folder without it is one that
 `make_folder` was interrupted in, and can be made again.
@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -14,37 +16,64 @@ from central_server.publication.nodekeys import certify_signing_key
 from central_server.publication.publish import SourceKey
 from certs.algorithms import SignatureAlgorithm
 from certs.certificates import parse_certificate
-from certs.edges.devices import SoftwareDevice
-from certs.edges.tokenfiles import TokenFolder, write_whole
-from certs.tokens.port import SOFTWARE_TOKEN_ID, KeyId
-from certs.tokens.soft import SoftToken
+from certs.edges.tokenfiles import write_whole
+from certs.tokens.port import SOFTWARE_TOKEN_ID, KeyId, TokenStatus, TokenType
 from schemas.globalconf.anchor import Anchor, AnchorSource, parse_anchor, render_anchor
 from schemas.jsontext import decode_json, encode_json
+from serving.config.tokensettings import TokenKeeping
+from serving.process.devices import build_device, build_signers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from datetime import datetime
     from pathlib import Path
 
 SOURCE_ANCHOR = "source-anchor.xml"
 OWN_ANCHOR = "anchor.xml"
 _STATE = "proxy.json"
+_NAME = re.compile(r"[A-Za-z0-9-]{1,64}")
+# How long a process that holds a token may take to answer.
+_WAIT_S = 60.0
 
 
-class ProxyState(msgspec.Struct, frozen=True):
-    """The content of ``proxy.json``, as the proxy keeps it."""
+class ProxyState(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The content of ``proxy.json``, as the proxy keeps it. ``name`` is the path it is served below, where several share an address."""
 
     key_id: str
     certificate: bytes
     address: str
+    token: str = SOFTWARE_TOKEN_ID
+    name: str = ""
+
+    @property
+    def prefix(self) -> str:
+        """The path before ``/internalconf``."""
+        return f"/{self.name}" if self.name else ""
 
 
 class ProxyFolder:
     """One folder. Raises ValueError where it is not one of a proxy."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(
+        self,
+        root: Path,
+        keys: TokenKeeping | None = None,
+        token: str | None = None,
+        arguments: Sequence[str] = (),
+    ) -> None:
+        """``keys`` are the settings of tokens, ``token`` the one its key is made on (else the one it is on); ``arguments`` say to the
+        processes that hold tokens where the settings are. Raises LookupError for a token that the settings do not name.
+        """
         self.root = root
         self.published = root / "published"
-        self.device = SoftwareDevice(SOFTWARE_TOKEN_ID, SoftToken(TokenFolder(root / "token")))
+        self.token = token or (self.state().token if self.is_made else SOFTWARE_TOKEN_ID)
+        settings = keys or TokenKeeping()
+        chosen = settings.token(self.token)
+        self.device = build_device(settings, root, chosen)
+        alone = msgspec.structs.replace(settings, tokens=(chosen,))
+        self.signers = [
+            s for s in build_signers("central_server", alone, root, arguments) if s.token_id == self.token
+        ]
 
     @property
     def is_made(self) -> bool:
@@ -70,21 +99,44 @@ class ProxyFolder:
         public = parse_certificate(state.certificate).public_key()
         return SourceKey(KeyId(state.key_id), state.certificate, SignatureAlgorithm.for_key(public))
 
-    async def make(self, anchor: bytes, address: str, pin: str, kind: str, now: datetime) -> Anchor:
-        """Token, key, and the anchor to hand out; what is there of an earlier try is used."""
+    async def open_token(self, pin: Callable[[], str]) -> None:
+        """Log in to a software token; a PKCS#11 token logs in by its settings, in its own process. Raises `TokenFailed`, ValueError."""
+        state = await self.device.state()
+        deadline = asyncio.get_running_loop().time() + _WAIT_S
+        while not state.available and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.05)  # another process says nothing when it is ready
+            state = await self.device.state()
+        if self.device.type is TokenType.HARDWARE:
+            if not state.logged_in:
+                raise ValueError(
+                    f"the token {self.token} is not logged in: {state.failure or 'say in keys.tokens where its PIN is'}"
+                )
+        elif state.status is TokenStatus.NOT_INITIALIZED:
+            await self.device.make(pin())
+        else:
+            await self.device.login(pin())
+
+    def begin(self, anchor: bytes) -> None:
+        """The folder with the source's anchor in it; what is there of an earlier try is used."""
         parse_anchor(anchor)
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # On disk when this returns: the folder counts as a proxy's that was begun, and its token's process may start in it.
+        write_whole(self.root / SOURCE_ANCHOR, anchor)
+
+    async def make(
+        self, address: str, pin: Callable[[], str], kind: str, now: datetime, name: str = ""
+    ) -> Anchor:
+        """Token, key, and the anchor to hand out, in a folder that was begun."""
+        if name and not _NAME.fullmatch(name):
+            raise ValueError(f"a proxy's name is letters, digits and hyphens, not {name!r}")
         # Each step below is on disk when its line returns; a crash leaves what was made, and the next try goes on with it but for
         # a key without certificate, which stays on the token unused.
-        write_whole(self.root / SOURCE_ANCHOR, anchor)
-        if (self.root / "token" / "token.json").exists():
-            await self.device.login(pin)
-        else:
-            await self.device.make(pin)
+        await self.open_token(pin)
         made = await self.device.generate_key(kind, "configuration proxy", "sign")
         certificate = await certify_signing_key(self.device, made, "configuration proxy signing key")
         write_whole(
-            self.root / _STATE, encode_json(ProxyState(made.id, certificate, address))
+            self.root / _STATE,
+            encode_json(ProxyState(made.id, certificate, address, self.token, name)),
         )  # on disk now: a whole proxy
         return self.write_anchor(now)
 
@@ -94,7 +146,7 @@ class ProxyFolder:
         if kept.exists():
             return parse_anchor(kept.read_bytes())
         state, source = self.state(), self.source()
-        url = f"http://{state.address}/internalconf"
+        url = f"http://{state.address}{state.prefix}/internalconf"
         anchor = Anchor(
             source.instance, (AnchorSource(url, (state.certificate,)),), now.replace(microsecond=0)
         )

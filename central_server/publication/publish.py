@@ -283,6 +283,12 @@ def _load(folder: Path, manifest: Any) -> Publication:
 
 def add_routes(app: web.Application, published: Published) -> None:
     """Serve what is published, as clients of the global configuration ask for it."""
+    add_directory_route(app, published)
+    add_part_route(app, [published])
+
+
+def add_directory_route(app: web.Application, published: Published, prefix: str = "") -> None:
+    """Serve the directories below a prefix, such as ``/other``; their parts are at places of their own (`add_part_route`)."""
 
     async def give_directory(request: web.Request) -> web.Response:
         source = request.match_info["source"]
@@ -300,13 +306,19 @@ def add_routes(app: web.Application, published: Published) -> None:
             body=body, headers={"Content-Type": "text/plain", "ETag": etag, "Cache-Control": "no-store"}
         )
 
+    app.router.add_get(prefix + "/{source:internal|external}conf", give_directory)
+
+
+def add_part_route(app: web.Application, publishers: Sequence[Published]) -> None:
+    """Serve the parts of whatever is published; a part's place holds the moment it was placed, to the microsecond."""
+
     async def give_part(request: web.Request) -> web.Response:
-        content = published.part(request.path)
+        found = (published.part(request.path) for published in publishers)
+        content = next((part for part in found if part is not None), None)
         if content is None:
             return web.Response(status=404)
         return web.Response(
             body=content, headers={"Content-Type": "application/xml", "Cache-Control": "no-store"}
         )
 
-    app.router.add_get("/{source:internal|external}conf", give_directory)
     app.router.add_get("/{version:V[0-9]+}/{stamp}/{file}", give_part)

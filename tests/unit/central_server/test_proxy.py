@@ -77,7 +77,8 @@ async def setting(tmp_path: Path) -> AsyncIterator[Setting]:
     found = sources.source_anchor(node.store.read(), "internal")
     assert found is not None
     folder = ProxyFolder(tmp_path / "proxy")
-    anchor = await folder.make(found[0], f"{downstream.host}:{downstream.port}", PIN, "ec-p256", NOW)
+    folder.begin(found[0])
+    anchor = await folder.make(f"{downstream.host}:{downstream.port}", lambda: PIN, "ec-p256", NOW)
     clock = [NOW]
     relay = Relay(
         folder.source(),
