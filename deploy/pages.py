@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from benchmarks.sizing import render_sizing
 from central_server.config import TABLE as CENTRAL
 from deploy.datamodel import render_data_model
+from deploy.installerrors import render_install_errors
 from gateway.settings.config import TABLE as GATEWAY
 from schemas.faultcatalogue import render_catalogue
 
@@ -26,6 +27,7 @@ TABLES: dict[str, Callable[[str], str]] = {
     "central": CENTRAL.render_markdown,
     "gateway": GATEWAY.render_markdown,
     "model": render_data_model,
+    "refusals": render_install_errors,
     "sizing": render_sizing,
 }
 
