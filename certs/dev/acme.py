@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
-import json
 import secrets
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -32,6 +31,7 @@ from certs.dev.acmewire import (
     jwk_of,
     parse_signed,
 )
+from schemas.jsontext import dump_json
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -64,7 +64,7 @@ def problem(kind: str, detail: str) -> web.HTTPException:
         "detail": detail,
         "status": status.status_code,
     }
-    return status(text=json.dumps(body), content_type="application/problem+json")
+    return status(text=dump_json(body), content_type="application/problem+json")
 
 
 @dataclass(slots=True)

@@ -9,7 +9,6 @@ import base64
 import binascii
 import hashlib
 import hmac
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+
+from schemas.jsontext import dump_json, load_json
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
@@ -43,7 +44,7 @@ class SignedRequest:
 
     def json(self) -> dict[str, Any]:
         """The payload as a JSON object. Raises ValueError."""
-        found = json.loads(self.payload or b"{}")
+        found = load_json(self.payload or b"{}")
         if not isinstance(found, dict):
             raise ValueError("the payload must be a JSON object")
         return found
@@ -51,13 +52,13 @@ class SignedRequest:
 
 def parse_signed(raw: bytes | dict[str, Any]) -> SignedRequest:
     """A flattened JWS, nothing of it proved. Raises ValueError."""
-    body = json.loads(raw) if isinstance(raw, bytes) else raw
+    body = load_json(raw) if isinstance(raw, bytes) else raw
     if not isinstance(body, dict) or {"protected", "payload", "signature"} - set(body):
         raise ValueError("a JSON object with protected, payload and signature is expected (RFC 8555 6.2)")
     if "header" in body or "signatures" in body:
         raise ValueError("an unprotected header or several signatures are not taken (RFC 8555 6.2)")
     protected, payload = str(body["protected"]), str(body["payload"])
-    header = json.loads(from_base64url(protected))
+    header = load_json(from_base64url(protected))
     if not isinstance(header, dict):
         raise ValueError("the protected header must be a JSON object")
     return SignedRequest(
@@ -77,7 +78,7 @@ class AccountKey:
         named = {name: str(jwk.get(name, "")) for name in _NAMING[jwk["kty"]]}
         self.jwk = named
         self.thumbprint = to_base64url(
-            hashlib.sha256(json.dumps(named, sort_keys=True, separators=(",", ":")).encode()).digest()
+            hashlib.sha256(dump_json(named, sort_keys=True, separators=(",", ":")).encode()).digest()
         )
         self._key, self._algorithm = _key_of(named)
 
