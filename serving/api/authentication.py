@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from serving.config.adminsettings import AdminSettings
-    from serving.login.ldap.directory import Directory
+    from serving.login.ldap.directory import LdapDirectory
     from serving.login.sessions import LiveSession, SessionKeeping
     from serving.login.users import Logins, Roles
     from serving.storage.audit import AuditLog
@@ -74,7 +74,7 @@ class Authentication:
         audit: AuditLog,
         clock: Clock,
         sessions: SessionKeeping | None = None,
-        directory: Directory | None = None,
+        directory: LdapDirectory | None = None,
     ) -> None:
         self._logins = logins
         self._directory = directory

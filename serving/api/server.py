@@ -42,7 +42,7 @@ from serving.api.requestbodies import (
 )
 from serving.api.sessionroutes import OUTSIDE_THE_TABLE, SessionRoutes
 from serving.api.validation import checked, parse_body, trimmed
-from serving.login.ldap.directory import Directory
+from serving.login.ldap.directory import LdapDirectory
 from serving.login.oidc.provider import Provider
 from serving.process.listener import BoundedRunner, listen
 from serving.storage.audit import AuditEntry, AuditLog
@@ -107,7 +107,7 @@ class AdminApi:
         self._served = served
         self._clock = clock
         self.audit = AuditLog(logins.database)
-        directory = Directory(settings.ldap, environ, roles) if settings.ldap.is_set else None
+        directory = LdapDirectory(settings.ldap, environ, roles) if settings.ldap.is_set else None
         self.authentication = Authentication(settings, logins, roles, self.audit, clock, sessions, directory)
         common = commonapi.operations(logins, roles, settings.api_key_days, self.audit)
         users = useroperations.operations(logins, roles, self.authentication)

@@ -32,7 +32,7 @@ _READ_BYTES = 65536
 _MOST_PEOPLE, _MOST_GROUPS = 2, 1000
 
 
-class Directory:
+class LdapDirectory:
     """One directory, asked anew for each login. Raises `OperatorError` for settings that cannot work."""
 
     def __init__(self, settings: LdapSettings, environ: Mapping[str, str], roles: Roles) -> None:
@@ -61,14 +61,14 @@ class Directory:
             raise _failed(str(err) or type(err).__name__) from err
 
     @contextlib.asynccontextmanager
-    async def _connected(self) -> AsyncIterator[_Connection]:
+    async def _connected(self) -> AsyncIterator[_LdapConnection]:
         """A connection in TLS, bound as the service's account."""
         host, port, is_tls = self._settings.place()
         context = ssl.create_default_context(cafile=self._settings.trusted_ca or None)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         name = {"ssl": context, "server_hostname": host} if is_tls else {}
         reader, writer = await asyncio.open_connection(host, port, **name)  # type: ignore[arg-type]
-        connection = _Connection(reader, writer)
+        connection = _LdapConnection(reader, writer)
         try:
             if not is_tls:
                 await connection.start_tls(context, host)
@@ -82,7 +82,7 @@ class Directory:
         finally:
             writer.close()
 
-    async def _identify(self, connection: _Connection, name: str, password: str) -> Identity:
+    async def _identify(self, connection: _LdapConnection, name: str, password: str) -> Identity:
         settings = self._settings
         wanted = {settings.user_attribute: name, **settings.user_has}
         found = await connection.search(
@@ -108,7 +108,7 @@ class Directory:
             )
         return Identity(name, roles, frozenset())
 
-    async def _groups(self, connection: _Connection, person: DirectoryEntry) -> set[str]:
+    async def _groups(self, connection: _LdapConnection, person: DirectoryEntry) -> set[str]:
         settings = self._settings
         if not settings.group_base:
             return {same_dn(dn) for dn in person.attributes.get(settings.groups_attribute.lower(), ())}
@@ -124,7 +124,7 @@ class Directory:
         return people if ALL in given else frozenset(given) & people
 
 
-class _Connection:
+class _LdapConnection:
     """One connection: a request is sent when the one before it has been answered."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

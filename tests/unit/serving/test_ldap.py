@@ -16,7 +16,7 @@ from serving.config.ldapsettings import LdapSettings
 from serving.config.secret import SecretSource
 from serving.errors import OperatorError, Refused
 from serving.login.ldap import wire
-from serving.login.ldap.directory import Directory, same_dn
+from serving.login.ldap.directory import LdapDirectory, same_dn
 from serving.login.oidc.token import ProviderCode
 from tests.directories import (
     BASE,
@@ -56,7 +56,7 @@ def settings(url: str, ca: str, **changed: Any) -> LdapSettings:
 
 async def refusal(of: LdapSettings, name: str, password: str) -> Refused:
     with pytest.raises(Refused) as caught:
-        await Directory(of, ENVIRON, ROLES).identify(name, password)
+        await LdapDirectory(of, ENVIRON, ROLES).identify(name, password)
     return caught.value
 
 
@@ -73,12 +73,12 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str,
 @pytest.mark.processes
 @pytest.mark.parametrize("which", [0, 1], ids=["StartTLS", "ldaps"])
 async def test_groups_of_a_directory_become_roles(served: tuple[str, str, str], which: int) -> None:
-    directory = Directory(settings(served[which], served[2]), ENVIRON, ROLES)
+    directory = LdapDirectory(settings(served[which], served[2]), ENVIRON, ROLES)
     ana = await directory.identify("ana", "ana's password")
     assert ana.name == "ana"
     assert ana.roles == {"BOSS", "READER"}
     assert (await directory.identify("josé", "contraseña")).roles == {"READER"}
-    everything = Directory(settings(served[which], served[2], roles={READERS: ("all",)}), ENVIRON, ROLES)
+    everything = LdapDirectory(settings(served[which], served[2], roles={READERS: ("all",)}), ENVIRON, ROLES)
     assert (await everything.identify("josé", "contraseña")).roles == {"BOSS", "READER"}
 
 
@@ -126,7 +126,7 @@ async def test_what_is_set_wrongly_is_said_and_lets_nobody_in(
 ) -> None:
     wrong = settings(served[1], served[2], **changed)
     with pytest.raises(Refused) as caught:
-        await Directory(wrong, {**ENVIRON, "OTHER": "another"}, ROLES).identify("ana", "ana's password")
+        await LdapDirectory(wrong, {**ENVIRON, "OTHER": "another"}, ROLES).identify("ana", "ana's password")
     assert caught.value.code is ProviderCode.PROVIDER_FAILED
     assert reason in str(caught.value)
 
@@ -316,7 +316,7 @@ async def test_nothing_goes_on_in_the_clear(tmp_path: Path, answer: bytes, reaso
 )
 def test_settings_that_cannot_work_are_refused(changed: dict[str, Any], reason: str) -> None:
     with pytest.raises(OperatorError, match=reason):
-        Directory(
+        LdapDirectory(
             msgspec.structs.replace(settings("ldaps://ldap.example.org", ""), **changed), ENVIRON, ROLES
         )
 
