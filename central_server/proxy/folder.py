@@ -47,7 +47,7 @@ class ProxyState(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def prefix(self) -> str:
-        """The path before ``/internalconf``."""
+        """The path that stands before ``/internalconf``."""
         return f"/{self.name}" if self.name else ""
 
 

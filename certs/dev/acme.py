@@ -248,20 +248,20 @@ class AcmeAuthority:
             raise problem(
                 "malformed", "a new account is asked for with its own key: the header must hold jwk"
             )
-        asked = signed.json()
+        given = signed.json()
         known = self._account_of(key)
         if known is not None:
             return _account_view(request, known, 200)
-        if asked.get("onlyReturnExisting"):
+        if given.get("onlyReturnExisting"):
             raise problem("accountDoesNotExist", "this key has no account")
         if self._outside:
-            if "externalAccountBinding" not in asked:
+            if "externalAccountBinding" not in given:
                 raise problem("externalAccountRequired", "accounts are bound to outside ones here")
             try:
-                check_binding(asked["externalAccountBinding"], key, str(request.url), self._outside)
+                check_binding(given["externalAccountBinding"], key, str(request.url), self._outside)
             except ValueError as err:
                 raise problem("unauthorized", str(err)) from err
-        made = Enrolled(secrets.token_hex(8), key, [str(c) for c in asked.get("contact", [])])
+        made = Enrolled(secrets.token_hex(8), key, [str(c) for c in given.get("contact", [])])
         self._accounts[made.id] = made
         return _account_view(request, made, 201)
 
@@ -273,9 +273,9 @@ class AcmeAuthority:
         account = self._asking(request, signed)
         if account.id != request.match_info["id"]:
             raise problem("unauthorized", "the account is another's")
-        asked = signed.json()
-        account.contact = [str(c) for c in asked.get("contact", account.contact)]
-        if asked.get("status") == "deactivated":
+        given = signed.json()
+        account.contact = [str(c) for c in given.get("contact", account.contact)]
+        if given.get("status") == "deactivated":
             account.status = "deactivated"
         return _account_view(request, account, 200)
 
@@ -284,10 +284,10 @@ class AcmeAuthority:
         inner = parse_signed(signed.json())
         new = AccountKey(inner.header.get("jwk"))
         new.check(inner)
-        said = inner.json()
-        if inner.header.get("url") != str(request.url) or said.get("account") != signed.header["kid"]:
+        inside = inner.json()
+        if inner.header.get("url") != str(request.url) or inside.get("account") != signed.header["kid"]:
             raise problem("malformed", "the inner object is for another URL or account")
-        if AccountKey(said.get("oldKey")).thumbprint != key.thumbprint:
+        if AccountKey(inside.get("oldKey")).thumbprint != key.thumbprint:
             raise problem("malformed", "oldKey is not the account's key")
         if self._account_of(new) is not None:
             raise problem("malformed", "the new key has an account already")
@@ -297,11 +297,11 @@ class AcmeAuthority:
     # Orders
 
     async def _new_order(self, request: web.Request, signed: SignedRequest, _key: AccountKey) -> web.Response:
-        account, asked = self._asking(request, signed), signed.json()
-        profile = str(asked.get("profile") or "auth")
+        account, given = self._asking(request, signed), signed.json()
+        profile = str(given.get("profile") or "auth")
         if profile not in PROFILES:
             raise problem("invalidProfile", f"the profiles are {', '.join(PROFILES)}, not {profile!r}")
-        names = sorted({_identifier(one) for one in asked.get("identifiers", ())})
+        names = sorted({_identifier(one) for one in given.get("identifiers", ())})
         if not 0 < len(names) <= _MOST_NAMES:
             raise problem("malformed", f"an order names 1 to {_MOST_NAMES} identifiers, not {len(names)}")
         expires = self._now() + _ORDER_LIFE
@@ -352,7 +352,7 @@ class AcmeAuthority:
         answer.headers.add("Link", f'<{_at(request, f"/authorization/{proof.id}")}>;rel="up"')
         return answer
 
-    async def _looked_up(self, proof: Proof, wanted: str) -> str:
+    async def _looked_up(self, proof: Proof, expected: str) -> str:
         """Why the name does not answer the challenge; empty when it does (RFC 8555 8.3)."""
         host = f"[{proof.name}]" if ":" in proof.name else proof.name
         url = f"http://{host}:{self._port}/.well-known/acme-challenge/{proof.token}"
@@ -365,7 +365,7 @@ class AcmeAuthority:
                 found = await answer.content.read(_LONGEST_ANSWER)
         except (aiohttp.ClientError, TimeoutError, OSError) as err:
             return f"{url}: {str(err) or type(err).__name__}"
-        if answer.status != 200 or found.decode("ascii", "replace").strip() != wanted:
+        if answer.status != 200 or found.decode("ascii", "replace").strip() != expected:
             return f"{url} answered HTTP {answer.status} with something else than the key authorization"
         return ""
 
@@ -374,10 +374,10 @@ class AcmeAuthority:
         if order.status(self._now()) != "ready":
             raise problem("orderNotReady", f"the order is {order.status(self._now())}")
         try:
-            asked = x509.load_der_x509_csr(from_base64url(str(signed.json()["csr"])))
-            _check_names(asked, order)
+            given = x509.load_der_x509_csr(from_base64url(str(signed.json()["csr"])))
+            _check_names(given, order)
             order.certificate = await asyncio.to_thread(
-                self._pki.certify, asked, order.profile, days=DAYS, now=self._now()
+                self._pki.certify, given, order.profile, days=DAYS, now=self._now()
             )
         except (ValueError, TypeError, KeyError) as err:
             raise problem("badCSR", f"the request cannot be certified: {err}") from err
@@ -480,14 +480,14 @@ def _identifier(one: object) -> tuple[str, str]:
     return kind, value.lower()
 
 
-def _check_names(asked: x509.CertificateSigningRequest, order: Ordered) -> None:
+def _check_names(given: x509.CertificateSigningRequest, order: Ordered) -> None:
     """Refuse a request for other names than the order's. Raises ValueError."""
     try:
-        names = asked.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        names = given.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         raise ValueError("it has no subject alternative name") from None
     found = {("dns", name.lower()) for name in names.get_values_for_type(x509.DNSName)}
     found |= {("ip", str(address)) for address in names.get_values_for_type(x509.IPAddress)}
-    wanted = {(proof.kind, proof.name) for proof in order.proofs}
-    if found != wanted:
-        raise ValueError(f"it names {sorted(found)}, the order {sorted(wanted)}")
+    expected = {(proof.kind, proof.name) for proof in order.proofs}
+    if found != expected:
+        raise ValueError(f"it names {sorted(found)}, the order {sorted(expected)}")

@@ -141,7 +141,7 @@ def from_base64url(text: str) -> bytes:
 
 
 def to_base64url(raw: bytes) -> str:
-    """Bytes as unpadded base64url."""
+    """The text of bytes in unpadded base64url."""
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 

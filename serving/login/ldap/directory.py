@@ -84,9 +84,9 @@ class LdapDirectory:
 
     async def _identify(self, connection: _LdapConnection, name: str, password: str) -> Identity:
         settings = self._settings
-        wanted = {settings.user_attribute: name, **settings.user_has}
+        values = {settings.user_attribute: name, **settings.user_has}
         found = await connection.search(
-            settings.user_base, wanted, (settings.groups_attribute,), _MOST_PEOPLE
+            settings.user_base, values, (settings.groups_attribute,), _MOST_PEOPLE
         )
         if len(found) != 1:
             # One bind more, so that a name nobody has takes as long as a wrong password.
@@ -112,8 +112,8 @@ class LdapDirectory:
         settings = self._settings
         if not settings.group_base:
             return {same_dn(dn) for dn in person.attributes.get(settings.groups_attribute.lower(), ())}
-        wanted = {settings.group_member_attribute: person.dn}
-        entries = await connection.search(settings.group_base, wanted, ("1.1",), _MOST_GROUPS)
+        values = {settings.group_member_attribute: person.dn}
+        entries = await connection.search(settings.group_base, values, ("1.1",), _MOST_GROUPS)
         return {same_dn(entry.dn) for entry in entries}
 
     def _worth(self, groups: set[str]) -> frozenset[str]:
@@ -147,11 +147,11 @@ class _LdapConnection:
         return answer.result()
 
     async def search(
-        self, base: str, wanted: dict[str, str], attributes: tuple[str, ...], most: int
+        self, base: str, values: dict[str, str], attributes: tuple[str, ...], most: int
     ) -> list[DirectoryEntry]:
         """The entries that were found. Raises ValueError when the directory refuses the search."""
         *found, done = await self._ask(
-            lambda n: wire.render_search(n, base, wanted, attributes, most), wire.SEARCH_DONE
+            lambda n: wire.render_search(n, base, values, attributes, most), wire.SEARCH_DONE
         )
         result = done.result()
         if result.code not in (wire.SUCCESS, wire.SIZE_LIMIT_EXCEEDED):
@@ -203,7 +203,7 @@ def _notice(message: DirectoryMessage) -> str:
 
 
 def _shown(result: DirectoryResult) -> str:
-    return f"result {result.code}{f' ({result.said[:200]})' if result.said else ''}"
+    return f"result {result.code}{f' ({result.diagnostic[:200]})' if result.diagnostic else ''}"
 
 
 def _failed(reason: str) -> Refused:

@@ -29,7 +29,7 @@ class DirectoryResult:
     """How an operation ended: the result code, and what the directory says of it."""
 
     code: int
-    said: str
+    diagnostic: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,8 @@ class DirectoryMessage:
         """The result that ends an operation. Raises ValueError."""
         code, rest = _take(self.content, _ENUMERATED)
         _matched, rest = _take(rest, _OCTETS)
-        said, _rest = _take(rest, _OCTETS)
-        return DirectoryResult(int.from_bytes(code, "big"), said.decode("utf-8", "replace"))
+        diagnostic, _rest = _take(rest, _OCTETS)
+        return DirectoryResult(int.from_bytes(code, "big"), diagnostic.decode("utf-8", "replace"))
 
     def entry(self) -> DirectoryEntry:
         """The entry of a search. Values that are no text are left out. Raises ValueError."""
@@ -86,10 +86,10 @@ def render_start_tls(number: int) -> bytes:
 
 
 def render_search(
-    number: int, base: str, wanted: dict[str, str], attributes: tuple[str, ...], most: int
+    number: int, base: str, searched: dict[str, str], attributes: tuple[str, ...], most: int
 ) -> bytes:
     """A search of a whole subtree for the entries that have all the wanted values; ``most`` bounds how many are answered."""
-    equal = [_tlv(_EQUAL, _text(_OCTETS, name), _text(_OCTETS, value)) for name, value in wanted.items()]
+    equal = [_tlv(_EQUAL, _text(_OCTETS, name), _text(_OCTETS, value)) for name, value in searched.items()]
     return _message(
         number,
         _tlv(
