@@ -30,7 +30,8 @@ what applying the file would change. The format is TOML::
     url = "http://tsa.example/tsa"
 
 Certificates wanted (``[[certificate]]``) are in `gateway.desired.certificates`.
-The same names and nesting in YAML are read from a file that ends in ``.yaml`` or ``.yml``.
+The same names and nesting in YAML are read from a file that ends in ``.yaml`` or ``.yml``; so is a file of X-Road's security
+server toolkit (`gateway.desired.toolkit`).
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ from gateway.clients.model import (
 )
 from gateway.clients.records import Document, TimestampingService
 from gateway.desired.certificates import CertificateEntry
+from gateway.desired.toolkit import from_toolkit, is_toolkit
 from schemas.faults import Fault
 from schemas.identifiers import (
     ClientId,
@@ -157,7 +159,7 @@ def parse_desired(
     ``read_certificate`` gives the DER behind a name in the file, ``read_document`` the bytes of a description, and
     ``parse_document`` what a description says.
     """
-    desired = _read_desired(text, yaml=yaml)
+    desired = _read_desired(text, server_id, yaml=yaml)
     problems: list[str] = []
     clients: list[Client] = []
     services: list[Service] = []
@@ -200,10 +202,10 @@ def parse_desired(
     )
 
 
-def _read_desired(text: str, *, yaml: bool) -> _DesiredFile:
+def _read_desired(text: str, server_id: ServerId, *, yaml: bool) -> _DesiredFile:
     """The file as it is written, its names not looked up yet. Raises `OperatorError`."""
     try:
-        return msgspec.convert(_from_yaml(text) if yaml else tomllib.loads(text), _DesiredFile)
+        return msgspec.convert(_from_yaml(text, server_id) if yaml else tomllib.loads(text), _DesiredFile)
     except (ValueError, YAMLError) as err:
         raise OperatorError(f"the file is not understood: {err}") from err
     except RecursionError as err:
@@ -220,8 +222,9 @@ def _timestamping(desired: _DesiredFile) -> tuple[TimestampingService, ...] | No
     return chosen
 
 
-def _from_yaml(text: str) -> object:
-    return safe_load(text) or {}
+def _from_yaml(text: str, server_id: ServerId) -> object:
+    document = safe_load(text) or {}
+    return from_toolkit(document, server_id) if is_toolkit(document) else document
 
 
 class _Documents:
