@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +17,10 @@ from tests.programs import need
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.processes
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(shutil.which("gpg") is None, reason="GnuPG is not installed"),
+]
 NAMES = ("sacbe-tools", "sacbe-gateway")
 
 
@@ -94,7 +98,7 @@ class Apt:
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    for program, package in (("gpg", "gpg"), ("apt-get", "apt"), ("dpkg-deb", "dpkg")):
+    for program, package in (("apt-get", "apt"), ("dpkg-deb", "dpkg")):
         need(program, package=package)
     (tmp_path / "packages").mkdir()
     packages = [make_package(tmp_path / "packages", name) for name in NAMES]
