@@ -12,6 +12,8 @@ import resource
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
+from serving.process.load import NO_LIMITS, LoadLimits, ProcessLoad
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -24,7 +26,11 @@ _PART_OF_FILES = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Of one listener. Seconds, bytes a second, and numbers at a time; ``per_address`` 0 is half of ``connections``."""
+    """Of one listener. Seconds, bytes a second, and numbers at a time; ``per_address`` 0 is half of ``connections``.
+
+    While the process is above ``load`` an address has one connection and one request under way, so that whoever asks much waits
+    for whoever asks little.
+    """
 
     connections: int = 4096
     keepalive_s: float = 90.0
@@ -33,6 +39,7 @@ class Bounds:
     head_s: float = 30.0
     handshake_s: float = 15.0
     least_bytes_s: float = 256.0
+    load: LoadLimits = NO_LIMITS
 
     def within_files(self) -> Bounds:
         """No more connections than this process may open files for."""
@@ -80,8 +87,9 @@ class Guest(Protocol):
 class Room:
     """The connections of one listener."""
 
-    def __init__(self, bounds: Bounds) -> None:
+    def __init__(self, bounds: Bounds, load: ProcessLoad | None = None) -> None:
         self.bounds = bounds.within_files()
+        self._load = load or ProcessLoad()
         self._rows: dict[RoomRow, dict[Guest, None]] = {row: {} for row in RoomRow}
         self._row_of: dict[Guest, RoomRow] = {}
         self._of_address: dict[str, dict[Guest, None]] = {}
@@ -100,7 +108,8 @@ class Room:
     def enter(self, guest: Guest, now: float) -> bool:
         """Let a connection in; False when there is no room for it."""
         of_address = self._of_address.setdefault(guest.address, {})
-        if len(of_address) >= self.bounds.of_one_address() and not self._evict(of_address, now):
+        share = 1 if self._load.is_above(self.bounds.load) else self.bounds.of_one_address()
+        if len(of_address) >= share and not self._evict(of_address, now):
             return False
         if len(self) >= self.bounds.connections and not self._evict(None, now):
             return False
@@ -129,11 +138,18 @@ class Room:
         if not of_address:
             self._of_address.pop(guest.address, None)
 
-    def has_room_for_request(self, now: float) -> bool:
-        """Whether one more request may be under way; a body that drips makes room for it."""
-        if self.under_way < self.bounds.requests:
-            return True
-        return self._close(self._dripping(self._rows[RoomRow.TAKING], now))
+    def refusal_of_request(self, guest: Guest, now: float) -> str:
+        """Why one more request may not be under way, empty when it may; a body that drips makes room for it."""
+        if self._load.is_above(self.bounds.load):
+            busy = (RoomRow.TAKING, RoomRow.ANSWERING)
+            others = (g for g in self._of_address.get(guest.address, {}) if g is not guest)
+            if any(self._row_of[g] in busy for g in others):
+                return "the server is busy, and a request of this address is under way; try again"
+        if self.under_way < self.bounds.requests or self._close(
+            self._dripping(self._rows[RoomRow.TAKING], now)
+        ):
+            return ""
+        return f"{self.bounds.requests} requests are under way; try again"
 
     def take_bounds(self, bounds: Bounds) -> None:
         """Bound what comes from now on otherwise."""

@@ -207,7 +207,7 @@ class ServerConnection(asyncio.Protocol):
             self._body.feed(event)
 
     def _begin(self, head: RequestHead) -> None:
-        has_room = self._server.room.has_room_for_request(self._loop.time())
+        refusal = self._server.room.refusal_of_request(self, self._loop.time())
         self._go(ConnectionEvent.HEAD)
         self._body = Incoming(self._loop)
         if self.transport is not None:
@@ -216,9 +216,8 @@ class ServerConnection(asyncio.Protocol):
         self._answered = False
         self._has_carried = True
         self._last_answer = self._is_stopping or self._server.is_retiring or not head.keeps_alive
-        if not has_room:
-            most = self._server.room.bounds.requests
-            self._refuse(NotHttpError(f"{most} requests are under way; try again", status=503))
+        if refusal:
+            self._refuse(NotHttpError(refusal, status=503))
             return
         self._task = self._loop.create_task(self._serve(self._request))
 

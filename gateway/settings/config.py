@@ -69,6 +69,9 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     consumer_idle_s: Annotated[float, Setting(help="Longest silence of a system within its request, or taking its answer.", live=True, low=0.1, high=3600)] = 30.0
     # Connections of consumer systems, and of peers, at a time: above it the oldest without a request under way is closed.
     connections: Annotated[int, Setting(help="Connections at a time on each port; above it the oldest idle one is closed.", live=True, low=1, high=1000000)] = 4096
+    # Above either, an address has one connection and one request under way on the message ports until the process is below again.
+    processor_load: Annotated[float, Setting(help="Processors kept busy above which each address has one request at a time (1: one whole); 0 no limit.", live=True, low=0, high=1024)] = 0.0
+    memory_bytes: Annotated[int, Setting(help="Resident memory above which each address has one request at a time; 0 no limit.", live=True, low=0, high=1024 * GIB)] = 0
     # How long a connection may wait for its next request, or take to send a request's head.
     keepalive_s: Annotated[float, Setting(help="How long a connection may wait for its next request.", live=True, low=0.1, high=3600)] = 90.0
     # Largest body of a message, either way. It is spooled, never held in memory.

@@ -14,6 +14,7 @@ from gateway.messagelog.transfer import TransferSettings
 from gateway.monitoring.store import StoreSettings
 from gateway.transparency.asking import AppointedWitness
 from gateway.transparency.following import FollowingSettings
+from serving.process.load import LoadLimits
 
 if TYPE_CHECKING:
     from gateway.settings.config import GatewaySettings
@@ -106,4 +107,6 @@ def peer_times(settings: GatewaySettings) -> PeerTimes:
 
 def bounds(settings: GatewaySettings) -> Bounds:
     """The listeners' part of the settings: connections, and seconds an idle one is kept."""
-    return Bounds(settings.limits.connections, settings.limits.keepalive_s)
+    limits = settings.limits
+    load = LoadLimits(limits.processor_load, limits.memory_bytes)
+    return Bounds(limits.connections, limits.keepalive_s, load=load)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -11,8 +12,10 @@ from dataclasses import dataclass, field
 import pytest
 
 from gateway.edges.http import Answer, Bounds, DataPlaneServer, RawRequest, listen
+from gateway.http.bounds import Room
 from gateway.http.client import CLOSED, CLOSED_REUSED, Failure, HttpFailedError, Place, Pool
 from schemas.faults import BadMessage
+from serving.process.load import LoadLimits, ProcessLoad
 
 HOST = "127.0.0.1"
 HEAD = b"POST /x HTTP/1.1\r\nHost: gw\r\n"
@@ -445,3 +448,53 @@ async def test_a_large_body_streams_both_ways_while_it_is_answered() -> None:
         pool.give_back(connection)
         assert await ask(pool, at.port, "POST", b"again") == (200, b"again")
         pool.close()
+
+
+@pytest.mark.xroad("F098")
+async def test_while_the_process_is_above_its_limits_an_address_has_one_request_under_way() -> None:
+    # This process has more resident than a byte, so it is above the limit from the first look on.
+    async with listening(Bounds(load=LoadLimits(memory_bytes=1))) as made:
+        made.server.room = Room(made.server.room.bounds, above())
+        first, writer = await asyncio.open_connection(HOST, made.port)
+        writer.write(b"GET /wait HTTP/1.1\r\nHost: gw\r\n\r\n")
+        await made.came.wait()
+        second, other = await asyncio.open_connection(HOST, made.port)
+        other.write(b"GET /x HTTP/1.1\r\nHost: gw\r\n\r\n")
+        # The connection that carries a request stays; the one above the address's share is closed without an answer.
+        assert await second.read() == b""
+        made.go.set()
+        assert (await first.readline()).startswith(b"HTTP/1.1 200")
+        for each in (writer, other):
+            each.close()
+
+
+@pytest.mark.xroad("F098")
+async def test_a_busy_process_refuses_a_second_request_of_an_address_and_takes_it_when_it_is_below_again() -> (
+    None
+):
+    calm, busy = Bounds(), Bounds(load=LoadLimits(memory_bytes=1))
+    async with listening(calm) as made:
+        made.server.room = Room(calm, above())
+        opened = [await asyncio.open_connection(HOST, made.port) for _ in range(2)]
+        (first, writer), (second, other) = opened
+        writer.write(b"GET /wait HTTP/1.1\r\nHost: gw\r\n\r\n")
+        await made.came.wait()
+        made.server.room.take_bounds(busy)
+        other.write(b"GET /x HTTP/1.1\r\nHost: gw\r\n\r\n")
+        said = await second.read()
+        assert said.startswith(b"HTTP/1.1 503")
+        assert b"a request of this address is under way" in said
+        made.server.room.take_bounds(calm)
+        again, third = await asyncio.open_connection(HOST, made.port)
+        third.write(b"GET /x HTTP/1.1\r\nHost: gw\r\n\r\n")
+        assert (await again.readline()).startswith(b"HTTP/1.1 200")
+        made.go.set()
+        assert (await first.readline()).startswith(b"HTTP/1.1 200")
+        for each in (writer, other, third):
+            each.close()
+
+
+def above() -> ProcessLoad:
+    """The load of a process that takes a gigabyte, at a clock that runs a second at each look."""
+    times = itertools.count(1.0, 1.0)
+    return ProcessLoad(lambda: next(times), lambda: 0.0, lambda: 1 << 30)
