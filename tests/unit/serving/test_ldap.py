@@ -199,6 +199,52 @@ def result(number: int, tag: int, code: int = 0, said: bytes = b"") -> bytes:
     return element(0x30, element(0x02, bytes((number,))), element(tag, body))
 
 
+def entry(number: int, dn: str, **attributes: str) -> bytes:
+    listed = b"".join(
+        long(0x30, element(0x04, name.encode()), long(0x31, long(0x04, value.encode())))
+        for name, value in attributes.items()
+    )
+    found = long(0x64, long(0x04, dn.encode()), long(0x30, listed))
+    return long(0x30, element(0x02, bytes((number,))), found)
+
+
+def long(tag: int, *parts: bytes) -> bytes:
+    """An element with its length in two octets, as many directories write it."""
+    content = b"".join(parts)
+    return bytes((tag, 0x82)) + len(content).to_bytes(2, "big") + content
+
+
+@pytest.mark.xroad("F131")
+@pytest.mark.parametrize("by", ["the groups' entries", "memberOf"])
+async def test_the_groups_that_a_directory_names_become_roles(tmp_path: Path, by: str) -> None:
+    person = f"uid=ana,{PEOPLE}"
+    elsewhere = element(0x30, element(0x02, b"\x02"), element(0x73, element(0x04, b"ldap://elsewhere")))
+    answers = [result(1, 0x61), entry(2, person, memberOf=OPERATORS) + elsewhere + result(2, 0x65)]
+    if by == "memberOf":
+        answers += [result(3, 0x61)]
+    else:
+        answers += [entry(3, OPERATORS) + result(3, 0x65), result(4, 0x61)]
+    heard: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for said in answers:
+            heard.append(await reader.read(65536))
+            for at in range(0, len(said), 7):  # in pieces that end anywhere
+                writer.write(said[at : at + 7])
+                await writer.drain()
+        heard.append(await reader.read())
+
+    certified = Certified(tmp_path).make()
+    async with answering(answer, certified.context()) as port:
+        given = {} if by != "memberOf" else {"group_base": ""}
+        of = settings(f"ldaps://{HOST}:{port}", certified.file, **given)
+        found = await LdapDirectory(of, ENVIRON, ROLES).identify("ana", "ana's password")
+    assert found.roles == {"BOSS"}
+    # The password went out once, in the last bind and under the name that was found.
+    (bind,) = (message for message in heard if b"ana's password" in message)
+    assert bind == wire.render_bind(len(answers), person, "ana's password")
+
+
 @pytest.mark.parametrize(
     ("answers", "reason"),
     [
