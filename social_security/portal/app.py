@@ -93,6 +93,7 @@ def make_site(settings: PortalSettings) -> Site:
             "error": words.error,
             "indicator_words": words.indicator_words,
             "indicator_target": words.indicator_target,
+            "indicator_source": words.indicator_source,
             "indicator_value": words.indicator_value,
             "rights": words.RIGHTS,
             "outcomes": words.OUTCOMES,

@@ -119,6 +119,21 @@ SCOPES: Final[dict[str, Text]] = {
     "SERVICIO": N_("another member's request"),
     "PORTABILIDAD": N_("portability case"),
 }
+_TARGETS_EN: Final = {
+    "22 al inicio": "22 at the start",
+    "90 % en el año 2": "90 % in year 2",
+    "a la baja": "falling",
+    "línea base 31 %": "baseline 31 %",
+}
+_SOURCES_EN: Final = (
+    ("sin fuente", "no source"),
+    ("sin respuesta", "no answer"),
+    ("miembros activos", "active members"),
+    ("miembros", "members"),
+    ("entidades", "states"),
+    ("línea base", "baseline"),
+    (" de ", " of "),
+)
 INDICATORS_EN: Final[dict[str, str]] = {
     "IND-01": "institutes connected",
     "IND-02": "services offered",
@@ -206,9 +221,18 @@ def indicator_words(code: str) -> Translatable:
     return Translated({"es": es, "en": INDICATORS_EN.get(code, es)})
 
 
-def indicator_target(code: str) -> str:
-    """The decreed target of an indicator, in Spanish; empty when it has none."""
-    return next((i.target for i in INDICATORS if i.id == code), "")
+def indicator_target(code: str) -> Translatable:
+    """The decreed target of an indicator, in each language; empty when it has none."""
+    es = next((i.target for i in INDICATORS if i.id == code), "")
+    return Translated({"es": es, "en": _TARGETS_EN.get(es, es)})
+
+
+def indicator_source(es: str) -> Translatable:
+    """The source of an indicator, which ONIESS says in Spanish, in each language; what has no row stays as it came."""
+    en = es
+    for spanish, english in _SOURCES_EN:
+        en = en.replace(spanish, english)
+    return Translated({"es": es, "en": en})
 
 
 def indicator_value(row: Mapping[str, Any]) -> Translatable:
