@@ -21,6 +21,7 @@ from benchmarks.calls import Call
 from benchmarks.country import AddressTaken, Country
 from benchmarks.demopages import Portals, look
 from benchmarks.demorights import access_log, access_request
+from benchmarks.demoshow import Show
 from central_server.admin.roles import central_roles
 from gateway.admin.roles import gateway_roles
 from serving.login.users import Logins
@@ -34,37 +35,6 @@ ANA = "EEPA780514MMCJRN95"
 PIDS = {"15-ISSEMYM": "C77536HD0CYA1RRC9HFC4CF1SRC", "26-ISSSTESON": "SN16SJV765EFGNS0P72R8S9VS8G"}
 PAIR = "5A2C74QTNVFGEC18CC61GDARCCD"
 PAIR_BACK = "AJNFRDKTSHCHQJJSAS142ESQYGQ"
-
-
-class Show:
-    """Prints steps in one language and counts what did not come out as it must."""
-
-    def __init__(self, lang: str) -> None:
-        self.english = lang == "en"
-        self.failed = 0
-        self._number = 0
-
-    def say(self, es: str, en: str) -> None:
-        """A line for a person."""
-        print(en if self.english else es, flush=True)
-
-    def step(self, es: str, en: str) -> None:
-        """The title of the next step."""
-        self._number += 1
-        print(flush=True)
-        self.say(f"{self._number}. {es}", f"{self._number}. {en}")
-
-    def expect(self, held: bool, es: str, en: str) -> None:
-        """A line that must hold; one that does not makes the demo fail."""
-        self.failed += not held
-        self.say(f"   {'✓' if held else '✗ FALLA:'} {es}", f"   {'✓' if held else '✗ FAILED:'} {en}")
-
-    def reply(self, reply: Reply) -> None:
-        """An answer as it came."""
-        body = json.dumps(reply.body, ensure_ascii=False)
-        print(
-            f"     HTTP {reply.status}  {reply.took_ms:.0f} ms  {body[:220]}{'…' if len(body) > 220 else ''}"
-        )
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchmarks.country import Country
-    from benchmarks.demo import Show
+    from benchmarks.demoshow import Show
 
 PERSON, GUARANTOR, PUBLIC = "15-ISSEMYM", "15-GARANTE", "00-ONIESS"
 ANA_AT_ISSEMYM = "C77536HD0CYA1RRC9HFC4CF1SRC"

@@ -16,7 +16,7 @@ from social_security.domain.calendars import load_calendar
 if TYPE_CHECKING:
     from benchmarks.calls import Reply
     from benchmarks.country import Country
-    from benchmarks.demo import Show
+    from benchmarks.demoshow import Show
 
 CODES = ("15-ISSEMYM", "26-ISSSTESON", "30-IPE")
 PID = {"15-ISSEMYM": "C77536HD0CYA1RRC9HFC4CF1SRC", "30-IPE": "9V5886721C4NZ6NX7F3S7XHYS44"}
