@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from gateway.health.diagnosing import Sources, Timestamping, diagnose_now
-from gateway.health.diagnosis import CLOCK_WARN_S
+from gateway.health.diagnosis import CLOCK_WARN_S, clock_warning, furthest_clock
 from schemas.faults import Fault
 
 if TYPE_CHECKING:
@@ -89,17 +89,12 @@ class Condition:
         found = [f"{loop}; report the log" for loop in self.failing() if not loop.needed]
         offset, source = self._clock()
         if offset is not None and abs(offset) >= CLOCK_WARN_S:
-            direction = "ahead of" if offset > 0 else "behind"
-            found.append(
-                f"this server's clock is {abs(offset):.0f} s {direction} that of {source}; "
-                "synchronise the one that is wrong (chrony or systemd-timesyncd)"
-            )
+            found.append(clock_warning(offset, source))
         return found
 
     def _clock(self) -> tuple[float | None, str]:
         """By how many seconds this clock is ahead of another, and of whose: the one that it differs from most."""
-        known = [clock for clock in (self.timestamper.clock, self.configuration.clock) if clock is not None]
-        return max(known, key=lambda clock: abs(clock[0]), default=(None, ""))
+        return furthest_clock(self.timestamper.clock, self.configuration.clock)
 
     async def diagnosis(self, now: datetime) -> Diagnosis:
         """Diagnose keys, certificates, OCSP, timestamps and clocks: when traffic will stop, and the remedies."""

@@ -162,6 +162,22 @@ def _tokens(facts: DiagnosisFacts, now: datetime) -> Iterable[Finding]:
         yield Finding("token", severity, token_id, now if needed else None, {"reason": failure})
 
 
+def furthest_clock(*known: tuple[float, str] | None) -> tuple[float | None, str]:
+    """Of clocks that this one was compared with (seconds that it is ahead, and whose), the one that it differs from most."""
+    return max(
+        (clock for clock in known if clock is not None), key=lambda clock: abs(clock[0]), default=(None, "")
+    )
+
+
+def clock_warning(offset_s: float, source: str) -> str:
+    """By how much this clock and another differ, whose that is, and what to do."""
+    direction = "ahead of" if offset_s > 0 else "behind"
+    return (
+        f"this server's clock is {abs(offset_s):.0f} s {direction} that of {source}; "
+        "synchronise the one that is wrong (chrony or systemd-timesyncd)"
+    )
+
+
 def _clock(facts: DiagnosisFacts, now: datetime) -> Iterable[Finding]:
     offset = facts.clock_offset_s
     if offset is None or abs(offset) < CLOCK_WARN_S:

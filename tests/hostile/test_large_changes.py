@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -126,3 +128,26 @@ async def test_what_may_be_kept_nowhere_is_refused_with_its_reason_and_changes_n
 async def test_a_process_that_goes_past_its_bounds_says_so_and_is_gone(limits: ChildLimits) -> None:
     outcome = await run_child(describing.__name__, [], b"", limits)
     assert (outcome.output, bool(outcome.failure)) == (b"", True)
+
+
+async def test_a_process_that_nobody_waits_for_any_more_is_gone(tmp_path: Path) -> None:
+    """It says which process it is and then waits for its input's end, which does not come by itself."""
+    (tmp_path / "sleeper.py").write_text(
+        "import os, pathlib, time\npathlib.Path(os.environ['SAYS']).write_text(str(os.getpid()))\ntime.sleep(300)\n"
+    )
+    says = tmp_path / "pid"
+    environment = {"PYTHONPATH": str(tmp_path), "SAYS": str(says)}
+    running = asyncio.create_task(run_child("sleeper", [], b"", environment=environment))
+    async with asyncio.timeout(60):
+        while not (says.exists() and says.read_text()):
+            await asyncio.sleep(0.01)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(says.read_text()), 0)
+
+
+async def test_a_process_that_cannot_be_begun_is_an_outcome_and_no_failure_of_who_wanted_it() -> None:
+    outcome = await run_child("json", ["x" * (1 << 20)], b"")  # longer than an argument may be
+    assert (outcome.output, "could not be begun" in outcome.failure) == (b"", True)

@@ -12,6 +12,7 @@ from aiohttp.test_utils import TestServer
 
 from gateway.edges.configuration import ConfigurationClient
 from gateway.edges.httpclock import ask_clocks, clock_offset_s
+from gateway.health.diagnosis import clock_warning, furthest_clock
 from schemas.faults import Fault
 from schemas.globalconf.anchor import Anchor, AnchorSource, render_anchor
 
@@ -74,3 +75,12 @@ async def test_a_gateway_knows_its_clock_from_its_first_look_even_if_nothing_cam
         with pytest.raises(Fault):
             await client.refresh()
         assert client.clock == (-86400, f"127.0.0.1:{server.port}")
+
+
+def test_of_clocks_that_this_one_was_compared_with_the_furthest_is_named_and_by_how_much() -> None:
+    assert furthest_clock(None, None) == (None, "")
+    assert furthest_clock(None, (0.0, "centre:8080")) == (0.0, "centre:8080")
+    assert furthest_clock((-0.4, "tsa"), (180.2, "centre:8080")) == (180.2, "centre:8080")
+    assert furthest_clock((-200.0, "tsa"), (180.2, "centre:8080")) == (-200.0, "tsa")
+    assert "is 180 s ahead of that of centre:8080" in clock_warning(180.2, "centre:8080")
+    assert "is 34560000 s behind that of tsa" in clock_warning(-34_560_000.0, "tsa")
