@@ -63,7 +63,7 @@ def hsm(tmp_path: Path) -> SoftHsm:
 
 @contextlib.asynccontextmanager
 async def running(
-    folder: Path, token: TokenSettings, *, patience_s: float = 15.0
+    folder: Path, token: TokenSettings, *, patience_s: float = 90.0
 ) -> AsyncIterator[tuple[RemoteDevice, list[SignerProcess]]]:
     """A token's processes with the device over them."""
     settings = folder / "settings.toml"
@@ -97,7 +97,7 @@ async def running(
 
 async def until(holds: Callable[[], Awaitable[bool]]) -> None:
     """Wait for something another process does."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while not await holds():  # another process says nothing when it is ready
             await asyncio.sleep(0.02)
 
@@ -182,7 +182,7 @@ async def test_signatures_go_on_while_the_process_is_killed_again_and_again(
                 os.kill(signer.pid, signal.SIGKILL)
                 await until(lambda before=before: _restarted(signer, before, device))
 
-        async with asyncio.timeout(120), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(240), asyncio.TaskGroup() as group:
             workers = [group.create_task(load()) for _ in range(4)]
             group.create_task(kill())
         assert all(w.exception() is None for w in workers)
