@@ -10,7 +10,7 @@ TOGETHER := -n $(JOBS) --dist loadfile
 DEMO_OPTIONS = $(if $(SAY),--lang $(SAY)) $(if $(BASE),--base $(BASE))
 
 .DEFAULT_GOAL := help
-.PHONY: help packages docs toolkits demo demo-check scenarios simulation test lint texts check bench instructions fuzz clean
+.PHONY: help packages docs toolkits screenshots demo demo-check scenarios simulation test lint texts check bench instructions fuzz clean
 
 help:
 	@echo "make demo        a federation on this machine that exchanges real messages (Ctrl-C stops it; BASE=127.60.0: where)"
@@ -26,6 +26,7 @@ help:
 	@echo "make fuzz        parsers against random input (SECONDS_EACH=20)"
 	@echo "make packages    Debian packages of both servers, the social-security system and the tools, in dist/"
 	@echo "make docs        the documentation as a site, in dist/site"
+	@echo "make screenshots  every page in every look, judged by axe, with its picture in .screenshots"
 	@echo "make clean       removes what the targets above made"
 
 $(STAMP): requirements/dev.txt pyproject.toml
@@ -35,12 +36,12 @@ $(STAMP): requirements/dev.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
 
-# Foreign SOAP toolkits that tests call and are called by, each in an environment of its own.
+# Foreign toolkits that tests call and are called by, each in an environment of its own; each list is whole, so nothing beside it is installed.
 $(TOOLKITS)/.installed: $(wildcard tests/interop/toolkits/*.txt)
 	for list in $^; do \
 	    name=$$(basename "$$list" .txt); \
 	    $(PYTHON) -m venv "$(TOOLKITS)/$$name" && \
-	    "$(TOOLKITS)/$$name/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$$list" || exit 1; \
+	    "$(TOOLKITS)/$$name/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r "$$list" || exit 1; \
 	done
 	@touch $@
 
@@ -58,6 +59,10 @@ scenarios: $(STAMP)
 
 simulation: $(STAMP)
 	$(BIN)/python -m benchmarks.simulation
+
+# Every page of both consoles and of the portals in four widths, both themes and both languages, judged by axe; pictures in .screenshots.
+screenshots: $(STAMP) toolkits
+	SACBE_SCREENSHOTS=.screenshots $(BIN)/python -m pytest -q $(TOGETHER) tests/integration/test_consoles.py tests/integration/test_browser.py -k eyes
 
 # Without a network the toolkits stay away, and their tests are skipped; in CI they fail.
 test: $(STAMP)
@@ -97,4 +102,4 @@ fuzz: $(STAMP)
 	$(BIN)/python -m tests.fuzz --seconds $${SECONDS_EACH:-20}
 
 clean:
-	rm -rf $(VENV) $(VENV)-docs $(TOOLKITS) .demo .scenarios .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis build dist
+	rm -rf $(VENV) $(VENV)-docs $(TOOLKITS) .demo .scenarios .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis .screenshots build dist

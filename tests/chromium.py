@@ -47,6 +47,9 @@ class Tab:
     _numbers: Any = field(default_factory=lambda: itertools.count(1))
     _waiting: dict[int, asyncio.Future[dict[str, Any]]] = field(default_factory=dict)
     _loaded: asyncio.Event = field(default_factory=asyncio.Event)
+    # The file that came last, and whether it is whole.
+    file_name: str = ""
+    downloaded: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def send(self, method: str, session: str = "", **parameters: Any) -> dict[str, Any]:
         """One command of the protocol, to the page or to what was attached under a session; its result."""
@@ -65,15 +68,25 @@ class Tab:
         assert not answer.get("errorText"), answer
         await asyncio.wait_for(self._loaded.wait(), PATIENCE_S)
 
+    async def reaches(self, address: str) -> bool:
+        """Go to an address that may not answer yet; whether it did."""
+        answer = await self.send("Page.navigate", url=address)
+        if answer.get("errorText"):
+            return False
+        await self.open(address)
+        return True
+
     async def attach(self, kind: str) -> str:
         """Attach to the one target of a kind, as ``iframe``; its session."""
         found = (await self.send("Target.getTargets"))["targetInfos"]
         (target,) = [t["targetId"] for t in found if t["type"] == kind]
         return str((await self.send("Target.attachToTarget", targetId=target, flatten=True))["sessionId"])
 
-    async def ask(self, expression: str, session: str = "") -> Any:
-        """The value of an expression in the page: the test's own script, for pages have none."""
-        answer = await self.send("Runtime.evaluate", session, expression=expression, returnByValue=True)
+    async def ask(self, expression: str, session: str = "", *, awaited: bool = False) -> Any:
+        """The value of an expression in the page, or what its promise gives: the test's own script, for pages have none."""
+        answer = await self.send(
+            "Runtime.evaluate", session, expression=expression, returnByValue=True, awaitPromise=awaited
+        )
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
@@ -116,6 +129,10 @@ class Tab:
                     waiting.set_result(said)
             elif said["method"] == "Page.loadEventFired":
                 self._loaded.set()
+            elif said["method"] == "Page.downloadWillBegin":
+                self.file_name = said["params"]["suggestedFilename"]
+            elif said["method"] == "Page.downloadProgress" and said["params"]["state"] == "completed":
+                self.downloaded.set()
             elif said["method"] == "Log.entryAdded":
                 entry = said["params"]["entry"]
                 if entry["level"] in ("warning", "error"):

@@ -12,6 +12,7 @@ from aiohttp.test_utils import TestServer
 
 from social_security.portal.accounts import NewAccount
 from tests.accessibility import faults_of
+from tests.axe import walk_looks
 from tests.chromium import Tab, open_tab
 from tests.portals import PIDS, World, open_world
 
@@ -124,19 +125,19 @@ async def test_every_page_holds_for_everybodys_eyes(world: World, language: str)
     platform, _ = await world.portal("00-ONIESS")
     async with open_tab(language) as tab:
         await tab.open(f"{platform}/")
-        wrong[platform] = await faults_of(tab)
+        wrong[platform] = await walk_looks(tab, "platform", language)
         assert tab.complaints == []
         for address, name, issued, pages in (
             (person, "ana", ana, PERSON),
             (guarantor, "garante", garante, GUARANTOR),
         ):
             await tab.open(f"{address}/entrar")
-            wrong[f"{address}/entrar"] = await faults_of(tab)
+            wrong[f"{address}/entrar"] = await walk_looks(tab, f"{name}-entrar", language)
             await log_in(tab, address, name, issued)
             for path in (*pages, *EVERYBODY):
                 tab.complaints.clear()
                 await tab.open(address + path)
-                wrong[address + path] = await faults_of(tab)
+                wrong[address + path] = await walk_looks(tab, f"{name}-{path}", language)
                 assert await tab.ask("document.documentElement.lang") == language
                 # A page that is not there says so with its status, which the browser notes.
                 assert [c for c in tab.complaints if "404" not in c] == [], path
