@@ -5,7 +5,18 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from central_server.admin import catalogue, groups, members, requests, servers, sources, system, tokens, trust
+from central_server.admin import (
+    catalogue,
+    groups,
+    members,
+    overview,
+    requests,
+    servers,
+    sources,
+    system,
+    tokens,
+    trust,
+)
 from central_server.admin.console.site import add_pages
 from central_server.admin.roles import central_roles
 from serving.api.server import AdminApi, Served
@@ -26,7 +37,18 @@ def operations(context: CentralAdminContext) -> Sequence[Operation]:
     """Every row of the central server's admin API."""
     return [
         o
-        for module in (system, members, servers, groups, trust, sources, tokens, requests, catalogue)
+        for module in (
+            system,
+            members,
+            servers,
+            overview,
+            groups,
+            trust,
+            sources,
+            tokens,
+            requests,
+            catalogue,
+        )
         for o in module.operations(context)
     ]
 

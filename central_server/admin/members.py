@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
@@ -34,10 +34,10 @@ from central_server.store.requests import NewRequest, RequestOrigin, RequestType
 from schemas.identifiers import ClientId
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from central_server.admin.context import CentralAdminContext
-    from central_server.store.members import KeptClient
+    from central_server.store.members import ClientRow, KeptClient
     from central_server.store.records import Records
     from serving.api.operations import Call, Operation
 
@@ -178,6 +178,7 @@ def operations(context: CentralAdminContext) -> Sequence[Operation]:
 class _Members:
     def __init__(self, context: CentralAdminContext) -> None:
         self._context = context
+        self._searched: tuple[int, list[ClientRow]] | None = None
 
     # Classes
 
@@ -298,44 +299,58 @@ class _Members:
 
     async def search(self, call: Call) -> PagedClients:
         query, records = call.query_as(ClientsQuery), self._context.read()
-        names = members.names_of_members(records)
-        matching = [c for c in members.list_clients(records) if _is_wanted(c, query, names)]
+        if query == ClientsQuery(client_type=query.client_type, limit=query.limit, offset=query.offset):
+            total, listed = members.page_of_clients(
+                records, query.client_type, query.limit, query.offset * query.limit
+            )
+            views = [client_view(c.id, c.name, owner) for c, owner in listed]
+            return PagedClients(views, PagingMetadata(total, len(views), query.limit, query.offset))
+        matching = [r for r in self._rows(records) if _is_wanted(r, query, records.instance)]
         if query.security_server is not None:
             server = servers.need_server(records, server_of(query.security_server))
-            there = {c.id for c in servers.clients_of(records, server)} | {server.id.owner}
-            matching = [c for c in matching if c.id in there]
+            there = {_key(c.id) for c in servers.clients_of(records, server)} | {_key(server.id.owner)}
+            matching = [r for r in matching if r.key in there]
         if query.excluding_group is not None:
             group = groups.need_group(records, query.excluding_group)
-            joined = {m.client.id for m in groups.group_members(records, group)}
-            matching = [c for c in matching if c.id not in joined]
-        found, paging = page_of(
-            matching,
-            query,
-            {
-                "id": lambda c: c.number,
-                "member_name": lambda c: (names[c.id.member].lower(), c.id.components),
-                "client_id.instance_id": lambda c: (c.id.instance, c.number),
-                "client_id.member_class": lambda c: (c.id.member_class, c.number),
-                "client_id.member_code": lambda c: (c.id.member_code, c.number),
-                "client_id.subsystem_code": lambda c: (c.id.subsystem_code or "", c.number),
-                "client_type": lambda c: (c.id.object_type, c.number),
-            },
-            "id",
-        )
-        return PagedClients([client_view(c.id, c.name, names[c.id.member]) for c in found], paging)
+            joined = {_key(m.client.id) for m in groups.group_members(records, group)}
+            matching = [r for r in matching if r.key not in joined]
+        found, paging = page_of(matching, query, _ORDERS, "id")
+        shown = [(members.kept_client(records.instance, r[:5]), r.member_name) for r in found]
+        return PagedClients([client_view(c.id, c.name, owner) for c, owner in shown], paging)
+
+    def _rows(self, records: Records) -> list[ClientRow]:
+        """Every client as the registry has it now. The generation is read before the rows: a change meanwhile gives another one."""
+        generation = self._context.node.store.generation()
+        if self._searched is None or self._searched[0] != generation:
+            self._searched = generation, members.client_rows(records)
+        return self._searched[1]
 
 
-def _is_wanted(client: KeptClient, query: ClientsQuery, names: dict[ClientId, str]) -> bool:
-    found = client.id
-    member_name = names[found.member]
+_ORDERS: dict[str, Callable[[ClientRow], Any]] = {
+    "id": lambda r: r.number,
+    "member_name": lambda r: (r.member_name.lower(), r.key),
+    "client_id.instance_id": lambda r: r.number,
+    "client_id.member_class": lambda r: (r.member_class, r.number),
+    "client_id.member_code": lambda r: (r.member_code, r.number),
+    "client_id.subsystem_code": lambda r: (r.subsystem_code, r.number),
+    "client_type": lambda r: (bool(r.subsystem_code), r.number),
+}
+
+
+def _key(client: ClientId) -> tuple[str, str, str]:
+    """The columns that tell one client from another."""
+    return client.member_class, client.member_code, client.subsystem_code or ""
+
+
+def _is_wanted(row: ClientRow, query: ClientsQuery, instance: str) -> bool:
     return (
-        matches(query.q, *found.components, member_name, client.name)
-        and matches(query.name, member_name, client.name)
-        and matches(query.instance, found.instance)
-        and matches(query.member_class, found.member_class)
-        and matches(query.member_code, found.member_code)
-        and (query.subsystem_code is None or matches(query.subsystem_code, found.subsystem_code or ""))
-        and query.client_type in (None, found.object_type)
+        query.client_type in (None, "SUBSYSTEM" if row.subsystem_code else "MEMBER")
+        and (not query.q or query.q.lower() in row.searched)
+        and matches(query.name, row.member_name, row.name)
+        and matches(query.instance, instance)
+        and matches(query.member_class, row.member_class)
+        and matches(query.member_code, row.member_code)
+        and (query.subsystem_code is None or matches(query.subsystem_code, row.subsystem_code))
     )
 
 

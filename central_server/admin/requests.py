@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from central_server.admin.context import CentralAdminContext
+    from central_server.store.records import Records
     from schemas.identifiers import ClientId
     from serving.api.operations import Call, Operation
 
@@ -160,12 +161,15 @@ class _Requests:
 
     async def all(self, call: Call) -> PagedRequests:
         query, records = call.query_as(RequestsQuery), self._context.read()
-        names = names_of_members(records)
+        state = None if query.status is None else query.status.replace("_", " ")
+        # Nobody's name is needed to count what waits, which the first page asks at every visit.
+        needed = bool(query.query or query.q) or query.sort == "security_server_owner"
+        names = names_of_members(records) if needed else {}
 
         def owner(found: KeptRequest) -> str:
             return names.get(found.content.server.owner, "")
 
-        matching = [r for r in kept.list_requests(records) if _is_wanted(r, query, owner(r))]
+        matching = [r for r in kept.list_requests(records, state) if _is_wanted(r, query, owner(r))]
         found, paging = page_of(
             matching,
             query,
@@ -179,7 +183,7 @@ class _Requests:
             },
             "id",
         )
-        return PagedRequests([RequestListItem(**self._item(r, names)) for r in found], paging)  # type: ignore[arg-type]
+        return PagedRequests([RequestListItem(**self._item(r)) for r in found], paging)  # type: ignore[arg-type]
 
     async def add(self, call: Call) -> ApiAnswer:
         new_request = self._new_request(call)
@@ -193,7 +197,7 @@ class _Requests:
         found = kept.need_request(records, _number(call))
         certificate = found.content.certificate
         return RequestDetails(
-            **self._item(found, names_of_members(records)),  # type: ignore[arg-type]
+            **self._item(found),  # type: ignore[arg-type]
             comments=found.content.comments,
             first_approval=found.first_approval,
             certificate_details=None if certificate is None else certificate_details(certificate),
@@ -250,7 +254,6 @@ class _Requests:
 
     def _view(self, found: KeptRequest) -> RequestView:
         request = found.content
-        names = names_of_members(self._context.read())
         return RequestView(
             id=found.number,
             type=request.type.value,
@@ -259,17 +262,17 @@ class _Requests:
             status=found.state.value,
             created_at=found.created_at,
             updated_at=found.updated_at,
-            security_server_owner=names.get(request.server.owner),
+            security_server_owner=_name_of(self._context.read(), request.server.owner),
             client_id=None if request.client is None else request.client.encoded(),
             server_address=request.address,
             subsystem_name=request.subsystem_name,
         )
 
-    def _item(self, found: KeptRequest, names: dict[ClientId, str]) -> dict[str, object]:
-        request, client = found.content, found.content.client
+    def _item(self, found: KeptRequest) -> dict[str, object]:
+        request, client, records = found.content, found.content.client, self._context.read()
         subsystem_name = request.subsystem_name
         if subsystem_name is None and client is not None and not client.is_member:
-            there = find_client(self._context.read(), client)
+            there = find_client(records, client)
             subsystem_name = None if there is None else there.name
         return {
             "id": found.number,
@@ -278,12 +281,18 @@ class _Requests:
             "security_server_id": server_id_view(request.server),
             "status": found.state.value,
             "created_at": found.created_at,
-            "security_server_owner": names.get(request.server.owner),
+            "security_server_owner": _name_of(records, request.server.owner),
             "address": request.address,
             "client_id": None if client is None else client_id_view(client),
-            "client_owner_name": None if client is None else names.get(client.member),
+            "client_owner_name": None if client is None else _name_of(records, client.member),
             "client_subsystem_name": subsystem_name,
         }
+
+
+def _name_of(records: Records, member: ClientId) -> str | None:
+    """The name of a member; None for one that is not, or not yet, in the registry."""
+    found = find_client(records, member)
+    return None if found is None else found.name
 
 
 def _number(call: Call) -> int:

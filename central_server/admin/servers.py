@@ -23,7 +23,7 @@ from central_server.admin.values import (
 from central_server.management.requests import add_request
 from central_server.registry.refusals import RegistryCode, refuse
 from central_server.store import servers
-from central_server.store.members import names_of_members
+from central_server.store.members import name_of_member
 from central_server.store.requests import NewRequest, RequestOrigin, RequestType
 from serving.api.certificateview import CertificateDetails, certificate_details
 
@@ -80,22 +80,25 @@ class _Servers:
         self._context = context
 
     async def all(self, call: Call) -> PagedServers:
-        query = call.query_as(Paging)
-        everything = servers.list_servers(self._context.read())
-        matching = [s for s in everything if matches(query.q, s.owner_name, *s.id.components, s.address)]
+        query, records = call.query_as(Paging), self._context.read()
+        # Class, code, server's code, owner's name and address are texts of the row; a value is made of what is shown alone.
+        instance = records.instance
+        matching = [
+            r for r in servers.server_rows(records) if matches(query.q, r[4], instance, *r[1:4], r[5])
+        ]
         found, paging = page_of(
             matching,
             query,
             {
-                "owner_name": lambda s: (s.owner_name.lower(), s.number),
-                "server_id.member_class": lambda s: (s.id.member_class, s.number),
-                "server_id.member_code": lambda s: (s.id.member_code, s.number),
-                "server_id.server_code": lambda s: (s.id.server_code, s.number),
-                "xroad_id.server_code": lambda s: (s.id.server_code, s.number),
+                "owner_name": lambda r: (r[4].lower(), r[0]),
+                "server_id.member_class": lambda r: (r[1], r[0]),
+                "server_id.member_code": lambda r: (r[2], r[0]),
+                "server_id.server_code": lambda r: (r[3], r[0]),
+                "xroad_id.server_code": lambda r: (r[3], r[0]),
             },
             "server_id.server_code",
         )
-        return PagedServers([server_view(s) for s in found], paging)
+        return PagedServers([server_view(servers.server_of_row(records, r)) for r in found], paging)
 
     async def one(self, call: Call) -> ServerView:
         return server_view(servers.need_server(self._context.read(), server_of(call.path["server_id"])))
@@ -156,5 +159,6 @@ class _Servers:
     async def clients(self, call: Call) -> list[ClientView]:
         records = self._context.read()
         server = servers.need_server(records, server_of(call.path["server_id"]))
-        names = names_of_members(records)
-        return [client_view(c.id, c.name, names[c.id.member]) for c in servers.clients_of(records, server)]
+        found = servers.clients_of(records, server)
+        names = {m: name_of_member(records, m) for m in {c.id.member for c in found}}
+        return [client_view(c.id, c.name, names[c.id.member]) for c in found]

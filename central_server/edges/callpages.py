@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from central_server.registry.callexamples import build_asking, build_examples, read_calls
+from central_server.registry.sandbox import promised_answer, refused_answer
 from schemas.identifiers import ClientId, ServiceId
 from serving.language import N_, as_it_is
 from serving.web.blocks import (
     Column,
+    FactSheet,
     Heading,
     Listing,
     PageNote,
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from central_server.registry.callexamples import DescribedCall
+    from central_server.registry.sandbox import ExampleAnswer
     from serving.web.blocks import Block, Cell
 
 
@@ -75,6 +78,72 @@ def call_blocks(
         return blocks
     blocks += [
         SourceText(lines, as_it_is(name)) for name, lines in build_examples(service, call, shown).items()
+    ]
+    settled = tuple(
+        (n, v) for n, v in (*kept, ("cliente", client), ("motivo", purpose), ("fundamento", basis)) if v
+    )
+    blocks += _sandbox(service, kind, raw, calls, query, path, settled)
+    return blocks
+
+
+def _sandbox(
+    service: ServiceId,
+    kind: str,
+    raw: bytes,
+    calls: Sequence[DescribedCall],
+    query: Mapping[str, str],
+    path: str,
+    kept: tuple[tuple[str, str], ...],
+) -> list[Block | None]:
+    """A call tried on the page: the answer is made of the description, with a right and without one."""
+    number, right = query.get("prueba", ""), query.get("derecho", "")
+    choices = tuple((str(n), as_it_is(f"{c.method} {c.path}")) for n, c in enumerate(calls))
+    fields = (
+        QueryField("prueba", N_("The call"), number, choices),
+        QueryField(
+            "derecho",
+            N_("Your client"),
+            right,
+            (("si", N_("has a right to it")), ("no", N_("has no right to it"))),
+        ),
+    )
+    blocks: list[Block | None] = [
+        Heading(
+            N_("Try it in a sandbox"),
+            N_(
+                "No message is sent and no data of anybody is shown: the answer is made from the examples and types of the description, and a "
+                "call without a right gets the fault that the provider's server gives."
+            ),
+        ),
+        QueryForm(fields, N_("Try the call"), path, kept),
+    ]
+    if not (number.isascii() and number.isdigit() and len(number) < 4 and int(number) < len(calls)):
+        return blocks
+    call = calls[int(number)]
+    client = dict(kept).get("cliente", "").replace(":", "/") or "INSTANCE/CLASS/MEMBER/SUBSYSTEM"
+    if right == "no":
+        answer: ExampleAnswer | None = refused_answer(service, client, call.method, call.path)
+    else:
+        answer = promised_answer(kind, raw, call.method, call.path)
+    if answer is None:
+        blocks.append(PageNote(N_("Its description does not say what this call answers."), "caution"))
+        return blocks
+    blocks += [
+        FactSheet(
+            (
+                (N_("Status"), code(str(answer.status))),
+                (N_("Content type"), code(answer.content_type)),
+                (
+                    N_("Made from"),
+                    phrase(N_("the fault of a provider's server"))
+                    if right == "no"
+                    else phrase(N_("an example of the description"))
+                    if answer.is_example
+                    else phrase(N_("the types of the description; values are made up")),
+                ),
+            )
+        ),
+        SourceText(answer.body, N_("The answer")),
     ]
     return blocks
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from central_server.registry.refusals import RegistryCode, refuse
 from central_server.store.records import read_rows
@@ -61,6 +61,58 @@ def list_clients(records: Records, faults: list[str] | None = None) -> list[Kept
     return read_rows(rows, lambda row: kept_client(records.instance, row), "client", faults)
 
 
+class ClientRow(NamedTuple):
+    """A member or subsystem (``subsystem_code`` empty for a member) for a search among tens of thousands, where no identifier is made of each."""
+
+    number: int
+    member_class: str
+    member_code: str
+    subsystem_code: str
+    name: str | None
+    member_name: str
+    # Everything a free text is looked for in, in small letters, apart by a sign that no text holds.
+    searched: str
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """The columns that tell one client from another."""
+        return self.member_class, self.member_code, self.subsystem_code
+
+
+def client_rows(records: Records) -> list[ClientRow]:
+    """Every member and subsystem, by number."""
+    found = records.rows(f"{_SELECT} ORDER BY id")
+    names = {(r[1], r[2]): r[4] or "" for r in found if not r[3]}
+    instance = records.instance
+    made = []
+    for number, member_class, member_code, subsystem_code, name in found:
+        member_name = names[member_class, member_code]
+        texts = (instance, member_class, member_code, subsystem_code, member_name, name or "")
+        searched = "\0".join(texts).lower()
+        made.append(
+            ClientRow(int(number), member_class, member_code, subsystem_code, name, member_name, searched)
+        )
+    return made
+
+
+def page_of_clients(
+    records: Records, object_type: str | None, limit: int, start: int
+) -> tuple[int, list[tuple[KeptClient, str]]]:
+    """How many members, subsystems or (None) both there are, and some of them by number, each with its member's name."""
+    where = {None: "1 = 1", "MEMBER": "c.subsystem_code = ''", "SUBSYSTEM": "c.subsystem_code <> ''"}[
+        object_type
+    ]
+    total = records.rows(f"SELECT COUNT(*) FROM client c WHERE {where}")[0][0]
+    rows = records.rows(
+        "SELECT c.id, c.member_class, c.member_code, c.subsystem_code, c.name, m.name FROM client c "
+        "JOIN client m ON m.member_class = c.member_class AND m.member_code = c.member_code AND m.subsystem_code = '' "
+        f"WHERE {where} ORDER BY c.id LIMIT ? OFFSET ?",
+        limit,
+        start,
+    )
+    return int(total), [(kept_client(records.instance, r[:5]), r[5] or "") for r in rows]
+
+
 def subsystems_of(records: Records, member: ClientId) -> list[KeptClient]:
     """The subsystems of a member, by code."""
     rows = records.rows(
@@ -69,6 +121,21 @@ def subsystems_of(records: Records, member: ClientId) -> list[KeptClient]:
         member.member_code,
     )
     return [kept_client(records.instance, row) for row in rows]
+
+
+def count_by_class(records: Records) -> list[tuple[str, int, int]]:
+    """Each member class that has members, with how many members and how many subsystems it has."""
+    rows = records.rows(
+        "SELECT member_class, SUM(CASE WHEN subsystem_code = '' THEN 1 ELSE 0 END), "
+        "SUM(CASE WHEN subsystem_code = '' THEN 0 ELSE 1 END) FROM client GROUP BY member_class ORDER BY member_class"
+    )
+    return [(str(r[0]), int(r[1]), int(r[2])) for r in rows]
+
+
+def name_of_member(records: Records, member: ClientId) -> str:
+    """The name of one member; empty where there is none."""
+    found = find_client(records, member)
+    return "" if found is None else found.name or ""
 
 
 def names_of_members(records: Records) -> dict[ClientId, str]:

@@ -148,9 +148,11 @@ def need_request(records: Records, number: int) -> KeptRequest:
     return _kept(row)
 
 
-def list_requests(records: Records) -> list[KeptRequest]:
-    """Every management request, oldest first."""
-    return [_kept(r) for r in records.rows(f"{_SELECT} ORDER BY id")]
+def list_requests(records: Records, state: str | None = None) -> list[KeptRequest]:
+    """Every management request, or those in one state, oldest first."""
+    if state is None:
+        return [_kept(r) for r in records.rows(f"{_SELECT} ORDER BY id")]
+    return [_kept(r) for r in records.rows(f"{_SELECT} WHERE status = ? ORDER BY id", state)]
 
 
 def registered_by_request(records: Records) -> Registered:

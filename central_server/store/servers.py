@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from central_server.registry.model import OWNERS_GROUP
 from central_server.registry.refusals import RegistryCode, refuse
@@ -15,6 +15,8 @@ from schemas.identifiers import ClientId, ServerId, check_identifier
 from schemas.names import check_host
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from central_server.store.records import Records
 
 
@@ -45,7 +47,21 @@ _SELECT = (
 )
 
 
-def _server(instance: str, r: tuple[int, str, str, str, str, str, str | None, str, str]) -> KeptServer:
+DIGESTS_AT_ONCE = 500
+ServerRow = tuple[int, str, str, str, str, str, str | None, str, str]
+
+
+def server_rows(records: Records) -> list[ServerRow]:
+    """Number, owner's class, code, server's code, owner's name, address, notice and times of every server, in no order; for searches."""
+    return [cast("ServerRow", row) for row in records.rows(_SELECT)]
+
+
+def server_of_row(records: Records, row: ServerRow) -> KeptServer:
+    """A row of `server_rows` as a value."""
+    return _server(records.instance, row)
+
+
+def _server(instance: str, r: ServerRow) -> KeptServer:
     return KeptServer(int(r[0]), ServerId(instance, r[1], r[2], r[3]), r[4], r[5], r[6], r[7], r[8])
 
 
@@ -200,6 +216,32 @@ def certificates_of(records: Records, server: KeptServer) -> list[KeptCertificat
     """The authentication certificates of a server."""
     rows = records.rows("SELECT id, der FROM auth_certificate WHERE server_id = ? ORDER BY id", server.number)
     return [KeptCertificate(int(r[0]), bytes(r[1])) for r in rows]
+
+
+def certificate_digests(records: Records) -> list[tuple[int, str]]:
+    """The server's number and the digest of every authentication certificate."""
+    return [(int(r[0]), str(r[1])) for r in records.rows("SELECT server_id, digest FROM auth_certificate")]
+
+
+def certificates_with(records: Records, digests: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+    """Digest and DER of those certificates, read some hundreds at a time."""
+    for start in range(0, len(digests), DIGESTS_AT_ONCE):
+        part = digests[start : start + DIGESTS_AT_ONCE]
+        marks = ", ".join("?" * len(part))
+        for digest, der in records.rows(
+            f"SELECT digest, der FROM auth_certificate WHERE digest IN ({marks})", *part
+        ):
+            yield str(digest), bytes(der)
+
+
+def client_members(records: Records, number: int) -> list[tuple[str, str]]:
+    """Class and code of the member of each client of the server of that number, its owner left out."""
+    rows = records.rows(
+        "SELECT c.member_class, c.member_code FROM server_client u JOIN client c ON c.id = u.client_id "
+        "WHERE u.server_id = ?",
+        number,
+    )
+    return [(r[0], r[1]) for r in rows]
 
 
 def server_of_certificate(records: Records, der: bytes) -> ServerId | None:

@@ -35,6 +35,12 @@ class GrantedRight(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
     rights_given_at: str
 
 
+class GrantedQuery(msgspec.Struct, frozen=True):
+    """The services whose rights are asked for: their codes with commas between; none is every one."""
+
+    service_codes: str | None = None
+
+
 class AccessQuery(msgspec.Struct, frozen=True):
     """A call to be judged: who, which service (with its version, if it has one), and for REST its method and path."""
 
@@ -63,7 +69,7 @@ class AccessResource:
         client, may = "/clients/{id}", "VIEW_CLIENT_ACL_SUBJECTS"
         return [
             row("GET", f"{client}/access-rights", self.granted, "Every access right to a client's services", may,
-                answer=list[GrantedRight]),
+                query=GrantedQuery, answer=list[GrantedRight]),
             row("GET", f"{client}/access-check", self.check, "Whether a client may make a call", may,
                 query=AccessQuery, answer=AccessAnswer),
         ]  # fmt: skip
@@ -72,7 +78,8 @@ class AccessResource:
         provider, rights = self.context.client(call).id, RightResource(self.context)
         found = []
         known = {}
-        for right in self.context.view.rights.all(provider):
+        codes = (call.query_as(GrantedQuery).service_codes or "").split(",")
+        for right in self.context.view.rights.all(provider, services=[c for c in codes if c]):
             if right.subject not in known:
                 known[right.subject] = rights.view(provider, right.subject)
             subject, endpoint = known[right.subject], right.endpoint.endpoint

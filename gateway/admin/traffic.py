@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MOST_SPANS = 5000
 # So many records are read for a summary, so that it takes as long with ten million as with ten thousand.
-MOST_EXCHANGES = 10_000
+MOST_EXCHANGES = 3_000
 MOST_GROUPS = 100
 
 

@@ -168,15 +168,19 @@ class RightTable:
         *,
         subject: Subject | None = None,
         endpoint_id: int | None = None,
+        services: Sequence[str] = (),
     ) -> tuple[RightRecord, ...]:
-        """Rights of a provider, of a subject, on an endpoint, or all."""
+        """Rights of a provider, of a subject, on an endpoint, to services of some codes, or all."""
         where, values = matching(
             ("e.client_id", None if client is None else client.path()),
             ("r.subject_type", None if subject is None else subject.object_type),
             ("r.subject", None if subject is None else subject.path()),
             ("e.id", endpoint_id),
         )
-        found = self._rows(_RIGHT + where + " ORDER BY e.id, r.subject_type, r.subject", values)
+        if services:
+            marks = ", ".join("?" * len(services))
+            where += f"{' AND' if where else ' WHERE'} e.service_code IN ({marks})"
+        found = self._rows(_RIGHT + where + " ORDER BY e.id, r.subject_type, r.subject", (*values, *services))
         return tuple(readable("granted_right", found, _right))
 
     def grant(self, endpoint: EndpointRecord, subject: Subject, now: datetime) -> RightRecord:

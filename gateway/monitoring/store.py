@@ -11,7 +11,7 @@ import asyncio
 import collections
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gateway.monitoring.records import party_path
 from gateway.monitoring.summary import Exchanged
@@ -21,7 +21,7 @@ from serving.process.pace import Pace
 from serving.storage.database import open_database
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -41,8 +41,41 @@ STEPS = (
     );
     CREATE INDEX record_at ON record (at);
     """,
+    # Exchanges counted by the minute their request came in; empty names are all services together.
+    """
+    CREATE TABLE traffic (
+        provider TEXT NOT NULL,
+        service TEXT NOT NULL,
+        version TEXT NOT NULL,
+        side TEXT NOT NULL,
+        minute BIGINT NOT NULL,
+        succeeded BIGINT NOT NULL,
+        failed BIGINT NOT NULL,
+        PRIMARY KEY (provider, service, version, side, minute)
+    );
+    CREATE INDEX traffic_minute ON traffic (minute);
+    INSERT INTO traffic (provider, service, version, side, minute, succeeded, failed)
+        SELECT provider, COALESCE(CAST(json_extract(fields, '$.serviceCode') AS TEXT), ''),
+            COALESCE(CAST(json_extract(fields, '$.serviceVersion') AS TEXT), ''),
+            COALESCE(CAST(json_extract(fields, '$.securityServerType') AS TEXT), ''),
+            CAST(json_extract(fields, '$.requestInTs') AS BIGINT) / 60000,
+            SUM(CASE WHEN CAST(json_extract(fields, '$.succeeded') AS TEXT) IN ('1', 'true') THEN 1 ELSE 0 END),
+            SUM(CASE WHEN CAST(json_extract(fields, '$.succeeded') AS TEXT) IN ('1', 'true') THEN 0 ELSE 1 END)
+        FROM record WHERE json_extract(fields, '$.requestInTs') IS NOT NULL AND provider <> '' GROUP BY 1, 2, 3, 4, 5;
+    INSERT INTO traffic (provider, service, version, side, minute, succeeded, failed)
+        SELECT '', '', '', COALESCE(CAST(json_extract(fields, '$.securityServerType') AS TEXT), ''),
+            CAST(json_extract(fields, '$.requestInTs') AS BIGINT) / 60000,
+            SUM(CASE WHEN CAST(json_extract(fields, '$.succeeded') AS TEXT) IN ('1', 'true') THEN 1 ELSE 0 END),
+            SUM(CASE WHEN CAST(json_extract(fields, '$.succeeded') AS TEXT) IN ('1', 'true') THEN 0 ELSE 1 END)
+        FROM record WHERE json_extract(fields, '$.requestInTs') IS NOT NULL GROUP BY 4, 5;
+    """,
 )
 BATCH = 500
+MINUTE_MS = 60_000
+# With a filter, so many of the newest records are looked at.
+MOST_LOOKED_AT = 50_000
+RECEIVED = "CAST(json_extract(fields, '$.requestInTs') AS BIGINT)"
+NEWEST = f"SELECT client, provider, fields FROM record WHERE at >= ? AND {RECEIVED} BETWEEN ? AND ? ORDER BY at DESC LIMIT ?"
 # Where the records stand in a database that nodes share.
 SCHEMA = "monitoring"
 
@@ -108,23 +141,34 @@ class RecordStore:
         """Write the waiting records, a transaction each `BATCH` of them. Blocks; a crash loses what was not written yet."""
         at = int(self._now().timestamp())
         while self._waiting:
-            batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
-            rows = [
-                (at, party_path(r, "client"), party_path(r, "service"), dump_json(dict(r))) for r in batch
-            ]
-            with self._database.transaction() as transaction:
-                transaction.executemany(
-                    "INSERT INTO record (at, client, provider, fields) VALUES (?, ?, ?, ?)", rows
-                )
+            self.insert([(at, self._waiting.popleft()) for _ in range(min(BATCH, len(self._waiting)))])
         if self._lost:
             log.warning("operational records lost", extra={"event": "opmonitoring", "count": self._lost})
             self._lost = 0
+
+    def insert(self, records: Sequence[tuple[int, Record]]) -> None:
+        """Write records, each with the second it was stored at, and count them, in one transaction. Blocks."""
+        rows = [
+            (at, party_path(r, "client"), party_path(r, "service"), dump_json(dict(r))) for at, r in records
+        ]
+        counted = _counted([r for _, r in records])
+        with self._database.transaction() as transaction:
+            transaction.executemany(
+                "INSERT INTO record (at, client, provider, fields) VALUES (?, ?, ?, ?)", rows
+            )
+            transaction.executemany(
+                "INSERT INTO traffic (provider, service, version, side, minute, succeeded, failed) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (provider, service, version, side, minute) DO UPDATE SET "
+                "succeeded = traffic.succeeded + excluded.succeeded, failed = traffic.failed + excluded.failed",
+                counted,
+            )
 
     def clean(self) -> None:
         """Remove records older than they are kept. Blocks."""
         oldest = int(self._now().timestamp()) - self._settings.keep_days * 86_400
         with self._database.transaction() as transaction:
             transaction.execute("DELETE FROM record WHERE at < ?", (oldest,))
+            transaction.execute("DELETE FROM traffic WHERE minute < ?", (oldest // 60,))
 
     def query(
         self, begin: int, end: int, *, party: ClientId | None, provider: ClientId | None, limit: int
@@ -151,39 +195,75 @@ class RecordStore:
 
     def count(self, begin_ms: int, spans: int, span_ms: int, record_filter: RecordFilter) -> list[Counted]:
         """Exchanges by the time their request came in, in ``spans`` spans of ``span_ms`` from ``begin_ms`` on. Blocks."""
-        # A record is stored after its request came in, so the index on ``at`` leaves out what is older.
-        received = "CAST(json_extract(fields, '$.requestInTs') AS BIGINT)"
-        where = f"at >= ? AND {received} BETWEEN ? AND ?"
-        parameters: list[int | str] = [begin_ms // 1000, begin_ms, begin_ms + spans * span_ms - 1]
-        for condition, values in _conditions(record_filter):
-            where += f" AND {condition}"
-            parameters += values
-        rows = self._database.query(
-            f"SELECT ({received} - ?) / ? AS span, "
-            "SUM(CASE WHEN CAST(json_extract(fields, '$.succeeded') AS TEXT) IN ('1', 'true') THEN 1 ELSE 0 END), COUNT(*) "
-            f"FROM record WHERE {where} GROUP BY span",
-            [begin_ms, span_ms, *parameters],
-        )
+        last_ms = begin_ms + spans * span_ms - 1
+        if record_filter.party is None and begin_ms % MINUTE_MS == span_ms % MINUTE_MS == 0:
+            rows = self._sum_minutes(begin_ms, last_ms, span_ms, record_filter)
+        else:
+            rows = self._count_records(begin_ms, last_ms, span_ms, record_filter)
         found = {int(span): (int(good), int(every)) for span, good, every in rows}
         counts = [found.get(span, (0, 0)) for span in range(spans)]
         return [Counted(begin_ms + n * span_ms, good, every - good) for n, (good, every) in enumerate(counts)]
 
-    def newest(self, begin_ms: int, end_ms: int, record_filter: RecordFilter, limit: int) -> list[Exchanged]:
-        """The newest exchanges whose request came in then, at most ``limit``, in no order. Blocks."""
+    def _sum_minutes(
+        self, begin_ms: int, last_ms: int, span_ms: int, record_filter: RecordFilter
+    ) -> list[tuple[Any, ...]]:
+        """Span, successes and all, from what was counted as records were written: as long with ten million of them as with ten."""
+        service = record_filter.service
         where, parameters = (
-            "at >= ? AND json_extract(fields, '$.requestInTs') BETWEEN ? AND ?",
-            [
-                begin_ms // 1000,
-                begin_ms,
-                end_ms,
-            ],
+            "provider = ? AND minute BETWEEN ? AND ?",
+            [begin_ms // MINUTE_MS, span_ms // MINUTE_MS],
         )
-        values: list[int | str] = [*parameters]
-        for condition, more in _conditions(record_filter):
+        names: list[int | str] = [
+            "" if service is None else service.client.path(),
+            begin_ms // MINUTE_MS,
+            last_ms // MINUTE_MS,
+        ]
+        if service is not None:
+            where += " AND service = ?"
+            names.append(service.service_code)
+            if service.service_version is not None:
+                where += " AND version = ?"
+                names.append(service.service_version)
+        if record_filter.side is not None:
+            where += " AND side = ?"
+            names.append(record_filter.side)
+        return self._database.query(
+            "SELECT (minute - ?) / ? AS span, SUM(succeeded), SUM(succeeded + failed) "
+            f"FROM traffic WHERE {where} GROUP BY span",
+            [*parameters, *names],
+        )
+
+    def _count_records(
+        self, begin_ms: int, last_ms: int, span_ms: int, record_filter: RecordFilter
+    ) -> list[tuple[Any, ...]]:
+        """The same from the records, for a party or for spans that are no minutes."""
+        # A record is stored after its request came in, so the index on ``at`` leaves out what is older.
+        where = f"at >= ? AND {RECEIVED} BETWEEN ? AND ?"
+        parameters: list[int | str] = [begin_ms // 1000, begin_ms, last_ms]
+        for condition, values in _conditions(record_filter):
             where += f" AND {condition}"
+            parameters += values
+        return self._database.query(
+            f"SELECT ({RECEIVED} - ?) / ? AS span, "
+            "SUM(CASE WHEN CAST(json_extract(fields, '$.succeeded') AS TEXT) IN ('1', 'true') THEN 1 ELSE 0 END), COUNT(*) "
+            f"FROM record WHERE {where} GROUP BY span",
+            [begin_ms, span_ms, *parameters],
+        )
+
+    def newest(self, begin_ms: int, end_ms: int, record_filter: RecordFilter, limit: int) -> list[Exchanged]:
+        """The newest exchanges whose request came in then, at most ``limit``, in no order; with a filter, of the newest `MOST_LOOKED_AT`. Blocks."""
+        conditions = list(_conditions(record_filter))
+        values: list[int | str] = [
+            begin_ms // 1000,
+            begin_ms,
+            end_ms,
+            MOST_LOOKED_AT if conditions else limit,
+        ]
+        where = " AND ".join(condition for condition, _ in conditions) or "1 = 1"
+        for _, more in conditions:
             values += more
         rows = self._database.query(
-            f"SELECT client, provider, fields FROM record WHERE {where} ORDER BY at DESC LIMIT ?",
+            f"SELECT client, provider, fields FROM ({NEWEST}) AS newest WHERE {where} LIMIT ?",
             [*values, limit],
         )
         return [
@@ -207,6 +287,23 @@ class RecordStore:
         """Write what waits and close."""
         self.write()
         self._database.close()
+
+
+def _counted(records: Sequence[Record]) -> list[tuple[str, str, str, str, int, int, int]]:
+    """Rows of ``traffic`` for records: each counts for its service and for all together; one that says no time of its request does not."""
+    sums: dict[tuple[str, str, str, str, int], list[int]] = {}
+    for record in records:
+        received = record.get("requestInTs")
+        if received is None:
+            continue
+        side, minute = str(record.get("securityServerType") or ""), int(received) // MINUTE_MS
+        service, version = str(record.get("serviceCode") or ""), str(record.get("serviceVersion") or "")
+        for key in {
+            (party_path(record, "service"), service, version, side, minute),
+            ("", "", "", side, minute),
+        }:
+            sums.setdefault(key, [0, 0])[0 if record.get("succeeded") else 1] += 1
+    return [(*key, good, bad) for key, (good, bad) in sorted(sums.items())]
 
 
 def _exchanged(client: str, provider: str, fields: dict[str, Value]) -> Exchanged:

@@ -74,7 +74,7 @@ def translate_step(sql: str) -> str:
     """A schema step of the common dialect in PostgreSQL's."""
     for pattern, replacement in _TYPES:
         sql = pattern.sub(replacement, sql)
-    return sql
+    return _JSON.sub(r"(\1::jsonb ->> '\2')", sql)
 
 
 class _Transaction:

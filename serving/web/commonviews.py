@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-    from serving.language import Text
+    from serving.language import Text, Translatable
     from serving.web.blocks import Tone
     from serving.web.console import ConsoleRequest
 
@@ -38,6 +38,24 @@ AUDIT_PAGE: Final = 50
 MOST_CHANGES: Final = 20
 LONGEST_DETAIL: Final = 300
 ACTS_COLUMN: Final = Column(N_("What can be done"))
+
+
+# What the pages are for that both servers have, by their path below the root.
+COMMON_HELPS: Final[dict[str, Translatable]] = {
+    "/respaldos": N_(
+        "A backup holds the server's configuration and keys, sealed. Restoring one first says what it would change; messages and logs stay as they are."
+    ),
+    "/usuarios": N_(
+        "Who may enter, and as what. A role gives permissions; nobody can give one that she does not have, nor change her own user here."
+    ),
+    "/programas": N_(
+        "A program uses the admin API with a key of its own, which has roles as a person has. It is shown once, when it is made."
+    ),
+    "/cuenta": N_("Your own password and sessions."),
+    "/auditoria": N_(
+        "Who changed what, when and from where. Entries are chained: one that was changed or taken out shows when the trail is verified."
+    ),
+}
 
 
 async def backups(asking: ConsoleRequest, _request: web.Request) -> PageView:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, get_args, get_origin
 from urllib.parse import parse_qs
 
@@ -142,8 +143,11 @@ class Console:
         site: Site,
         links: Sequence[NavigationLink],
         head: Callable[[ConsoleRequest], Awaitable[ConsoleHead]] = no_head,
+        helps: Mapping[str, Translatable] = MappingProxyType({}),
     ) -> None:
+        """``helps`` say by a page's path below the root what the page is for."""
         self._api = api
+        self._helps = helps
         self._frame = Frame(replace(site, names={**site.names, "word_of": word_of}))
         self._links = links
         self._head = head
@@ -176,7 +180,9 @@ class Console:
                 if file and isinstance(block, Listing) and block.name == file:
                     return _csv_answer(made, block, request, asking.language)
             person = await self._person(request, session, principal)
-            return self._frame.render_view(request, made, person, self._receipt(request))
+            return self._frame.render_view(
+                request, made, person, self._receipt(request), self._helps.get(path)
+            )
 
         app.router.add_get(f"{ROOT}{path}", self._framed(self._inside(page)))
 
@@ -245,14 +251,14 @@ class Console:
     def add_rest(self, app: web.Application) -> None:
         """Answer whatever else is asked below the root; the last thing to be added."""
 
-        async def nothing(_request: web.Request) -> web.Response:
+        async def nothing(_request: web.Request, _session: Session, _principal: Principal) -> web.Response:
             raise web.HTTPNotFound
 
         async def start(_request: web.Request) -> web.Response:
             return redirect(f"{ROOT}/")
 
         app.router.add_get(ROOT, self._framed(start))
-        app.router.add_get(f"{ROOT}/{{tail:.*}}", self._framed(nothing))
+        app.router.add_get(f"{ROOT}/{{tail:.*}}", self._framed(self._inside(nothing)))
 
     def _framed(
         self, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]

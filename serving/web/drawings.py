@@ -166,7 +166,12 @@ def _levels(most: float, left: float, top: float, height: float, unit: str = "")
 
 def _labels(labels: Sequence[str], left: float, wide: float, y: float) -> list[Markup]:
     step = max(math.ceil(len(labels) / 8), 1)
-    return [_text(left + i * wide, y, label) for i, label in enumerate(labels) if i % step == 0 and label]
+    # What would begin near the right edge would be cut.
+    return [
+        _text(left + i * wide, y, label)
+        for i, label in enumerate(labels)
+        if i % step == 0 and label and left + i * wide + 7 * len(label) < WIDTH
+    ]
 
 
 def _round_up(value: float) -> float:
@@ -185,6 +190,35 @@ class CircleNode:
     name: str
     tone: str
     detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """A row of parts of a whole: its name, and amounts in order, each with its tone and what it is."""
+
+    name: str
+    parts: tuple[tuple[int, str, str], ...]
+
+
+def draw_shares(rows: Sequence[Shares], title: str) -> Markup:
+    """Parts of several wholes as bars, each as long as its whole is beside the largest; a part's amount stands in it where there is room."""
+    most = max((sum(p[0] for p in r.parts) for r in rows), default=0) or 1
+    left, right, height = 10.0, WIDTH - 10.0, 34 * len(rows) + 8
+    drawn = []
+    for number, row in enumerate(rows):
+        y, x = 34.0 * number, left
+        total = sum(p[0] for p in row.parts)
+        drawn.append(_text(left, y + 14, f"{_short(row.name)} · {total:,}"))
+        for amount, tone, detail in row.parts:
+            width = (right - left) * amount / most
+            if amount:
+                drawn.append(
+                    Markup(
+                        '<g class="{}"><rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="12"/><title>{}</title></g>'
+                    ).format(tone, x, y + 19, max(width - 1, 1.0), f"{row.name}: {detail}: {amount:,}")
+                )
+            x += width
+    return _svg("chart", height, title, drawn)
 
 
 def draw_circle(nodes: Sequence[CircleNode], edges: Sequence[tuple[str, str, float]], title: str) -> Markup:

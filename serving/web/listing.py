@@ -9,13 +9,15 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from serving.web.blocks import Cell, Listing
+
+T = TypeVar("T")
 
 LONGEST_SEARCH = 200
 # A spreadsheet would run what begins with one of these.
@@ -135,6 +137,29 @@ def render_csv(listing: Listing, query: Mapping[str, str], language: str, prefix
 
 def _harmless(value: str) -> str:
     return f"'{value}" if value.startswith(FORMULA_SIGNS) else value
+
+
+def rows_of_page(
+    query: Mapping[str, str],
+    items: Sequence[T],
+    searched: Callable[[T], str],
+    orders: Mapping[str, Callable[[T], Any]],
+    make: Callable[[T], tuple[Cell, ...]],
+    per_page: int = 50,
+) -> tuple[tuple[tuple[Cell, ...], ...], int]:
+    """The rows of one page of the first list of an address, and how many are found: cells are made of those alone, of all for a file.
+
+    ``searched`` is what a search looks in; ``orders`` are keys by the name of their column.
+    """
+    state = read_list_query(query)
+    words = state.q.lower().split()
+    found = [i for i in items if all(w in text for w in words for text in (searched(i).lower(),))]
+    if state.column in orders:
+        found.sort(key=orders[state.column], reverse=state.backwards)
+    pages = max(-(-len(found) // per_page), 1)
+    start = (min(state.page, pages) - 1) * per_page
+    shown = found if "csv" in query else found[start : start + per_page]
+    return tuple(make(i) for i in shown), len(found)
 
 
 def server_page(

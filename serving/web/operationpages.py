@@ -148,8 +148,10 @@ class OperationPages:
         # With a way back, the page that leads here has said what it is about; that is shown and not asked again.
         names = {f.name for f in fields if f.text and not f.code} if back and FIXED in given else set()
         names &= set(given.get(FIXED, "").split(","))
-        shown = [f for f in fields if f.name not in names]
         nested = [(n, v) for n, v in given.items() if _is_nested(operation, n)]
+        # What came as fields of its own is filled; an empty field for it, which must be filled in, would keep the form from being sent.
+        filled = {f.name for f in fields if any(n.startswith(f"{f.name}.") for n, _ in nested)}
+        shown = [f for f in fields if f.name not in names | filled]
         return {
             "operation": operation,
             "groups": [(g, [f for f in shown if f.field.group == g]) for g in _groups(shown)],

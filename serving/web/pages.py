@@ -111,12 +111,14 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class ServerHead:
-    """Which server this is, as every page of its operators says: its identifier, its owner's name, its version, its address."""
+    """Which server this is, as every page of its operators says: its identifier, its owner's name, its version, its address, and which of
+    several nodes it is."""
 
     id: str
     name: str = ""
     version: str = ""
     address: str = ""
+    kind: Translatable | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +194,7 @@ class Frame:
         view: PageView,
         person: LoggedInUser | None = None,
         receipt: str | None = None,
+        page_help: Translatable | None = None,
     ) -> web.Response:
         """A page made of blocks; the first list with a name has plain names in addresses, the others are told apart by theirs."""
         language = self.language(request)
@@ -203,7 +206,9 @@ class Frame:
             for b in view.blocks
         ]
         shown = replace(view, blocks=blocks)
-        return self.render(request, "console/view.html", person=person, view=shown, receipt=receipt)
+        return self.render(
+            request, "console/view.html", person=person, view=shown, receipt=receipt, help=page_help
+        )
 
     def problem(
         self, request: web.Request, problem: Problem, person: LoggedInUser | None = None

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from central_server.admin import roles as central_roles
-from gateway.admin.roles import SERVICE_ADMINISTRATOR, gateway_roles
+from gateway.admin.roles import OBSERVER, SERVICE_ADMINISTRATOR, gateway_roles
 from gateway.server.process import GatewayProcess
 from gateway.settings.config import GatewaySettings
 from gateway.settings.datafolder import DataFolder
@@ -17,12 +20,15 @@ from serving.api.server import AdminApi
 from serving.config.adminsettings import AdminSettings
 from serving.language import DOMAIN, FOLDER
 from serving.potext import parse_po
-from tests.accessibility import faults_of
-from tests.chromium import Tab, open_tab
+from tests.axe import walk_looks
+from tests.chromium import open_tab
 from tests.integration.hosting import hosted, prepare
 from tests.operators import Operator
 from tests.unit.central_server import test_admin
 from tests.unit.central_server.test_admin import Central
+
+if TYPE_CHECKING:
+    from schemas.monitoring import Record
 
 central = test_admin.central
 GATEWAY = (
@@ -75,6 +81,15 @@ CENTRAL = (
     "/consola/no-hay-tal",
 )
 
+# Pages of operations have help beside each field and say what will happen.
+WITHOUT_HELP = (
+    "/consola/operaciones",
+    "/consola/no-hay-tal",
+    "/consola/operacion/post_users",
+    "/consola/operacion/put_clients_id_register",
+    "/consola/operacion/post_tokens_id_keys_with_csrs",
+)
+
 
 async def test_before_the_set_up_pages_say_what_is_missing(tmp_path: Path) -> None:
     # Every page of the console within a minute: more than one address may ask for.
@@ -94,21 +109,6 @@ async def test_before_the_set_up_pages_say_what_is_missing(tmp_path: Path) -> No
             assert "Salir" in operator.page.text
     host.logins.close()
     host.store.close()
-
-
-async def in_every_look(tab: Tab) -> list[str]:
-    """What is wrong with the page that is shown when it is dark, and as narrow as a telephone."""
-    wrong = []
-    dark = [{"name": "prefers-color-scheme", "value": "dark"}]
-    await tab.send("Emulation.setEmulatedMedia", features=dark)
-    wrong += [f"dark: {fault}" for fault in await faults_of(tab)]
-    await tab.send(
-        "Emulation.setDeviceMetricsOverride", width=320, height=700, deviceScaleFactor=1, mobile=True
-    )
-    wrong += [f"narrow: {fault}" for fault in await faults_of(tab)]
-    await tab.send("Emulation.clearDeviceMetricsOverride")
-    await tab.send("Emulation.setEmulatedMedia", features=[])
-    return wrong
 
 
 def english_left(text: str) -> list[str]:
@@ -186,6 +186,101 @@ async def walk(
             await operator.get("/consola/cuenta")
 
 
+@pytest.mark.xroad("F127", "F179")
+async def test_every_page_says_whose_server_it_is_and_what_is_wrong_whoever_looks(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    # Without its PIN the token waits; the configuration on the disk is one of years ago.
+    with hosted(tmp_path, pin=None) as (address, host):
+        host.logins.save_user("ojo", "secret", [OBSERVER])
+        host.logins.save_user("ana", "secret", gateway_roles().of_people())
+        async with aiohttp.ClientSession(address, cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+            for name in ("ojo", "ana"):
+                operator = Operator(Remote(session), "en")  # type: ignore[arg-type]
+                await operator.log_in(name, "secret")
+                for path in GATEWAY:
+                    await operator.get(path)
+                    head = operator.page.source.partition("<main")[0]
+                    # Instance, class, owner and server code in one identifier, its owner's name, and its address.
+                    assert "<strong>MX:GOB:15-ISSEMYM:SS1</strong> " in head, (name, path)
+                    assert "<code>" in head.partition("</header>")[0], (name, path)
+                    assert "The token waits for its PIN: messages are not signed." in head, (name, path)
+                    assert 'href="/consola/llaves"' in head.partition('role="alert"')[2], (name, path)
+
+
+@pytest.mark.xroad("F127", "F179", "F176")
+async def test_every_page_of_the_centre_says_its_instance_its_address_what_is_wrong_and_what_the_page_is_for(
+    central: Central,
+) -> None:
+    await central.set_up()
+    tokens = await central.call("GET", "/tokens")
+    await central.call("PUT", f"/tokens/{tokens[0]['id']}/logout")
+    for language, label in (("es", "Ayuda de esta página"), ("en", "Help for this page")):
+        operator = Operator(central.client, language)
+        await operator.log_in("xrd", "secret")
+        for path in CENTRAL:
+            await operator.get(path)
+            head = operator.page.source.partition("<main")[0]
+            assert "<strong>MX</strong>" in head, path
+            assert "<code>" in head.partition("</header>")[0], path
+            assert 'role="alert"' in head, path
+            has_help = label in operator.page.text
+            assert has_help or path in WITHOUT_HELP, path
+
+
+@pytest.mark.xroad("F176")
+async def test_every_page_of_a_gateway_says_what_it_is_for(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    with hosted(tmp_path) as (address, host):
+        host.logins.save_user("ana", "secret", gateway_roles().of_people())
+        async with aiohttp.ClientSession(address, cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+            operator = Operator(Remote(session), "en")  # type: ignore[arg-type]
+            await operator.log_in("ana", "secret")
+            for path in GATEWAY:
+                await operator.get(path)
+                assert "Help for this page" in operator.page.text or path.split("?")[0] in WITHOUT_HELP, path
+
+
+@pytest.mark.xroad("F123")
+async def test_the_chart_of_traffic_counts_what_was_exchanged_by_side_service_and_time(
+    tmp_path: Path,
+) -> None:
+    prepare(tmp_path)
+    now = int(datetime.now(UTC).timestamp())
+    with hosted(tmp_path) as (address, host):
+        host.logins.save_user("ana", "secret", gateway_roles().of_people())
+        assert host.gateway is not None
+        records = host.gateway.records
+        records.insert([(now, exchanged(now, n)) for n in range(40)])
+        records.insert([(now - 7200, exchanged(now - 7200, n)) for n in range(8)])
+        async with aiohttp.ClientSession(address, cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+            operator = Operator(Remote(session), "en")  # type: ignore[arg-type]
+            await operator.log_in("ana", "secret")
+            for query, expected in (
+                ("tiempo=24h", (36, 12)),
+                ("tiempo=1h", (30, 10)),
+                ("tiempo=7d", (36, 12)),
+                ("tiempo=24h&lado=Client", (18, 6)),
+                ("tiempo=24h&servicio=MX:GOB:00-RNSS:INDICE:vigencia", (36, 12)),
+                ("tiempo=24h&servicio=MX:GOB:00-RNSS:INDICE:otro", (0, 0)),
+            ):
+                await operator.get(f"/consola/trafico?{query}")
+                assert operator.status == 200
+                drawn = re.findall(r"<title>[^<]*: ([\d,]+) \+ ([\d,]+)</title>", operator.page.source)
+                sums = tuple(sum(int(pair[side].replace(",", "")) for pair in drawn) for side in (0, 1))
+                assert sums == expected, query
+
+
+def exchanged(at: int, number: int) -> Record:
+    """The record of an exchange in that second; one in four fails, one in two is the consumer's side."""
+    return {
+        "clientXRoadInstance": "MX", "clientMemberClass": "GOB", "clientMemberCode": "15-ISSEMYM", "clientSubsystemCode": "AFIL",
+        "serviceXRoadInstance": "MX", "serviceMemberClass": "GOB", "serviceMemberCode": "00-RNSS", "serviceSubsystemCode": "INDICE",
+        "serviceCode": "vigencia", "securityServerType": "Client" if number % 8 < 4 else "Producer", "requestInTs": at * 1000,
+        "responseOutTs": at * 1000 + 20, "succeeded": number % 4 != 0, "messageId": f"m{at}-{number}",
+    }  # fmt: skip
+
+
+@pytest.mark.xroad("F175")
 @pytest.mark.parametrize("language", ["es", "en"])
 async def test_every_role_sees_what_it_may_do_and_is_refused_the_rest(
     central: Central, tmp_path: Path, language: str
@@ -219,19 +314,19 @@ async def test_both_servers_pages_hold_for_everybodys_eyes(
     with hosted(folder) as (gateway, host):
         host.logins.save_user("xrd", "secret", gateway_roles().of_people())
         async with open_tab(language) as tab:
-            for address, pages in (
-                (str(central.client.make_url("")).rstrip("/"), CENTRAL),
-                (gateway, GATEWAY),
+            for server, address, pages in (
+                ("central", str(central.client.make_url("")).rstrip("/"), CENTRAL),
+                ("gateway", gateway, GATEWAY),
             ):
                 await tab.open(f"{address}/consola/entrar")
-                wrong[f"{address}/consola/entrar"] = await faults_of(tab)
+                wrong[f"{address}/consola/entrar"] = await walk_looks(tab, f"{server}-entrar", language)
                 await tab.type("#cuenta", "xrd")
                 await tab.type("#clave", "secret")
                 await tab.click("main button")
                 for path in pages:
                     tab.complaints.clear()
                     await tab.open(address + path)
-                    wrong[address + path] = await faults_of(tab) + await in_every_look(tab)
+                    wrong[address + path] = await walk_looks(tab, f"{server}-{path}", language)
                     wrong[address + path] += english_left(await tab.text()) if language == "es" else []
                     assert await tab.ask("document.documentElement.lang") == language
                     assert [c for c in tab.complaints if "404" not in c] == [], path

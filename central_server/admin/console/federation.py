@@ -1,4 +1,4 @@
-"""The instance as a picture: security servers, how each stands, and which share members; the same as a list."""
+"""The instance as a picture: how the servers of each member class stand, and, while they are few, which of them share members."""
 
 from __future__ import annotations
 
@@ -7,26 +7,153 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from central_server.admin.console.members import server_link
-from central_server.admin.servers import AuthCertificate, PagedServers
-from central_server.admin.values import ClientView
+from central_server.admin.overview import FederationOverview
 from serving.language import N_
-from serving.web.blocks import Column, Listing, PageNote, PageView, Picture, day, link, number, phrase, text
-from serving.web.drawings import CircleNode, draw_circle
+from serving.web.blocks import (
+    Column,
+    Listing,
+    PageNote,
+    PageView,
+    Picture,
+    code,
+    day,
+    link,
+    number,
+    phrase,
+    text,
+)
+from serving.web.drawings import CircleNode, Shares, draw_circle, draw_shares
 
 if TYPE_CHECKING:
     from aiohttp import web
 
-    from central_server.admin.values import ServerView
+    from central_server.admin.overview import ClassOverview, ServerStanding
     from serving.language import Text
-    from serving.web.blocks import Cell, Tone
+    from serving.web.blocks import Block, Cell, Tone
     from serving.web.console import ConsoleRequest
 
-# So many servers can be told apart in a picture; the list of servers has the others.
-MOST_DRAWN: Final = 40
-SOON_DAYS: Final = 30
+STATES: Final[dict[str, tuple[Text, Tone]]] = {
+    "IN_ORDER": (N_("in order"), "good"),
+    "ENDING_SOON": (N_("certificate ends within 30 days"), "caution"),
+    "IN_MAINTENANCE": (N_("under maintenance"), "caution"),
+    "WITHOUT_CERTIFICATE": (N_("without a valid certificate"), "bad"),
+}
 
 
-def _listing(rows: tuple[tuple[Cell, ...], ...]) -> Listing:
+async def federation(asking: ConsoleRequest, _request: web.Request) -> PageView:
+    """Bars by member class; below them servers on a circle, where a line joins two that serve subsystems of one member."""
+    found = await asking.do("get_federation_overview", FederationOverview)
+    now = datetime.now(UTC)
+    blocks: list[Block | None] = [_answer(found), _shares(asking, found), _classes(found)]
+    if found.server_count > len(found.servers):
+        drawn = N_(
+            "The {shown} servers of {total} that need somebody first are listed; the list of servers has all.",
+            shown=len(found.servers),
+            total=found.server_count,
+        )
+        blocks.append(PageNote(drawn))
+    elif len(found.servers) > 1:
+        blocks.append(_circle(asking, found.servers, now))
+    blocks.append(_servers(found.servers))
+    return PageView(
+        N_("Picture of the federation"),
+        blocks,
+        lead=N_("How the servers stand as the registry has them. What they exchange is known to them alone."),
+    )
+
+
+def _answer(found: FederationOverview) -> PageNote | None:
+    if not found.server_count:
+        return None
+    without = sum(c.without_certificate for c in found.classes)
+    soon = sum(c.ending_soon for c in found.classes)
+    if not without + soon:
+        return PageNote(N_("Every server has a certificate that ends in 30 days or later."), "good")
+    warning = N_(
+        "{without} servers are without a valid certificate; that of {soon} ends within 30 days.",
+        without=without,
+        soon=soon,
+    )
+    return PageNote(warning, "bad" if without else "caution")
+
+
+def _amounts(found: ClassOverview) -> dict[str, int]:
+    return {
+        "IN_ORDER": found.in_order,
+        "IN_MAINTENANCE": found.in_maintenance,
+        "ENDING_SOON": found.ending_soon,
+        "WITHOUT_CERTIFICATE": found.without_certificate,
+    }
+
+
+def _shares(asking: ConsoleRequest, found: FederationOverview) -> Picture | None:
+    rows = [
+        Shares(
+            c.member_class, tuple((n, STATES[s][1], asking.say(STATES[s][0])) for s, n in _amounts(c).items())
+        )
+        for c in found.classes
+        if c.servers
+    ]
+    if not rows:
+        return None
+    title = asking.say(N_("Security servers of each member class, by how they stand"))
+    caption = N_(
+        "Left to right: in order, under maintenance, certificate ends soon, without a valid certificate."
+    )
+    return Picture(draw_shares(rows, title), caption)
+
+
+def _classes(found: FederationOverview) -> Listing:
+    columns = (
+        Column(N_("Member class"), "clase"), Column(N_("Members"), "miembros", right=True),
+        Column(N_("Subsystems"), "subsistemas", right=True), Column(N_("Security servers"), "servidores", right=True),
+        *(Column(STATES[s][0], s.lower(), right=True) for s in ("IN_ORDER", "IN_MAINTENANCE", "ENDING_SOON", "WITHOUT_CERTIFICATE")),
+    )  # fmt: skip
+    rows = tuple(
+        (
+            code(c.member_class),
+            number(c.members),
+            number(c.subsystems),
+            number(c.servers),
+            *(number(n) for n in _amounts(c).values()),
+        )
+        for c in found.classes
+    )
+    return Listing(
+        N_("By member class"), columns, rows, N_("No members yet: add the first."), "clases", searchable=False
+    )
+
+
+def _circle(asking: ConsoleRequest, servers: list[ServerStanding], now: datetime) -> Picture:
+    members = {s.server_id: set(s.client_members) for s in servers}
+    nodes = [
+        CircleNode(s.server_id, s.server_code, STATES[s.state][1], asking.say(_state_text(s, now)))
+        for s in servers
+    ]
+    edges = [
+        (one, other, min(len(members[one] & members[other]) / 5, 1.0))
+        for one, other in itertools.combinations(members, 2)
+        if members[one] & members[other]
+    ]
+    title = asking.say(N_("Security servers of this instance and which of them share members"))
+    return Picture(
+        draw_circle(nodes, edges, title),
+        N_(
+            "Circle: in order. Triangle: maintenance, or a certificate that ends soon. Square: without a valid certificate. "
+            "A line joins two servers that serve subsystems of one member."
+        ),
+    )
+
+
+def _state_text(server: ServerStanding, now: datetime) -> Text:
+    if server.state == "ENDING_SOON" and server.not_after:
+        return N_(
+            "its certificate ends in {days} days", days=(datetime.fromisoformat(server.not_after) - now).days
+        )
+    return STATES[server.state][0]
+
+
+def _servers(servers: list[ServerStanding]) -> Listing:
     columns = (
         Column(N_("Server"), "servidor"),
         Column(N_("Owner"), "propietario"),
@@ -35,81 +162,17 @@ def _listing(rows: tuple[tuple[Cell, ...], ...]) -> Listing:
         Column(N_("Last certificate ends on"), "fin"),
     )
     empty = N_("No servers yet: one comes by the registration of its authentication certificate.")
-    return Listing(N_("Security servers"), columns, rows, empty, "servidores")
-
-
-async def federation(asking: ConsoleRequest, _request: web.Request) -> PageView:
-    """Servers on a circle; a line joins two that serve subsystems of one member."""
-    found = await asking.do(
-        "get_security_servers", PagedServers, query={"limit": str(MOST_DRAWN), "offset": "0"}
-    )
-    now = datetime.now(UTC)
-    nodes, rows, members = [], [], {}
-    for server in found.items:
-        identifier = server.server_id.encoded_id
-        named = {"server_id": identifier}
-        certificates = (
-            await asking.tell(
-                "get_security_servers_server_id_authentication_certificates", list[AuthCertificate], named
-            )
-        ).value or ()
-        clients = (
-            await asking.tell("get_security_servers_server_id_clients", list[ClientView], named)
-        ).value or ()
-        members[identifier] = {
-            c.client_id.encoded_id.rsplit(":", 1)[0] for c in clients if c.client_id.subsystem_code
-        }
-        last = max((c.not_after for c in certificates), default=None)
-        state, tone = _state(server, last, now)
-        nodes.append(CircleNode(identifier, server.server_id.server_code, tone, asking.say(state)))
-        rows.append(_row(server, identifier, len(clients), last, phrase(state, tone)))
-    edges = [
-        (one, other, min(len(members[one] & members[other]) / 5, 1.0))
-        for one, other in itertools.combinations(members, 2)
-        if members[one] & members[other]
-    ]
-    total = found.paging_metadata.total_items
-    note = None
-    if total > len(nodes):
-        note = PageNote(N_("The first {drawn} of {total} servers are drawn.", drawn=len(nodes), total=total))
-    title = asking.say(N_("Security servers of this instance and which of them share members"))
-    picture = Picture(
-        draw_circle(nodes, edges, title),
-        N_(
-            "Circle: in order. Triangle: maintenance, or a certificate that ends soon. Square: without a valid certificate."
-        ),
-    )
-    return PageView(
-        N_("Picture of the federation"),
-        [
-            note,
-            picture if nodes else None,
-            _listing(tuple(rows)),
-        ],
-        lead=N_(
-            "A line joins two servers that serve subsystems of one member. What they exchange is known to them alone."
-        ),
+    return Listing(
+        N_("Security servers, the worst first"), columns, tuple(_row(s) for s in servers), empty, "servidores"
     )
 
 
-def _state(server: ServerView, last: str | None, now: datetime) -> tuple[Text, Tone]:
-    if last is None or datetime.fromisoformat(last) <= now:
-        return N_("without a valid certificate"), "bad"
-    if server.in_maintenance_mode:
-        return N_("under maintenance"), "caution"
-    days = (datetime.fromisoformat(last) - now).days
-    if days < SOON_DAYS:
-        return N_("its certificate ends in {days} days", days=days), "caution"
-    return N_("in order"), "good"
-
-
-def _row(
-    server: ServerView, identifier: str, clients: int, last: str | None, state: Cell
-) -> tuple[Cell, ...]:
+def _row(server: ServerStanding) -> tuple[Cell, ...]:
+    state, tone = STATES[server.state]
     return (
-        link(server.server_id.server_code, server_link(identifier), identifier),
+        link(server.server_code, server_link(server.server_id), server.server_id),
         text(server.owner_name),
-        state,
-        number(clients),
-        day(last),
+        phrase(state, tone),
+        number(server.client_count),
+        day(server.not_after),
     )

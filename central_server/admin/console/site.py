@@ -15,6 +15,7 @@ from central_server.admin.console import (
     trust,
 )
 from central_server.admin.console.consequences import CONSEQUENCES
+from central_server.admin.console.helps import HELPS
 from central_server.admin.roles import central_roles
 from central_server.admin.system import Alert, CentralInitializationStatus
 from serving.language import N_, Text, as_it_is
@@ -69,7 +70,7 @@ ALERTS: Final[dict[str, Text]] = {
 
 def add_pages(api: AdminApi, app: web.Application) -> None:
     """Serve them beside the API."""
-    console = Console(api, SITE, LINKS, _head)
+    console = Console(api, SITE, LINKS, _head, HELPS)
     console.add_to(app)
     for path, view in (
         ("/", start.start),

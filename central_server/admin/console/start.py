@@ -97,7 +97,7 @@ async def parts_listing(asking: ConsoleRequest, source: str) -> Listing | None:
         return None
     columns = (
         Column(N_("Part")),
-        Column(N_("File")),
+        Column(N_("File name")),
         Column(N_("Version"), right=True),
         Column(N_("Changed on")),
     )

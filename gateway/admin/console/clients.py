@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from gateway.admin.clients import GatewayClientView
 from gateway.admin.localgroups import LocalGroupView
-from gateway.admin.serviceviews import ServiceDescription
+from gateway.admin.serviceviews import GatewayServiceView, ServiceDescription
 from serving.api.certificateview import CertificateDetails
 from serving.language import N_, as_it_is
 from serving.web.acting import act, act_cell, form_of
@@ -31,9 +31,12 @@ from serving.web.blocks import (
 from serving.web.codewords import word
 from serving.web.console import ROOT
 from serving.web.forms import FieldKind, FormField
+from serving.web.listing import rows_of_page
 from serving.web.operationpages import ShownField
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from aiohttp import web
 
     from gateway.admin.localgroups import LocalGroupMemberView
@@ -196,23 +199,45 @@ async def _descriptions(asking: ConsoleRequest, identifier: str, here: str) -> l
         Column(N_("State")),
         Column(N_("Who may call"), right=True),
     )
-    rows = []
-    for description in told_of.value:
-        way = f"{ROOT}/descripcion?id={description.id}"
-        state = phrase(N_("off"), "caution") if description.disabled else phrase(N_("on"), "good")
-        for service in description.services:
-            page = f"{ROOT}/servicio?{urlencode({'id': service.id})}"
-            rows.append(
-                (
-                    link(service.title or service.full_service_code, page, service.full_service_code),
-                    code(service.url),
-                    several(word(description.type), link(N_("description"), way)),
-                    several(state, text(description.disabled_notice) if description.disabled else None),
-                    number(service.subjects_count),
-                )
-            )
+    offered = [(d, s) for d in told_of.value for s in d.services]
+    rows, total = rows_of_page(
+        asking.request.query,
+        offered,
+        lambda o: f"{o[1].title} {o[1].full_service_code} {o[1].url}",
+        {
+            "servicio": lambda o: (o[1].title or o[1].full_service_code).lower(),
+            "direccion": lambda o: o[1].url,
+        },
+        _service_row,
+    )
     empty = N_("This client offers no services. Add a description, then say who may call.")
-    return [heading, Listing(N_("Services of this client"), columns, tuple(rows), empty, "servicios")]
+    return [
+        heading,
+        Listing(N_("Services of this client"), columns, rows, empty, "servicios", total),
+        _without_services(told_of.value),
+    ]
+
+
+def _service_row(offered: tuple[ServiceDescription, GatewayServiceView]) -> tuple[Cell, ...]:
+    description, service = offered
+    state = phrase(N_("off"), "caution") if description.disabled else phrase(N_("on"), "good")
+    return (
+        link(
+            service.title or service.full_service_code,
+            f"{ROOT}/servicio?{urlencode({'id': service.id})}",
+            service.full_service_code,
+        ),
+        code(service.url),
+        several(word(description.type), link(N_("description"), f"{ROOT}/descripcion?id={description.id}")),
+        several(state, text(description.disabled_notice) if description.disabled else None),
+        number(service.subjects_count),
+    )
+
+
+def _without_services(found: Sequence[ServiceDescription]) -> PageNote | None:
+    """The way to descriptions that describe nothing, which no row of services leads to."""
+    links = tuple(PageLink(as_it_is(d.url), f"{ROOT}/descripcion?id={d.id}") for d in found if not d.services)
+    return PageNote(N_("These descriptions describe no service."), "caution", links) if links else None
 
 
 async def _groups(asking: ConsoleRequest, identifier: str, here: str) -> list[Block | None]:

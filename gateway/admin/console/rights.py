@@ -45,7 +45,6 @@ async def matrix(asking: ConsoleRequest, request: web.Request) -> PageView:
     """Rows are who may call, columns the services; a mark says whole or in part."""
     query = request.query
     client = query.get("cliente", "")[:1000]
-    granted = await asking.do("get_clients_id_access_rights", list[GrantedRight], {"id": client})
     told_of = await asking.tell(
         "get_clients_id_service_descriptions", list[ServiceDescription], {"id": client}
     )
@@ -53,11 +52,17 @@ async def matrix(asking: ConsoleRequest, request: web.Request) -> PageView:
     chosen = query.get("servicio", "")
     first = services.index(chosen) // SIDE_BY_SIDE * SIDE_BY_SIDE if chosen in services else _first(query)
     shown = services[first : first + SIDE_BY_SIDE]
+    granted = await asking.do(
+        "get_clients_id_access_rights",
+        list[GrantedRight],
+        {"id": client},
+        {"service_codes": ",".join(shown)},
+    )
     blocks: list[Block | None] = [
         _matrix(asking, client, granted, shown),
         _other_services(client, services, first),
         *await _what_if(asking, client, services, query),
-        *_granting(asking, client, services),
+        *_granting(asking, client, shown),
     ]
     trail = (*TRAIL, PageLink(as_it_is(client), client_page(client)))
     lead = N_(
@@ -117,7 +122,7 @@ def _matrix(
             text(one.subject_name or ""), code(one.local_group_code or one.subject_id), word(one.subject_type)
         )
         rows.append((who, *(mark(rights, s) for s in shown)))
-    empty = N_("Nobody may call any service of this client.")
+    empty = N_("Nobody may call these services.")
     return Listing(N_("Who may call what"), columns, tuple(rows), empty, "derechos")
 
 
@@ -141,7 +146,7 @@ def _granting(asking: ConsoleRequest, client: str, services: Sequence[str]) -> l
     links = tuple(
         act(asking, "post_clients_id_service_clients_sc_id_access_rights", N_("Grant {service}", service=s),
             {"id": client, "items.0.service_code": s})
-        for s in services[:SIDE_BY_SIDE]
+        for s in services
     )  # fmt: skip
     candidates = link(
         N_("Who could be granted"),

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from gateway.admin.console.clients import TRAIL, client_page
-from gateway.admin.serviceviews import GatewayServiceView, ServiceDescription
+from gateway.admin.serviceviews import EndpointView, GatewayServiceView, ServiceDescription
 from gateway.admin.values import ServiceClient
 from serving.language import N_, as_it_is
-from serving.web.acting import act, act_cell
+from serving.web.acting import act, act_cell, form_of, may
 from serving.web.blocks import (
     Column,
     FactSheet,
@@ -28,17 +28,20 @@ from serving.web.blocks import (
 )
 from serving.web.codewords import word
 from serving.web.console import ROOT
+from serving.web.forms import FieldKind, FormField
+from serving.web.operationpages import ShownField
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from aiohttp import web
 
-    from gateway.admin.serviceviews import EndpointView
-    from serving.web.blocks import Block
+    from serving.language import Translatable
+    from serving.web.blocks import Block, OperationForm
     from serving.web.console import ConsoleOutcome, ConsoleRequest
 
 LONGEST_ID = 1000
+SUBJECTS = ("SUBSYSTEM", "GLOBALGROUP", "LOCALGROUP")
 
 
 def _trail(client: str) -> tuple[PageLink, ...]:
@@ -142,12 +145,14 @@ async def service(asking: ConsoleRequest, request: web.Request) -> PageView:
 
 
 def _endpoints(asking: ConsoleRequest, endpoints: Sequence[EndpointView]) -> list[Block | None]:
+    grants = asking.api.operation("post_endpoints_id_service_clients")
+    may_grant = grants is not None and may(asking.principal, grants)
     rows = tuple(
         (
             code(f"{e.method} {e.path}"),
             phrase(N_("from the description")) if e.generated else phrase(N_("made by hand")),
             several(
-                act_cell(asking, "post_endpoints_id_service_clients", N_("Grant"), {"id": str(e.id)}),
+                link(N_("Grant"), f"{ROOT}/servicio/punto?id={e.id}") if may_grant else None,
                 act_cell(asking, "patch_endpoints_id", N_("Change"), {"id": str(e.id)},
                          {"method": e.method, "path": e.path}) if not e.generated else None,
                 act_cell(asking, "delete_endpoints_id", N_("Delete"), {"id": str(e.id)}) if not e.generated else None,
@@ -170,10 +175,12 @@ def _endpoints(asking: ConsoleRequest, endpoints: Sequence[EndpointView]) -> lis
 def _callers(
     asking: ConsoleRequest, identifier: str, may_call: ConsoleOutcome[list[ServiceClient]]
 ) -> list[Block | None]:
-    grant = act(asking, "post_services_id_service_clients", N_("Grant the whole service"), {"id": identifier})
-    heading = Heading(N_("Who may call the whole service"), None, (grant,))
+    heading = Heading(N_("Who may call the whole service"))
     if may_call.value is None:
         return [heading, PageNote(may_call.why or N_("Nothing is known."))]
+    grant = grant_form(
+        asking, "post_services_id_service_clients", N_("Grant the whole service"), {"id": identifier}
+    )
     rows = tuple(
         (
             code(r.local_group_code or r.id),
@@ -202,4 +209,29 @@ def _callers(
         Column(N_("What can be done")),
     )
     empty = N_("Nobody may call the whole service.")
-    return [heading, Listing(N_("Rights to the whole service"), columns, rows, empty, "derechos")]
+    return [heading, Listing(N_("Rights to the whole service"), columns, rows, empty, "derechos"), grant]
+
+
+def grant_form(
+    asking: ConsoleRequest, name: str, button: Translatable, settled: dict[str, str]
+) -> OperationForm | None:
+    """The form that grants a right to one client or group; None for who may not."""
+    who = ShownField(
+        FormField("items.0.id", FieldKind.TEXT, True, longest=LONGEST_ID),
+        name_given=N_(
+            "Who shall be allowed (INSTANCE:CLASS:MEMBER:SUBSYSTEM, INSTANCE:GROUP, or a local group's number)"
+        ),
+    )
+    kinds = FormField("items.0.service_client_type", FieldKind.CHOICE, True, SUBJECTS)
+    return form_of(asking, name, button, (who, ShownField(kinds, SUBJECTS[0])), settled)
+
+
+async def endpoint_right(asking: ConsoleRequest, request: web.Request) -> PageView:
+    """Grants one endpoint of a service."""
+    named = {"id": request.query.get("id", "")[:20]}
+    found = await asking.do("get_endpoints_id", EndpointView, named)
+    form = grant_form(asking, "post_endpoints_id_service_clients", N_("Grant the endpoint"), named)
+    note = PageNote(
+        N_("From the next message on its calls to this endpoint, and to no other, are let through.")
+    )
+    return PageView(N_("Grant the endpoint"), [note, form], trail=TRAIL, code=f"{found.method} {found.path}")

@@ -18,12 +18,15 @@ from gateway.admin.console import (
     wizard,
 )
 from gateway.admin.console.consequences import CONSEQUENCES
+from gateway.admin.console.helps import HELPS
 from gateway.admin.interface import Alerts
 from gateway.admin.roles import gateway_roles
+from gateway.admin.system import NodeType
 from gateway.admin.values import SecurityServerView
 from serving.language import N_
 from serving.web import commonviews, userviews
 from serving.web.blocks import PageLink, PageNote
+from serving.web.codewords import word_of
 from serving.web.console import ROOT, Console, ConsoleHead
 from serving.web.operationpages import OperationPages
 from serving.web.pages import HERE, NavigationLink, ServerHead, Site
@@ -51,12 +54,13 @@ LINKS: Final = (
     NavigationLink(f"{ROOT}/cuenta", N_("My account")),
     NavigationLink(f"{ROOT}/operaciones", N_("Everything that can be done here")),
 )
+ALONE: Final = "STANDALONE"
 SITE: Final = Site(N_("Gateway"), HERE, root=ROOT)
 
 
 def add_pages(api: AdminApi, app: web.Application) -> None:
     """Serve them beside the API."""
-    console = Console(api, SITE, LINKS, _head)
+    console = Console(api, SITE, LINKS, _head, HELPS)
     console.add_to(app)
     for path, view in (
         ("/", start.start),
@@ -67,6 +71,7 @@ def add_pages(api: AdminApi, app: web.Application) -> None:
         ("/grupo", clients.local_group),
         ("/descripcion", services.description),
         ("/servicio", services.service),
+        ("/servicio/punto", services.endpoint_right),
         ("/derechos", rights.matrix),
         ("/peticiones", accessrequests.requests),
         ("/llaves", keys.keys),
@@ -103,8 +108,12 @@ async def _head(asking: ConsoleRequest) -> ConsoleHead:
     found = this.value[0]
     name = await asking.tell("get_clients_id", GatewayClientView, {"id": ":".join(found.id.split(":")[:3])})
     owner = name.value.member_name or "" if name.value is not None else ""
+    node = await asking.tell("get_system_node_type", NodeType)
+    kind = node.value.node_type if node.value is not None else ALONE
     return ConsoleHead(
-        ServerHead(found.id, owner, version, found.server_address or ""),
+        ServerHead(
+            found.id, owner, version, found.server_address or "", None if kind == ALONE else word_of(kind)
+        ),
         [] if alerts.value is None else _alerts(alerts.value),
     )
 
