@@ -121,6 +121,21 @@ def operations(process: Process, backups: BackupResource | None = None) -> Seque
     ]
 
 
+# A node's token is opened at the node itself, and its settings are read there.
+_AT_EVERY_NODE = frozenset({"LOGIN_TOKEN", "LOGOUT_TOKEN", "SETTINGS_RELOAD"})
+
+
+def barred_where_read_only(process: Process) -> Callable[[Operation], str | None]:
+    """The reason why an operation is refused at a node whose setting ``node.read_only`` says so: it changes what all nodes share."""
+
+    def reason(operation: Operation) -> str | None:
+        if not process.settings.node.read_only or operation.event in (None, *_AT_EVERY_NODE):
+            return None
+        return "this node is read-only (node.read_only): make the change at another node of this server"
+
+    return reason
+
+
 def make_api(
     process: Process,
     settings: AdminSettings,
@@ -144,5 +159,13 @@ def make_api(
 
     backups = _backup_resource(process)
     rows = operations(process, backups)
-    served = Served("Sacbé gateway", version("sacbe"), rows, watch, lambda: backups.closed, add_pages)
+    served = Served(
+        "Sacbé gateway",
+        version("sacbe"),
+        rows,
+        watch,
+        lambda: backups.closed,
+        barred_where_read_only(process),
+        add_pages,
+    )
     return AdminApi(settings, logins, gateway_roles(), served, clock, environ, sessions)

@@ -88,8 +88,11 @@ class System:
     # About this server
 
     async def node_type(self, _call: Call) -> NodeType:
+        process = self.context.process
+        if process.settings.node.read_only:
+            return NodeType("SECONDARY")
         # Each of several nodes takes changes, as X-Road's primary does.
-        return NodeType("PRIMARY" if self.context.process.folder.database else "STANDALONE")
+        return NodeType("PRIMARY" if process.folder.database else "STANDALONE")
 
     async def version(self, _call: Call) -> VersionInfo:
         configuration = self.context.process.configuration()

@@ -33,6 +33,7 @@ class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     # postgresql://user@host:5432/database, without the password; empty keeps everything in the data folder.
     database: Annotated[str, Setting(help="Database that several nodes share, postgresql://user@host/database; empty: SQLite in the data folder.")] = ""
     password: Annotated[SecretSource, Setting(help="The password of that database's user.")] = SecretSource()
+    read_only: Annotated[bool, Setting(help="Whether administrators may only look at this node: changes are made at another one.")] = False
     # fmt: on
 
     @property

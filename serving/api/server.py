@@ -84,6 +84,8 @@ class Served:
     watch: Callable[[], Callable[[], Sequence[str]]] = watch_nothing
     # Why no changes are taken now (a restore is running, say), or None.
     closed: Callable[[], str | None] = lambda: None
+    # Why an operation is refused here whoever asks (a change at a node that is read-only, say), or None.
+    barred: Callable[[Operation], str | None] = lambda _operation: None
     # Adds the operators' pages to the application; None: there are none.
     pages: Callable[[AdminApi, web.Application], None] | None = None
     # The page at ``/``, with ``{nonce}`` where a script's or style's nonce goes; None: a short one.
@@ -375,7 +377,7 @@ class AdminApi:
         return answer
 
     def _check_allowed(self, operation: Operation, request: web.Request, call: Call) -> None:
-        reason = None
+        reason = self._served.barred(operation)
         if operation.permissions and not any(call.may(p) for p in operation.permissions):
             reason = "permission needed: " + " or ".join(operation.permissions)
         elif operation.event is not None and call.principal.scope and not operation.scoped:
