@@ -1,6 +1,6 @@
 """``python -m gateway``: the command ``gateway``."""
 
-from gateway.cli.main import main
+from gateway.cli.entry import run
 
 if __name__ == "__main__":
-    main()
+    run()

@@ -45,6 +45,7 @@ from gateway.cli.logproofs import add_proofs
 from gateway.cli.policy import policy
 from gateway.cli.preflight import preflight
 from gateway.cli.services import service
+from gateway.cli.serving import serve
 from gateway.cli.settings import settings
 from gateway.cli.status import look, settings_of, status
 from gateway.cli.storage import storage
@@ -57,8 +58,6 @@ from serving.cli.signercommand import signer_command
 from serving.cli.supportbundle import support_commands
 from serving.cli.usercommands import JSON, user_commands
 from serving.language import _
-from serving.process.ending import Ending, start_anew
-from serving.storage.datafolder import claim
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,6 +111,7 @@ main.add_command(audit_group())
 main.add_command(signer_command(FOLDERS, _tokens))
 key.add_command(sign)
 key.add_command(try_key)
+main.add_command(serve)
 for command in (key, certificate, token, diagnose, settings, api_key, init, join, status, explain):
     main.add_command(command)
 main.add_command(support_commands(FOLDERS, settings_of, look))
@@ -186,46 +186,6 @@ def _export(data: Path, file: Path) -> None:
         write_whole(file.parent / name, certificate_pem(der))
     write_whole(file, text.encode())
     click.echo(_("written: {file}", file=file))
-
-
-def pin_if_wanted(data: Path, pin_file: Path | None) -> str | None:
-    """The PIN, where there is a token to open and somebody to ask; otherwise the token waits for a login."""
-    can_ask = "SACBE_PIN" in os.environ or sys.stdin.isatty()
-    if pin_file is None and not (can_ask and (data / "token" / "token.json").exists()):
-        return None
-    return read_pin(pin_file)
-
-
-@main.command()
-@NEW_DATA
-@PIN
-@click.option("--settings", "settings_file", type=click.Path(path_type=Path, exists=True))
-@click.option("--check", is_flag=True, help="only try settings, addresses and databases; start nothing")
-@click.option(
-    "--workers",
-    type=click.IntRange(1, 64),
-    default=1,
-    show_default=True,
-    help="processes that share the addresses of this machine, one for each core; more than one needs PostgreSQL",
-)
-@report_errors
-def serve(data: Path, pin_file: Path | None, settings_file: Path | None, check: bool, workers: int) -> None:
-    """Run the gateway until it is told to stop. Settings are read from DATA/settings.toml unless others are named."""
-    from gateway.cli.serving import check_start, founded, run_gateway, run_workers
-
-    founded(data)
-    ending = Ending()
-    # Held before anything in the folder is opened: what a restore left to be done is done now.
-    with claim(data.absolute()) as lock:
-        for line in check_start(data, settings_file, pin_file):
-            if check:
-                click.echo(line)
-        if not check and workers > 1:
-            run_workers(data, pin_file, settings_file, ending, workers, lock)
-        elif not check:
-            run_gateway(data, pin_file, settings_file, ending, pin_if_wanted)
-    if ending.starts_anew:
-        start_anew()
 
 
 @main.command()

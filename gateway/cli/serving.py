@@ -10,18 +10,22 @@ import sqlite3
 import sys
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gateway.cli.keys import open_store
+import click
+
+from gateway.cli.keys import NEW_DATA, PIN, open_store
+from gateway.cli.keys import read_pin as ask_pin
+from serving.cli.commands import Program, report_errors
 from serving.language import _
-from serving.storage.datafolder import check_initialised
+from serving.process.ending import Ending, start_anew
+from serving.storage.datafolder import check_initialised, claim
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from gateway.settings.config import GatewaySettings
-    from serving.process.ending import Ending
 
     ReadPin = Callable[[Path, Path | None], str | None]
 
@@ -30,9 +34,6 @@ if TYPE_CHECKING:
 SWITCH_S = 0.0005
 # What a folder holds in which an administrator, at least, was made.
 _MARKS = ("serverconf.sqlite", "admin.sqlite", "first-anchor.xml", "settings.toml")
-
-# Containers made and not freed before the youngest are collected.
-_COLLECTED_AFTER = 20_000
 
 
 def founded(data: Path) -> None:
@@ -165,8 +166,6 @@ def run_gateway(
         # What is here now stays for good; without this every full collection walks over all of it again.
         gc.collect()
         gc.freeze()
-        # An exchange frees by reference count what it made; what hundreds of them hold at a time is no garbage to look for.
-        gc.set_threshold(_COLLECTED_AFTER, 10, 10)
         say_ready(log, gateway.listens_on, os.environ)
         await ending.wait()
         say_stopping(os.environ)
@@ -175,3 +174,45 @@ def run_gateway(
         say_stopped(log)
 
     uvloop.run(run())
+
+
+def pin_if_wanted(data: Path, pin_file: Path | None) -> str | None:
+    """The PIN, where there is a token to open and somebody to ask; otherwise the token waits for a login."""
+    can_ask = "SACBE_PIN" in os.environ or sys.stdin.isatty()
+    if pin_file is None and not (can_ask and (data / "token" / "token.json").exists()):
+        return None
+    return ask_pin(pin_file)
+
+
+@click.command()
+@NEW_DATA
+@PIN
+@click.option("--settings", "settings_file", type=click.Path(path_type=Path, exists=True))
+@click.option("--check", is_flag=True, help="only try settings, addresses and databases; start nothing")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="processes that share the addresses of this machine, one for each core; more than one needs PostgreSQL",
+)
+@report_errors
+def serve(data: Path, pin_file: Path | None, settings_file: Path | None, check: bool, workers: int) -> None:
+    """Run the gateway until it is told to stop. Settings are read from DATA/settings.toml unless others are named."""
+    founded(data)
+    ending = Ending()
+    # Held before anything in the folder is opened: what a restore left to be done is done now.
+    with claim(data.absolute()) as lock:
+        for line in check_start(data, settings_file, pin_file):
+            if check:
+                click.echo(line)
+        if not check and workers > 1:
+            run_workers(data, pin_file, settings_file, ending, workers, lock)
+        elif not check:
+            run_gateway(data, pin_file, settings_file, ending, pin_if_wanted)
+    if ending.starts_anew:
+        start_anew()
+
+
+# The program with the one command that a server runs: the others are no part of its start.
+server_program = Program("gateway", commands=[serve])
