@@ -13,9 +13,14 @@ import sys
 COLLECTED_AFTER = 20_000
 
 
+def collect_seldom() -> None:
+    """Let this process look for garbage no more often than is worth it."""
+    gc.set_threshold(COLLECTED_AFTER, 10, 10)
+
+
 def run() -> None:
     """Run what the command line says."""
-    gc.set_threshold(COLLECTED_AFTER, 10, 10)
+    collect_seldom()
     if sys.argv[1:2] == ["serve"]:
         from gateway.cli.serving import server_program as program
     else:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from gateway.cli.entry import collect_seldom
 from schemas.jsontext import decode_json
 from serving.cli.commands import report_errors
 from serving.process.ending import Ending
@@ -21,8 +22,7 @@ from serving.process.ending import Ending
 @report_errors
 def main(arguments: str) -> None:
     """Carry messages beside other workers."""
-    from gateway.cli.main import pin_if_wanted
-    from gateway.cli.serving import run_gateway
+    from gateway.cli.serving import pin_if_wanted, run_gateway
     from serving.process.binding import take_given
     from serving.process.workers import RESTART_STATUS, WorkerArguments, end_with_starter
 
@@ -38,4 +38,5 @@ def main(arguments: str) -> None:
 
 
 if __name__ == "__main__":
+    collect_seldom()
     main()
