@@ -29,7 +29,7 @@ BASE = free_base()
 QUICK = "[keys]\nauthentication_settle_s = 8\n[trust]\nocsp_fetch_s = 2\nocsp_retry_s = 1"
 CONSUMER = consumer(BASE, QUICK)
 PROVIDER = provider(BASE, QUICK)
-LIFE_S = 18
+LIFE_S = 25
 
 
 @pytest.fixture
@@ -166,8 +166,6 @@ class Load:
 
 def test_rotation_under_load_fails_no_request_and_what_is_not_renewed_stops(federation: Federation) -> None:
     # A signing certificate of seconds, to expire under load; everything else is renewed with two overlapping ones.
-    short = renew(federation, CONSUMER, "sign", "short", (300 + LIFE_S) / 86_400)
-    expires = x509.load_pem_x509_certificate(short.read_bytes()).not_valid_after_utc
     old_sign = hashes(federation, CONSUMER, "sign")[0]
     with Load() as load:
         renew(federation, CONSUMER, "auth", "auth2")
@@ -176,8 +174,11 @@ def test_rotation_under_load_fails_no_request_and_what_is_not_renewed_stops(fede
         registry.write_text(registry.read_text().replace(f"[{listed}]", f'[{listed}, "auth2.pem"]'))
         run_command(central_command, "apply", "--data", str(federation.folder / "central"), str(registry))
         renew(federation, PROVIDER, "sign", "sign2")
+        short = renew(federation, CONSUMER, "sign", "short", (300 + LIFE_S) / 86_400)
+        expires = x509.load_pem_x509_certificate(short.read_bytes()).not_valid_after_utc
+        time.sleep(4)  # its OCSP response is fetched
         command(federation, CONSUMER, "certificate", "disable", old_sign)  # only the short one signs now
-        time.sleep(4)
+        time.sleep(2)
         renew(federation, CONSUMER, "sign", "long")
         time.sleep(max(0.0, (expires - datetime.now(UTC)).total_seconds()) + 3)
         command(federation, CONSUMER, "certificate", "disable", hashes(federation, CONSUMER, "auth")[0])
