@@ -95,6 +95,7 @@ def provider(federation: Federation) -> Iterator[str]:
         if f"{base}/sum.wsdl" in line or f"{base}/people.json" in line:
             gateway(federation, "service", "enable", line.split()[0])
     _until(lambda: b"<t:result>42<" in add_numbers())
+    _until(lambda: get(f"/r1/{INDICE.path()}/people/people/7")[0] == 200)
     yield base
     process.terminate()
     process.wait(10)
