@@ -81,7 +81,7 @@ class CleanRoot:
             process.terminate()
         for process in self.running:
             try:
-                process.wait(20)
+                process.wait(60)
             except subprocess.TimeoutExpired:
                 process.kill()
         if self.holder is not None:

@@ -65,11 +65,11 @@ def running(folder: Path, address: str, *, bound: bool = False) -> Iterator[Pebb
         yield Pebble(f"https://{address}:14000/dir", str(folder / "tls.pem"), 5002)
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(timeout=60)
 
 
 def _wait(url: str) -> None:
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 90
     while time.monotonic() < deadline:
         try:
             with urllib.request.urlopen(url, timeout=1):

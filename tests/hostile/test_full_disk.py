@@ -100,7 +100,7 @@ def recorded(federation: Federation, spec: GatewaySpec, copy: Path) -> set[str]:
 
 def health(address: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(f"http://{address}", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://{address}", timeout=60) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as err:
         return err.code, err.read().decode()
@@ -136,7 +136,7 @@ def test_a_central_server_with_a_full_disk_leaves_what_it_published_and_publishe
     address = f"{federation.central_address}:8080"
 
     def read() -> bytes:
-        with urllib.request.urlopen(f"http://{address}/internalconf", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://{address}/internalconf", timeout=60) as answer:
             return bytes(answer.read())
 
     first = until(read, lambda found: found != b"")

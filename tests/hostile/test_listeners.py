@@ -135,7 +135,7 @@ async def test_strangers_in_the_middle_of_a_handshake_make_room_too() -> None:
 async def test_an_address_has_a_share_and_its_oldest_that_says_nothing_makes_room() -> None:
     bounds = ListenerBounds(connections=100, by_address=5)
     async with (
-        asyncio.timeout(20),
+        asyncio.timeout(60),
         listening(bounds) as (host, port, _),
         strangers(host, port, 12, HALF_HEAD) as held,
     ):
@@ -146,7 +146,7 @@ async def test_an_address_has_a_share_and_its_oldest_that_says_nothing_makes_roo
 async def test_a_head_that_takes_too_long_is_cut_off(*, tls: bool) -> None:
     bounds = ListenerBounds(head_s=0.5, handshake_s=0.5)
     async with (
-        asyncio.timeout(20),
+        asyncio.timeout(60),
         listening(bounds, tls=tls) as (host, port, _),
         strangers(host, port, 1, b"\x16\x03" if tls else HALF_HEAD) as held,
     ):
@@ -162,7 +162,7 @@ def test_a_body_within_tls_is_cut_off_in_the_event_loop_that_servers_run_in(
         async with listening(ListenerBounds(window_s=1.0), tls=True) as (host, port, _):
             reader, writer = await asyncio.open_connection(host, port, ssl=context)
             writer.write(BODY_HEAD)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 assert await is_closed(reader)
             writer.close()
 
@@ -172,7 +172,7 @@ def test_a_body_within_tls_is_cut_off_in_the_event_loop_that_servers_run_in(
 
 async def test_a_head_that_drips_is_cut_off_as_one_that_stands_still() -> None:
     async with (
-        asyncio.timeout(20),
+        asyncio.timeout(60),
         listening(ListenerBounds(head_s=0.5)) as (host, port, _),
         strangers(host, port, 1, HALF_HEAD) as held,
     ):
@@ -266,7 +266,7 @@ async def test_requests_under_way_are_bounded_and_health_has_places_of_its_own()
     ids=lambda b: b[:16].decode(),
 )
 async def test_no_answer_names_the_software(request_bytes: bytes) -> None:
-    async with listening(ListenerBounds(head_s=1.0)) as (host, port, _), asyncio.timeout(20):
+    async with listening(ListenerBounds(head_s=1.0)) as (host, port, _), asyncio.timeout(60):
         reader, writer = await asyncio.open_connection(host, port)
         writer.write(request_bytes)
         head = await reader.readuntil(b"\r\n\r\n")
@@ -284,7 +284,7 @@ async def test_who_connects_before_the_application_is_there_waits_for_it() -> No
     writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     runner = await listen(application(), host, port, sockets=sockets)
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             assert (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200 OK\r\n")
     finally:
         writer.close()

@@ -273,7 +273,7 @@ async def _raw(request: bytes, *, idle_s: float = 30.0) -> tuple[bytes, int]:
         reader, writer = await asyncio.open_connection(stage.HOST, up.consumer_port)
         writer.write(request)
         answer = b""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not answer.rstrip().endswith((b"}", b"Envelope>")):
                 answer += await reader.read(65_536)
         writer.transport.abort()

@@ -65,7 +65,7 @@ def call(
         return Answer(err.code, {k.lower(): v for k, v in err.headers.items()}, err.read())
 
 
-def until(act: Callable[[], T], good: Callable[[T], bool], within_s: float = 40) -> T:
+def until(act: Callable[[], T], good: Callable[[T], bool], within_s: float = 90) -> T:
     """What ``act`` gives once it is ``good``; connections that fail on the way are tried again."""
     deadline = time.monotonic() + within_s
     last: object = None
@@ -81,14 +81,14 @@ def until(act: Callable[[], T], good: Callable[[T], bool], within_s: float = 40)
         time.sleep(0.1)
 
 
-def works(address: str, within_s: float = 40) -> Answer:
+def works(address: str, within_s: float = 90) -> Answer:
     """Wait until an exchange works again."""
     return until(lambda: call(address), lambda a: a.status == 200, within_s)
 
 
 def post(url: str, body: bytes = b"") -> None:
     """A POST to one of the services around the gateways."""
-    urllib.request.urlopen(urllib.request.Request(url, data=body, method="POST"), timeout=5).close()
+    urllib.request.urlopen(urllib.request.Request(url, data=body, method="POST"), timeout=60).close()
 
 
 def behave(federation: Federation, **services: str) -> None:
@@ -98,7 +98,7 @@ def behave(federation: Federation, **services: str) -> None:
 
 def logged(federation: Federation, spec: GatewaySpec, message_id: str) -> list[int]:
     """What a gateway has on its disk of a message id: 0 for a request, 1 for a response, in order."""
-    with sqlite3.connect(federation.data(spec) / "log" / "messages.sqlite", timeout=10) as log:
+    with sqlite3.connect(federation.data(spec) / "log" / "messages.sqlite", timeout=60) as log:
         rows = log.execute(
             "SELECT is_response FROM record WHERE message_id = ? ORDER BY id", [message_id]
         ).fetchall()

@@ -55,7 +55,7 @@ def test_nothing_is_answered_without_a_login(tmp_path: Path) -> None:
     with hosted(folder, pin=None) as (url, host):
         for operation in host.api.operations:
             path = operation.path.replace("{", "").replace("}", "")
-            answer = requests.request(operation.method, f"{url}/api/v1{path}", timeout=10)
+            answer = requests.request(operation.method, f"{url}/api/v1{path}", timeout=60)
             assert answer.status_code == (200 if operation.public else 401), operation.id
 
 
@@ -67,12 +67,12 @@ def test_roles_open_exactly_what_their_permissions_say(tmp_path: Path) -> None:
     with hosted(folder) as (url, host):
         _, key = host.logins.make_api_key(["XROAD_SECURITYSERVER_OBSERVER"], "test")
         headers = {"Authorization": f"X-Road-ApiKey token={key}"}
-        own = set(requests.get(f"{url}/api/v1/user/permissions", headers=headers, timeout=10).json())
+        own = set(requests.get(f"{url}/api/v1/user/permissions", headers=headers, timeout=60).json())
         for operation in host.api.operations:
             if operation.path.startswith("/api-keys"):
                 continue
             path = operation.path.replace("{", "").replace("}", "")
-            answer = requests.request(operation.method, f"{url}/api/v1{path}", headers=headers, timeout=10)
+            answer = requests.request(operation.method, f"{url}/api/v1{path}", headers=headers, timeout=60)
             allowed = not operation.permissions or bool(own & set(operation.permissions))
             assert (answer.status_code != 403) == allowed, (operation.id, answer.text)
 
@@ -84,15 +84,15 @@ def test_token_waits_for_its_pin_after_a_start_without_one(tmp_path: Path) -> No
     prepare(folder)
     with hosted(folder, pin=None) as (url, host):
         headers = api_key(host)
-        token = requests.get(f"{url}/api/v1/tokens/0", headers=headers, timeout=10).json()
+        token = requests.get(f"{url}/api/v1/tokens/0", headers=headers, timeout=60).json()
         assert (token["logged_in"], token["status"]) == (False, "OK")
         login = f"{url}/api/v1/tokens/0/login"
-        wrong = requests.put(login, json={"password": "9999"}, headers=headers, timeout=10)
+        wrong = requests.put(login, json={"password": "9999"}, headers=headers, timeout=60)
         assert (wrong.status_code, wrong.json()["error"]["code"]) == (400, "pin_incorrect")
-        right = requests.put(login, json={"password": PIN}, headers=headers, timeout=10)
+        right = requests.put(login, json={"password": PIN}, headers=headers, timeout=60)
         assert (right.status_code, right.json()["logged_in"]) == (200, True)
         again = {"software_token_pin": PIN}
-        refused = requests.post(f"{url}/api/v1/initialization", json=again, headers=headers, timeout=10)
+        refused = requests.post(f"{url}/api/v1/initialization", json=again, headers=headers, timeout=60)
         assert (refused.status_code, refused.json()["error"]["code"]) == (
             409,
             "server_already_fully_initialized",
@@ -112,18 +112,18 @@ def test_audit_log_says_what_a_change_changed(tmp_path: Path) -> None:
         base = f"{url}/api/v1"
         rest = {"url": "http://127.0.0.1:9", "type": "REST", "rest_service_code": "s1"}
         made = requests.post(
-            f"{base}/clients/{client}/service-descriptions", json=rest, headers=headers, timeout=10
+            f"{base}/clients/{client}/service-descriptions", json=rest, headers=headers, timeout=60
         )
         service = made.json()["services"][0]["id"]
         endpoint = {"service_code": "s1", "method": "GET", "path": "/v1/**"}
         made = requests.post(
-            f"{base}/services/{service}/endpoints", json=endpoint, headers=headers, timeout=10
+            f"{base}/services/{service}/endpoints", json=endpoint, headers=headers, timeout=60
         )
         assert made.status_code == 201, made.text
         path = f"{base}/endpoints/{made.json()['id']}/service-clients"
         granted = {"items": [{"id": client}]}
-        assert requests.post(path, json=granted, headers=headers, timeout=10).status_code == 201
-        assert requests.post(f"{path}/delete", json=granted, headers=headers, timeout=10).status_code == 204
+        assert requests.post(path, json=granted, headers=headers, timeout=60).status_code == 201
+        assert requests.post(f"{path}/delete", json=granted, headers=headers, timeout=60).status_code == 204
         texts = [text for _, text, _ in host.api.audit.records()]
         grant = next(text for text in texts if "ADD_ENDPOINT_ACCESS_RIGHTS" in text)
         assert "+ right" in grant

@@ -43,7 +43,7 @@ def issuers(server: pebble.Pebble) -> list[bytes]:
     found = []
     for role in ("roots", "intermediates"):
         with urllib.request.urlopen(
-            f"https://{ADDRESS}:15000/{role}/0", context=context, timeout=10
+            f"https://{ADDRESS}:15000/{role}/0", context=context, timeout=60
         ) as answer:
             found.append(der_of(x509.load_pem_x509_certificate(answer.read())))
     return found

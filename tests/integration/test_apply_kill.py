@@ -81,7 +81,7 @@ def test_killed_apply_leaves_the_old_or_the_new_configuration(empty: Path, tmp_p
         # Spread over the time one apply takes: some die before, some in, some after the transaction.
         time.sleep(took_s * (0.3 + 0.8 * number / KILLS))
         process.send_signal(signal.SIGKILL)
-        process.wait(10)
+        process.wait(60)
         ports, requests, _ = found(folder)
         assert (ports, requests) in ((set(), 0), ({"1000"}, 2))
         assert apply(folder, 2000).wait(60) == 0

@@ -52,7 +52,7 @@ def test_nothing_is_answered_without_a_login(tmp_path: Path) -> None:
     with hosted(tmp_path, settings(), initialised=False) as (url, server):
         for operation in server.admin.operations:
             path = operation.path.replace("{", "").replace("}", "")
-            answer = requests.request(operation.method, f"{url}/api/v1{path}", timeout=10)
+            answer = requests.request(operation.method, f"{url}/api/v1{path}", timeout=60)
             assert answer.status_code == (200 if operation.public else 401), operation.id
 
 
@@ -65,6 +65,6 @@ def test_a_method_that_a_path_has_not_is_405(tmp_path: Path) -> None:
         # API keys are managed with a session or a password, never with a key.
         for path, methods in ((p, m) for p, m in by_path.items() if not p.startswith("/api-keys")):
             named = path.replace("{", "").replace("}", "")
-            answer = requests.request("OPTIONS", f"{url}/api/v1{named}", headers=headers, timeout=10)
+            answer = requests.request("OPTIONS", f"{url}/api/v1{named}", headers=headers, timeout=60)
             assert answer.status_code == 405, (path, answer.text)
             assert set(answer.headers["Allow"].split(", ")) >= methods

@@ -87,7 +87,7 @@ def test_processes_end_with_the_one_that_started_them_even_when_it_is_killed(tmp
     with starter.stdout as said:
         child = os.pidfd_open(int(said.readline()))
     starter.kill()
-    starter.wait(30)
+    starter.wait(60)
     ended, _, _ = select.select([child], [], [], 60)
     os.close(child)
     assert ended

@@ -106,7 +106,7 @@ def provider(request: pytest.FixtureRequest, federation: Federation) -> Iterator
     run_gateway(federation, "enable", added.split()[-1])
     yield f"{INDICE}/{code}", port, code
     process.terminate()
-    process.wait(10)
+    process.wait(60)
 
 
 def start(name: str, port: int) -> subprocess.Popen[bytes]:

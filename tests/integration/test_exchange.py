@@ -112,7 +112,7 @@ def test_refused_with_its_code(what: str) -> None:
 def exactly(target: str, *headers: str) -> bytes:
     """The answer to a GET that no client has tidied up."""
     lines = (f"GET {target} HTTP/1.1", "Host: x", "Connection: close", *headers, "", "")
-    with socket.create_connection((CONSUMER.address, 8080), timeout=10) as raw:
+    with socket.create_connection((CONSUMER.address, 8080), timeout=60) as raw:
         raw.sendall("\r\n".join(lines).encode("utf-8", "surrogateescape"))
         return b"".join(iter(lambda: raw.recv(65536), b""))
 
@@ -157,7 +157,7 @@ def test_an_oversized_header_is_refused_in_the_protocols_shape() -> None:
 def test_both_sides_containers_verify(federation: Federation, tmp_path: Path) -> None:
     for query_id, body in (("ev-1", None), ("ev-2", b'{"evidence":true}')):
         assert call("00-RNSS/INDICE/echo/x", body=body, headers={"X-Road-Id": query_id})[0] == 200
-    conf = urllib.request.urlopen(f"http://{CONSUMER.address}:8080/verificationconf", timeout=10).read()
+    conf = urllib.request.urlopen(f"http://{CONSUMER.address}:8080/verificationconf", timeout=60).read()
     zipfile.ZipFile(io.BytesIO(conf)).extractall(tmp_path)
     files = []
     for spec, owner in ((CONSUMER, ("15-ISSEMYM", "AFIL")), (PROVIDER, ("00-RNSS", "INDICE"))):
@@ -166,7 +166,7 @@ def test_both_sides_containers_verify(federation: Federation, tmp_path: Path) ->
                 f"http://{spec.address}:8080/asic?xRoadInstance=MX&memberClass=GOB&memberCode={owner[0]}"
                 f"&subsystemCode={owner[1]}&queryId={query_id}&force"
             )
-            with zipfile.ZipFile(io.BytesIO(urllib.request.urlopen(url, timeout=20).read())) as found:
+            with zipfile.ZipFile(io.BytesIO(urllib.request.urlopen(url, timeout=60).read())) as found:
                 assert len(found.namelist()) == 2
                 for name in found.namelist():
                     files.append(str(tmp_path / f"{spec.member}-{name}"))

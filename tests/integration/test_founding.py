@@ -98,7 +98,7 @@ class Machines:
         for process in self.running:
             process.terminate()
         for process in self.running:
-            process.wait(30)
+            process.wait(60)
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def machines(tmp_path: Path) -> Iterator[Machines]:
 def answers(url: str) -> Callable[[], bool]:
     def ask() -> bool:
         try:
-            with urllib.request.urlopen(url, timeout=5):
+            with urllib.request.urlopen(url, timeout=60):
                 return True
         except urllib.error.URLError:
             return False
@@ -136,7 +136,7 @@ def test_an_instance_is_founded_by_the_commands_of_the_page(machines: Machines) 
     for number, command in enumerate(commands, 1):
         if command.startswith(STAYING):
             machines.start(command, number)
-            until(next(up), bool, within_s=60)
+            until(next(up), bool, within_s=90)
         else:
             said = machines.run(command, number)
     listed = json.loads(said)["service"]
@@ -161,7 +161,7 @@ def check_traces(collector: TraceCollector) -> None:
         return list(traces.values())
 
     whole = {"consumer", "consumer call", "provider", "provider call"}
-    until(sides, lambda found: whole in found, within_s=60)
+    until(sides, lambda found: whole in found, within_s=90)
     assert collector.instances == {"MX/GOB/00-ONIESS/SS1"}
 
 
@@ -238,7 +238,7 @@ def check_watching(machines: Machines) -> None:
             else 0
         ),
         lambda found: found == len(jobs),
-        within_s=60,
+        within_s=90,
     )
     rules = [r for g in asked("rules")["groups"] for r in g["rules"]]
     assert len(rules) > 10
@@ -256,7 +256,7 @@ def check_watching(machines: Machines) -> None:
         ]
 
     # No backup was made yet; everything else has something to show, once there is more than one scrape.
-    until(silent, lambda found: found == ["Time since the last backup"], within_s=60)
+    until(silent, lambda found: found == ["Time since the last backup"], within_s=90)
 
 
 def check_again(machines: Machines, commands: list[str]) -> None:

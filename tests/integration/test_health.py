@@ -79,7 +79,7 @@ class Gateway:
 
     def health(self) -> tuple[int, str]:
         try:
-            with urllib.request.urlopen(f"http://{ONE.address}:5588/", timeout=10) as answer:
+            with urllib.request.urlopen(f"http://{ONE.address}:5588/", timeout=60) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as err:
             return err.code, err.read().decode()

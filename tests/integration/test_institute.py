@@ -134,7 +134,7 @@ def test_an_institute_is_answered_by_the_registry_after_the_commands_of_the_page
         for process in running.values():
             process.terminate()
         for process in running.values():
-            process.wait(30)
+            process.wait(60)
 
 
 def check_person(federation: Federation, machine: Machine, command: str) -> None:

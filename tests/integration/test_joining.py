@@ -149,7 +149,7 @@ def test_an_institute_joins_by_the_steps_of_the_documentation(federation: Federa
             elif command.startswith("curl"):
                 (joining,) = [p for n, p in running.items() if n != stays[0]]
                 assert joining.wait(90) == 0, shell.text(f"step-{stays[1]}")
-                until(exchange, lambda answer: answer.status == 200, within_s=30)
+                until(exchange, lambda answer: answer.status == 200, within_s=90)
                 assert '"ok":true' in shell.run(command, f"step-{number}")
             else:
                 shell.run(command, f"step-{number}")
@@ -160,7 +160,7 @@ def test_an_institute_joins_by_the_steps_of_the_documentation(federation: Federa
         for process in running.values():
             process.terminate()
         for process in running.values():
-            process.wait(30)
+            process.wait(60)
     print(f"an institute joined and exchanged a message in {len(commands)} steps")
 
 

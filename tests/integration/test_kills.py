@@ -78,7 +78,7 @@ async def kill_often(federation: Federation, load: Load) -> None:
     for number in range(KILLS):
         spec = (CONSUMER, PROVIDER)[number % 2]
         load.came.clear()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await load.came.wait()
         await asyncio.sleep(random.uniform(0.0, 0.25))
         federation.kill(spec.key)
@@ -87,7 +87,7 @@ async def kill_often(federation: Federation, load: Load) -> None:
 
 def kept(federation: Federation, spec: GatewaySpec) -> set[str]:
     """The message ids of which a gateway has both the request and the response."""
-    with sqlite3.connect(federation.data(spec) / "log" / "messages.sqlite", timeout=10) as log:
+    with sqlite3.connect(federation.data(spec) / "log" / "messages.sqlite", timeout=60) as log:
         rows = log.execute(
             "SELECT message_id FROM record WHERE message_id LIKE 'kill-%' GROUP BY message_id "
             "HAVING sum(is_response = 0) >= 1 AND sum(is_response = 1) >= 1"

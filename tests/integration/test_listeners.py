@@ -52,7 +52,7 @@ def others_are_served(federation: Federation) -> Iterator[None]:
 
 
 def connect(address: str = AT, port: int = 8080) -> socket.socket:
-    return socket.create_connection((address, port), timeout=10)
+    return socket.create_connection((address, port), timeout=60)
 
 
 def read_all(connection: socket.socket) -> bytes:

@@ -54,7 +54,7 @@ def test_an_order_is_carried_out_while_both_gateways_serve(federation: Federatio
         assert SECRET_WORDS in answer.body
     for spec in (CONSUMER, PROVIDER):
         assert holders(federation.data(spec), SECRET_WORDS) == []
-    conf = urllib.request.urlopen(f"http://{CONSUMER.address}:8080/verificationconf", timeout=10).read()
+    conf = urllib.request.urlopen(f"http://{CONSUMER.address}:8080/verificationconf", timeout=60).read()
     zipfile.ZipFile(io.BytesIO(conf)).extractall(tmp_path / "conf")
     data = str(federation.data(PROVIDER))
     pin = ("--data", data, "--pin-file", str(federation.folder / "pin"))

@@ -176,16 +176,16 @@ def test_a_configuration_that_was_rolled_back_is_refused(federation: Federation)
     works(AT)
     central = f"http://{federation.central_address}:8080"
     path = "/internalconf?version=6"
-    old = urllib.request.urlopen(f"{central}{path}", timeout=5).read()
+    old = urllib.request.urlopen(f"{central}{path}", timeout=60).read()
     Stale.kept = {path: old}
     for line in old.split(b"\r\n" if b"\r\n" in old else b"\n"):
         name, _, value = line.partition(b":")
         if name.lower() == b"content-location":
             part = value.strip().decode()
-            Stale.kept[part] = urllib.request.urlopen(f"{central}{part}", timeout=5).read()
+            Stale.kept[part] = urllib.request.urlopen(f"{central}{part}", timeout=60).read()
     assert len(Stale.kept) >= 3
     fresh = until(
-        lambda: urllib.request.urlopen(f"{central}{path}", timeout=5).read(), lambda new: new != old
+        lambda: urllib.request.urlopen(f"{central}{path}", timeout=60).read(), lambda new: new != old
     )
     time.sleep(4)  # both gateways look twice a second
     federation.kill("central")

@@ -141,7 +141,7 @@ def machine(root: CleanRoot, tmp_path: Path) -> Machine:
 
 def answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=5):
+        with urllib.request.urlopen(url, timeout=60):
             return True
     except urllib.error.URLError:
         return False
@@ -173,7 +173,7 @@ def test_packages_install_serve_exchange_upgrade_and_purge(
     newer = [next_version(packages[name], tmp_path) for name in ("sacbe-tools", *(s.name for s in SERVERS))]
     machine.install(*newer)
     root.stop("gateway serve")
-    assert gateway.wait(30) == 0
+    assert gateway.wait(60) == 0
     assert NEW in root.run("/usr/bin/gateway", "--version")
     machine.start("gateway")
     machine.exchange(commands[8])
@@ -209,7 +209,7 @@ def check_removal(root: CleanRoot) -> None:
     for serving in ("gateway serve", "central-server serve"):
         root.stop(serving)
     for process in root.running[1:]:
-        process.wait(30)
+        process.wait(60)
     names = [s.name for s in SERVERS]
     root.run("dpkg", "--remove", *names)
     root.run("test", "-e", "/var/lib/sacbe/gateway/log")

@@ -119,7 +119,7 @@ class Pod:
             process.terminate()
         for process in self.running:
             try:
-                process.wait(30)
+                process.wait(60)
             except subprocess.TimeoutExpired:
                 process.kill()
         self.holder.kill()
@@ -199,7 +199,7 @@ def test_pods_wait_are_founded_serve_are_probed_and_end(pods: tuple[Pod, Pod]) -
     idle = gateway.start()
     until(lambda: children(idle.pid), bool)
     idle.terminate()
-    assert idle.wait(10) == 0
+    assert idle.wait(60) == 0
     serving = [pod.start() for pod in pods]
     found(central, gateway)
     for asker, pod in ((gateway, central), (central, gateway)):

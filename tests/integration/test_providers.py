@@ -34,7 +34,7 @@ def served(federation: Federation) -> tuple[int, int]:
     """How many requests each provider's gateway has on its disk."""
     counts = []
     for spec in (FIRST, SECOND):
-        with sqlite3.connect(federation.data(spec) / "log" / "messages.sqlite", timeout=10) as log:
+        with sqlite3.connect(federation.data(spec) / "log" / "messages.sqlite", timeout=60) as log:
             counts.append(log.execute("SELECT count(*) FROM record WHERE is_response = 0").fetchone()[0])
     return counts[0], counts[1]
 

@@ -154,7 +154,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
         yield made
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(60)
 
 
 def audit_rows(server: Server, event: str) -> list[Any]:

@@ -88,7 +88,7 @@ class TestSoap:
         assert fault_code(post(envelope("echo", "s5"))[2]) == "server.serverproxy.service_type"
 
     def test_a_get_is_told_to_post(self) -> None:
-        with urllib.request.urlopen(f"http://{CONSUMER.address}:8080/", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://{CONSUMER.address}:8080/", timeout=60) as answer:
             assert fault_code(answer.read()) == "client.invalid_http_method"
 
 
@@ -98,7 +98,7 @@ def test_both_sides_soap_containers_verify(federation: Federation, tmp_path: Pat
         multipart(envelope("soapEcho", "sev-2"), b"one", b"two" * 100_000),
         f"multipart/related; boundary={BOUNDARY}",
     )
-    conf = urllib.request.urlopen(f"http://{CONSUMER.address}:8080/verificationconf", timeout=10).read()
+    conf = urllib.request.urlopen(f"http://{CONSUMER.address}:8080/verificationconf", timeout=60).read()
     zipfile.ZipFile(io.BytesIO(conf)).extractall(tmp_path)
     files = []
     for spec, owner in ((CONSUMER, AFIL), (PROVIDER, INDICE)):
@@ -107,7 +107,7 @@ def test_both_sides_soap_containers_verify(federation: Federation, tmp_path: Pat
                 f"http://{spec.address}:8080/asic?xRoadInstance=MX&memberClass=GOB&memberCode={owner.member_code}"
                 f"&subsystemCode={owner.subsystem_code}&queryId={query_id}&force"
             )
-            with zipfile.ZipFile(io.BytesIO(urllib.request.urlopen(url, timeout=20).read())) as found:
+            with zipfile.ZipFile(io.BytesIO(urllib.request.urlopen(url, timeout=60).read())) as found:
                 for name in found.namelist():
                     files.append(str(tmp_path / f"{spec.member}-{name}"))
                     (tmp_path / f"{spec.member}-{name}").write_bytes(found.read(name))

@@ -155,7 +155,7 @@ def test_a_stranger_does_not_come_past_the_handshake(federation: Federation, sho
         context = peer_client_context(TlsCredentials(*self_signed("stranger")))
     with (
         pytest.raises((ssl.SSLError, ConnectionError)),
-        socket.create_connection((PROVIDER.address, 5500), timeout=10) as raw,
+        socket.create_connection((PROVIDER.address, 5500), timeout=60) as raw,
         context.wrap_socket(raw) as connection,
     ):
         connection.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")

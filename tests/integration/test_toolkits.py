@@ -61,7 +61,7 @@ def described(federation: Federation) -> Iterator[None]:
     register(federation, "suma", f"{url}/soap", "--file", str(TOOLKITS / "suma.wsdl"))
     yield
     process.terminate()
-    process.wait(10)
+    process.wait(60)
     del federation.processes["toolkits"]
 
 
@@ -79,7 +79,7 @@ def foreign_provider(federation: Federation, tmp_path_factory: pytest.TempPathFa
         yield
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 def register(federation: Federation, code: str, url: str, *source: str) -> None:
@@ -112,7 +112,7 @@ def call(toolkit: tuple[str, Path], first: int, client: str = CLIENT) -> dict[st
 
 def until(condition: Callable[[], bool]) -> bool:
     """Whether a condition comes true: a running gateway takes a registration within a second."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 90
     while not condition():
         if time.monotonic() > deadline:
             return False

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.processes
 def fetch(path: str) -> bytes | None:
     """What the consumer's gateway serves of its log; None while there is nothing."""
     try:
-        with urllib.request.urlopen(f"http://{CONSUMER.address}:5577/tlog/{path}", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://{CONSUMER.address}:5577/tlog/{path}", timeout=60) as answer:
             found: bytes = answer.read()
             return found
     except urllib.error.HTTPError:

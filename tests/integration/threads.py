@@ -41,7 +41,7 @@ def in_thread(serve: Callable[[], AbstractAsyncContextManager[T]]) -> Iterator[T
     thread = threading.Thread(target=work)
     thread.start()
     try:
-        started.wait(30)
+        started.wait(60)
         if problem:
             raise problem[0]
         yield found[0]

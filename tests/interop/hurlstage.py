@@ -124,7 +124,7 @@ def running(folder: Path) -> Iterator[None]:
             process.terminate()
         for process in processes:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=10)
+                process.wait(timeout=60)
             process.kill()
 
 
@@ -177,7 +177,7 @@ def wait_for(url: str) -> None:
     deadline = time.monotonic() + START_S
     while True:
         try:
-            urllib.request.urlopen(url, timeout=5).close()
+            urllib.request.urlopen(url, timeout=60).close()
             return
         except OSError as err:
             if time.monotonic() > deadline:
@@ -189,7 +189,7 @@ def take_ca_files(folder: Path) -> None:
     """The certificates that the scenarios upload, fetched as an operator does."""
     (folder / "files" / "ca").mkdir(parents=True)
     for name in ("ca", "ocsp", "tsa"):
-        with urllib.request.urlopen(f"http://testca:8888/testca/{name}.pem", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://testca:8888/testca/{name}.pem", timeout=60) as answer:
             (folder / "files" / "ca" / f"{name}.pem").write_bytes(answer.read())
 
 

@@ -189,7 +189,7 @@ def foreign(
         yield Foreign(f"{url}/mx", shown)
     finally:
         process.terminate()
-        process.wait(15)
+        process.wait(60)
 
 
 def write_architecture(folder: Path, kind: str, port: int) -> None:
@@ -213,10 +213,10 @@ def write_architecture(folder: Path, kind: str, port: int) -> None:
 
 def downloaded(url: str, process: subprocess.Popen[bytes]) -> x509.Certificate:
     """What it serves under a URL, once it serves anything."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while True:
         try:
-            with urllib.request.urlopen(url, timeout=10) as answer:
+            with urllib.request.urlopen(url, timeout=60) as answer:
                 return x509.load_der_x509_certificate(answer.read())
         except urllib.error.HTTPError:
             raise

@@ -90,7 +90,7 @@ async def card(folder: Path, store: ServerConfStore) -> AsyncIterator[Tokens]:
     stop, path = asyncio.Event(), folder / "card.sock"
     serving = asyncio.create_task(SignerServer(HeldHardware(LockingToken()), path).run(stop))  # type: ignore[arg-type]
     device = RemoteDevice("card", TokenType.HARDWARE, [path])
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not (await device.state()).available:  # a socket says nothing when it is there
             await asyncio.sleep(0.01)
     yield Tokens(KeyConfStore(store.database), [device])

@@ -45,7 +45,7 @@ async def test_a_second_signal_ends_the_wait_for_balancers() -> None:
     await asyncio.sleep(0)
     os.kill(os.getpid(), signal.SIGTERM)
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await waiting
             patient = asyncio.create_task(ending.wait_again(3600))
             await asyncio.sleep(0)
@@ -74,7 +74,7 @@ async def test_a_signal_ends_a_start_that_is_not_over_and_lets_it_close_what_it_
 
     start = asyncio.create_task(ending.start(starting()))
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await begun.wait()
             os.kill(os.getpid(), signal.SIGTERM)
             assert await start is False

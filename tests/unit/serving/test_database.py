@@ -69,11 +69,11 @@ def test_a_thread_in_a_transaction_keeps_no_reader_of_a_file_waiting(tmp_path: P
         with database.transaction() as transaction:
             transaction.execute("UPDATE member SET name = 'after'")
             changing.set()
-            read.wait(30)
+            read.wait(60)
 
     thread = threading.Thread(target=change)
     thread.start()
-    assert changing.wait(30)
+    assert changing.wait(60)
     assert database.query("SELECT name FROM member") == [("before",)]
     read.set()
     thread.join()

@@ -60,7 +60,7 @@ async def test_look_ups_of_every_institute_are_in_the_person_s_log_at_the_regist
 
 async def test_a_reference_without_curp_ends_on_its_day(country: SmallCountry) -> None:
     _, found = await country.ask("15-ISSEMYM/AFIL", "00-RNSS", "buscarBeneficiario", {"curp": ANA}, **IDENT)
-    connection = sqlite3.connect(country.folder / "00-RNSS" / "registry.sqlite", timeout=10)
+    connection = sqlite3.connect(country.folder / "00-RNSS" / "registry.sqlite", timeout=60)
     connection.execute(
         "UPDATE person SET no_curp_expires = '2026-03-02' WHERE rid = (SELECT rid FROM link WHERE pid = ?)",
         (found["pid"],),

@@ -214,7 +214,7 @@ async def under_clarification(c: SmallCountry) -> Reply:
 
 
 async def quota_reached(c: SmallCountry) -> Reply:
-    connection = sqlite3.connect(c.folder / "00-RNSS" / "registry.sqlite", timeout=10)
+    connection = sqlite3.connect(c.folder / "00-RNSS" / "registry.sqlite", timeout=60)
     connection.execute("INSERT INTO lookup VALUES ('MX-15-ISSEMYM:emp-1', '2026-03-02', 2000)")
     connection.commit()
     connection.close()
@@ -407,7 +407,7 @@ async def test_refused_request_changes_nothing(country: SmallCountry, code: str)
 
 
 async def test_homonyms_are_not_conclusive_until_an_officer_decides(country: SmallCountry) -> None:
-    connection = sqlite3.connect(country.folder / "00-RNSS" / "registry.sqlite", timeout=10)
+    connection = sqlite3.connect(country.folder / "00-RNSS" / "registry.sqlite", timeout=60)
     rids = [r[0] for r in connection.execute("SELECT rid FROM person LIMIT 6").fetchall()]
     for rid in rids[1:]:
         connection.execute("INSERT INTO review (rid, other) VALUES (?, ?)", (rids[0], rid))

@@ -80,7 +80,7 @@ async def talk(port: int, *pieces: bytes) -> bytes:
     for piece in pieces:
         writer.write(piece)
         await asyncio.sleep(0)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         with contextlib.suppress(ConnectionError):
             raw = await reader.read()
     writer.close()
@@ -226,7 +226,7 @@ async def test_one_address_does_not_take_every_place() -> None:
 async def test_bodies_that_drip_make_room() -> None:
     async with listening(Bounds(connections=10, per_address=10)) as at:
         opened = await strangers(at.port, 10, HEAD + b"Content-Length: 100\r\n\r\nx")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:  # until they have dripped for long enough to be told from bodies that come
                 with contextlib.suppress(ConnectionError):
                     if (await talk(at.port, LAST + b"\r\n")).startswith(b"HTTP/1.1 200"):
@@ -256,7 +256,7 @@ async def test_a_listener_that_stops_answers_everyone_who_had_connected() -> Non
         fresh[1].write(HEAD + b"\r\n")
         late[1].write(HEAD + b"\r\n")
         half[1].write(HEAD[20:] + b"\r\n")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             assert await idle[0].read() == b""
             for reader, _ in (answered, fresh, half, late):
                 raw = await reader.read()
@@ -273,7 +273,7 @@ async def test_a_head_that_never_ends_is_given_up() -> None:
     async with listening(Bounds(head_s=0.3, keepalive_s=30)) as at:
         reader, writer = await asyncio.open_connection(HOST, at.port)
         writer.write(b"POST /x HTTP/1.1\r\n")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             with contextlib.suppress(ConnectionError):
                 assert await reader.read() == b""
         writer.close()
@@ -310,7 +310,7 @@ async def serving(
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await asyncio.gather(*(t for t in tasks if t is not None), return_exceptions=True)
 
 
