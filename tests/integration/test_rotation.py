@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from benchmarks.federation import Federation, GatewaySpec, free_base, run_command
 from central_server.cli.main import main as central_command
 from gateway.cli.main import main as gateway_command
-from tests.integration.calling import Answer, call
+from tests.integration.calling import Answer, call, until
 from tests.integration.pair import consumer, provider, running, start
 from tests.programs import lack
 
@@ -30,6 +30,7 @@ QUICK = "[keys]\nauthentication_settle_s = 8\n[trust]\nocsp_fetch_s = 2\nocsp_re
 CONSUMER = consumer(BASE, QUICK)
 PROVIDER = provider(BASE, QUICK)
 LIFE_S = 25
+SECOND = timedelta(seconds=1)
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def faketime() -> str:
 
 
 def test_a_certificate_that_ends_at_noon_is_used_until_noon_and_not_after(tmp_path: Path) -> None:
-    """Every process lives on a clock that shows 11:59:15 at first; the only signing certificate ends at 12:00:00."""
+    """Every process lives on a clock that jumps to a few seconds before noon; the only signing certificate ends at 12:00:00."""
     noon = (datetime.now(UTC) + timedelta(days=1)).replace(hour=12, minute=0, second=0, microsecond=0)
     federation = Federation(tmp_path / "noon", [CONSUMER, PROVIDER], base=BASE)
     federation.set_up()
@@ -65,21 +66,32 @@ def test_a_certificate_that_ends_at_noon_is_used_until_noon_and_not_after(tmp_pa
     (federation.folder / "noon.pem").write_bytes(ending.public_bytes(Encoding.PEM))
     command(federation, CONSUMER, "certificate", "import", str(federation.folder / "noon.pem"))
     command(federation, CONSUMER, "certificate", "disable", hashes(federation, CONSUMER, "sign")[0])
-    end = datetime.now(UTC) + timedelta(seconds=45)  # noon, on the clock of the processes
+    clock = tmp_path / "clock"
+
+    def noon_comes_in(seconds: float) -> datetime:
+        """Set the processes' clock; when it is noon on it, by the true one."""
+        end = datetime.now(UTC) + timedelta(seconds=seconds)
+        clock.write_text(f"+{(noon - end).total_seconds():.0f}s")
+        return end
+
+    noon_comes_in(180)
     federation.environment = {
         "LD_PRELOAD": faketime(),
-        "FAKETIME": f"+{(noon - end).total_seconds():.0f}s",
+        "FAKETIME_TIMESTAMP_FILE": str(clock),
+        "FAKETIME_CACHE_DURATION": "1",
         "DONT_FAKE_MONOTONIC": "1",
     }
     try:
         start(federation)
         with Load() as load:
-            time.sleep(max(0.0, (end - datetime.now(UTC)).total_seconds()) + 3)
+            until(lambda: len(load.answers), lambda found: found > 20)
+            end = noon_comes_in(12)  # all clocks jump, once everything is up
+            time.sleep(max(0.0, (end - datetime.now(UTC)).total_seconds()))
+            until(lambda: load.answers[-1][0], lambda asked: asked > end + 3 * SECOND)
     finally:
         federation.stop()
-    second = timedelta(seconds=1)
-    before = [a for _, answered, a in load.answers if answered < end - second]
-    after = [a for asked, _, a in load.answers if asked > end + second]
+    before = [a for _, answered, a in load.answers if answered < end - 2 * SECOND]
+    after = [a for asked, _, a in load.answers if asked > end + 2 * SECOND]
     assert len(before) > 20 and len(after) > 2
     assert [a.message for a in before if a.status != 200] == []
     assert {a.status for a in after} == {500}
