@@ -149,6 +149,10 @@ PURPOSES: dict[tuple[str, str], tuple[str, str]] = {
         "operational records of exchanges",
         "registros operativos de los intercambios",
     ),
+    ("log/opmonitoring.sqlite", "traffic"): (
+        "exchanges counted by service, side and minute",
+        "intercambios contados por servicio, lado y minuto",
+    ),
     ("central.sqlite", "approved_ca"): (
         "approved certification authorities",
         "autoridades certificadoras aprobadas",
