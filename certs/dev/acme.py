@@ -31,6 +31,7 @@ from certs.dev.acmewire import (
     jwk_of,
     parse_signed,
 )
+from certs.edges.fetch import read_answer
 from schemas.jsontext import dump_json
 
 if TYPE_CHECKING:
@@ -362,8 +363,8 @@ class AcmeAuthority:
                 aiohttp.ClientSession(trust_env=False, timeout=timeout) as session,
                 session.get(url, allow_redirects=False) as answer,
             ):
-                found = await answer.content.read(_LONGEST_ANSWER)
-        except (aiohttp.ClientError, TimeoutError, OSError) as err:
+                found = await read_answer(answer, _LONGEST_ANSWER)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as err:
             return f"{url}: {str(err) or type(err).__name__}"
         if answer.status != 200 or found.decode("ascii", "replace").strip() != expected:
             return f"{url} answered HTTP {answer.status} with something else than the key authorization"

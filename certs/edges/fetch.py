@@ -62,13 +62,16 @@ async def _post(
     async with session.post(
         url, data=body, headers={"Content-Type": content_type}, timeout=timeout, allow_redirects=False
     ) as answer:
-        content = await answer.content.read(_LARGEST + 1)
         if answer.status != 200:
             raise ValueError(f"HTTP {answer.status} where 200 was expected")
-        if len(content) > _LARGEST:
-            raise ValueError(f"more than {_LARGEST} bytes came")
-        while not answer.content.at_eof():
-            content += await answer.content.read(_LARGEST)
-            if len(content) > _LARGEST:
-                raise ValueError(f"more than {_LARGEST} bytes came")
-        return content
+        return await read_answer(answer, _LARGEST)
+
+
+async def read_answer(answer: aiohttp.ClientResponse, most: int) -> bytes:
+    """The body of an answer, in however many pieces it comes. Raises ValueError once more than ``most`` bytes came, `aiohttp.ClientError`."""
+    content = b""
+    async for piece in answer.content.iter_any():
+        content += piece
+        if len(content) > most:
+            raise ValueError(f"more than {most} bytes came")
+    return content

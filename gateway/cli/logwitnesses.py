@@ -11,6 +11,7 @@ import aiohttp
 import click
 
 from certs.edges.configurationfiles import load_configuration_folder
+from certs.edges.fetch import read_answer
 from certs.transparency import verify_cosignatures
 from gateway.clients.store import ServerConfStore
 from gateway.settings import config
@@ -20,6 +21,7 @@ from gateway.transparency.appointed import ConfiguredWitnesses, appointments_in
 from schemas.faults import Fault
 from schemas.transparency.notes import LONGEST_NOTE, parse_note
 from serving.language import _
+from serving.process.outward import outward_session
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,7 +60,7 @@ class KnownWitnesses:
 
     async def _ask(self, origin: str) -> list[SignedNote]:
         appointed = self._appointed()
-        async with aiohttp.ClientSession(trust_env=False) as session:
+        async with outward_session() as session:
             found = await asyncio.gather(
                 *(_newest(session, witness, origin) for witness in appointed), return_exceptions=True
             )
@@ -89,7 +91,7 @@ async def _newest(session: aiohttp.ClientSession, witness: AppointedWitness, ori
     async with session.get(
         f"{witness.url}/witnessed/{quote(origin, safe='/')}", timeout=_TIMEOUT, allow_redirects=False
     ) as answer:
-        raw = await answer.content.read(LONGEST_NOTE + 1)
+        raw = await read_answer(answer, LONGEST_NOTE)
         if answer.status != 200:
             raise ValueError(f"{answer.status} {raw[:100]!r}")
     note = parse_note(raw)

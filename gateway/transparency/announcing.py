@@ -16,6 +16,8 @@ import aiohttp
 
 from certs.algorithms import SignatureAlgorithm
 from certs.certificates import parse_certificate
+from certs.edges.fetch import read_answer
+from gateway.transparency.asking import LONGEST_ANSWER
 from schemas.faults import Fault
 from schemas.showing import shown
 from schemas.transparency.announcement import KeyAnnouncement, SignedAnnouncement
@@ -88,7 +90,7 @@ class KeyAnnouncing:
         try:
             body = await self._signed(announced, *key)
             status, text = await self._post(urljoin(source, "/tlog/keys"), body)
-        except (Fault, aiohttp.ClientError, TimeoutError, OSError) as err:
+        except (Fault, aiohttp.ClientError, TimeoutError, OSError, ValueError) as err:
             self._say(err.detail if isinstance(err, Fault) else f"{type(err).__name__} {err}")
             return
         if status in (404, 405):
@@ -106,7 +108,7 @@ class KeyAnnouncing:
         async with self._session.post(
             url, data=body, timeout=_TIMEOUT, allow_redirects=False, ssl=False
         ) as answer:
-            return answer.status, (await answer.content.read(2_000)).decode("utf-8", "replace")
+            return answer.status, (await read_answer(answer, LONGEST_ANSWER)).decode("utf-8", "replace")
 
     def _say(self, reason: str) -> None:
         if reason and reason != self._reason:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
+from certs.edges.fetch import read_answer
 from certs.transparency import verify_cosignatures
 from schemas.faults import BadMessage, Fault, Kind
 from schemas.showing import shown
@@ -124,7 +125,10 @@ class WitnessAsking:
         async with self._session.post(
             f"{witness.url}/add-checkpoint", data=body, timeout=timeout, allow_redirects=False
         ) as answer:
-            raw = await answer.content.read(LONGEST_ANSWER)
+            try:
+                raw = await read_answer(answer, LONGEST_ANSWER)
+            except ValueError as err:
+                raise Fault(Kind.NETWORK_ERROR, f"its answer to a checkpoint: {err}") from err
             return answer.status, raw.decode("utf-8", "replace")
 
 

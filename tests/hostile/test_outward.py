@@ -198,6 +198,7 @@ OWN_RULES = {
     "serving/process/outward.py": "makes them",
     "gateway/clients/descriptions/fetching.py": "its own policy, by the same connector",
     "central_server/edges/gatherer.py": "its own gateway, by a setting",
+    "gateway/server/workers.py": "its own workers, at addresses it chose itself",
     "certs/dev/acme.py": "for development: it asks the names that it is to certify, for one short text",
 }
 
