@@ -78,9 +78,7 @@ NOT_PURE = (
 EXCEPTIONS = {
     *("Fault", "BadMessage", "NotProved", "TokenFailed", "PeerFault"),
     *("Refused", "Problem", "OperatorError", "DatabaseConflict", "NotAtHand", "Destroyed"),
-    *("NotRunning", "HttpFailedError", "NotHttpError"),
-    *("DomainError", "InputError", "CurpTaken"),
-    "_DryRun",  # rolls a transaction back, within its module
+    *("HttpFailedError", "NotHttpError", "DomainError", "InputError"),
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from click.testing import CliRunner
 
@@ -11,10 +11,7 @@ from social_security.__main__ import main as social_command
 from social_security.commands.seed import rid_of
 from social_security.domain import pack
 from social_security.domain.curp import parse_curp
-from social_security.registry.store import CurpTaken
-
-if TYPE_CHECKING:
-    pass
+from social_security.domain.faults import InputError
 
 GATE = {"resultado": "APROBADA", "evidenciaSha256": "a" * 64, "resueltoPor": "oniess:op-1"}
 
@@ -98,9 +95,10 @@ async def v21(a: Acts) -> None:
         try:
             store.correct_curp(rid_of(giver), parse_curp(CURPS[taken], today))
             a.expect(False, f"{giver} was given {taken}'s CURP")
-        except CurpTaken as err:
-            a.expect(err.holder == rid_of(taken), f"{taken} is named")
-            store.note_review(rid_of(giver), err.holder)
+        except InputError as err:
+            holder = store.holder_of(parse_curp(CURPS[taken], today))
+            a.expect((err.subject, holder) == ("curp", rid_of(taken)), f"the CURP is {taken}'s")
+            store.note_review(rid_of(giver), holder)
     for who in ("ana", "maria-ines", "saul"):
         found = store.find_by_curp(parse_curp(CURPS[who], today))
         a.expect(found is not None and found.rid == rid_of(who), f"{who} has her own still")

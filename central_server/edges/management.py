@@ -55,10 +55,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("central_server.management")
 
 
-class _DryRun(Exception):
-    """A rehearsal went well, and its transaction is rolled back."""
-
-
 class RequestKeeper(Protocol):
     """The port through which proved requests come into the registry."""
 
@@ -92,15 +88,11 @@ class StoreKeeper:
 
     def keep(self, message: ManagementMessage, request: NewRequest, actor: Actor, now: datetime) -> int:
         """Keep a proved request that has not been handled before; 0 for a dry run, which leaves nothing."""
-        try:
-            with self.store.change(actor, now) as records:
-                remember_message(records, message.header.client.path(), message.header.message_id)
-                number = rules.add_request(records, request, self.policy()).number
-                if message.request.dry_run:
-                    raise _DryRun
-        except _DryRun:
-            return 0
-        return number
+        transaction = self.store.rehearse if message.request.dry_run else self.store.change
+        with transaction(actor, now) as records:
+            remember_message(records, message.header.client.path(), message.header.message_id)
+            number = rules.add_request(records, request, self.policy()).number
+        return 0 if message.request.dry_run else number
 
     def find(self, number: int, message_id: str) -> RequestStatus:
         """Where a request stands; one whose message has another id is not found."""

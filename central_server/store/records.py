@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from serving.storage.database import AnyDatabase
+    from serving.storage.transactions import Transaction
 
 T = TypeVar("T")
 DEFAULT_NODE = "node_0"
@@ -172,21 +173,32 @@ class CentralStore:
         ``publishes`` is off for what no configuration shows. A text that may be kept nowhere is refused (`BadMessage`).
         """
         with self.database.transaction() as sql:
-
-            def run(statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-                if keeps_texts(statement):
-                    check_kept(parameters)
-                result = sql.execute(statement, tuple(parameters))
-                gives = statement.lstrip()[:6].upper() == "SELECT" or " RETURNING " in statement
-                return list(result.fetchall()) if gives else []
-
-            records = Records(run, self.node, (actor, at))
+            records = self._records(sql, actor, at)
             yield records
             for entry in records.entries:
                 append_text(sql, entry.text())
             if publishes:
                 generation = int(records.parameter("generation") or 0)
                 records.set_parameter("generation", str(generation + 1))
+
+    @contextlib.contextmanager
+    def rehearse(self, actor: Actor, at: datetime) -> Iterator[Records]:
+        """A change of which nothing stays, no audit row either. Refuses all that `change` refuses."""
+        with self.database.transaction() as sql:
+            sql.execute("SAVEPOINT rehearsal")
+            yield self._records(sql, actor, at)
+            # The transaction that is committed now is empty; a crash before it leaves the same.
+            sql.execute("ROLLBACK TO SAVEPOINT rehearsal")
+
+    def _records(self, sql: Transaction, actor: Actor, at: datetime) -> Records:
+        def run(statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+            if keeps_texts(statement):
+                check_kept(parameters)
+            result = sql.execute(statement, tuple(parameters))
+            gives = statement.lstrip()[:6].upper() == "SELECT" or " RETURNING " in statement
+            return list(result.fetchall()) if gives else []
+
+        return Records(run, self.node, (actor, at))
 
     def generation(self) -> int:
         """A number that grows with every change; 0 before the first."""

@@ -15,7 +15,7 @@ from gateway.edges.acmeorders import AcmeOrders
 from gateway.keys.model import KeyUsage
 from gateway.keys.requesting import render_request
 from gateway.server.listeners import serve
-from gateway.server.running import NotRunning, local_client
+from gateway.server.running import local_client
 from serving.process.devices import build_devices
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class FolderWork:
                 client.json(
                     "POST", f"/certificate-authorities/{quote(one.desired.ca, safe='')}/acme-order", body
                 )
-        except NotRunning:
+        except ProcessLookupError:
             asyncio.run(self._order_here(one))
 
     async def _order_here(self, one: Missing) -> None:

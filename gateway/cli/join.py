@@ -15,7 +15,7 @@ import click
 from gateway.cli.keys import DATA
 from gateway.cli.localaudit import record
 from gateway.clients.model import ConnectionType
-from gateway.server.running import AdminClient, NotRunning, local_client
+from gateway.server.running import AdminClient, local_client
 from serving.api.problems import Problem
 from serving.cli.commands import report_errors
 from serving.language import _
@@ -186,6 +186,6 @@ def _runs(data: Path) -> bool:
     try:
         with local_client(data) as client:
             client.json("GET", "/initialization/status")
-    except (NotRunning, OSError):
+    except OSError:
         return False
     return True

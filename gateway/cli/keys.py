@@ -155,9 +155,9 @@ def list_tokens(data: Path, as_json: bool) -> None:
 
 def _running_tokens(data: Path) -> list[dict[str, object]] | None:
     """The tokens as the gateway that runs on a folder sees them; None when none runs."""
-    from gateway.server.running import NotRunning, local_client
+    from gateway.server.running import local_client
 
-    with contextlib.suppress(NotRunning), local_client(data) as client:
+    with contextlib.suppress(ProcessLookupError), local_client(data) as client:
         return [
             {
                 "id": t["id"],
@@ -382,12 +382,12 @@ def _change(data: Path, digest: str, operation: str) -> None:
 @audited("ACTIVATE_CERTIFICATE")
 def activate(data: Path, digest: str) -> None:
     """Let a certificate be used, by its hash; a running gateway first has OCSP say that it is good."""
-    from gateway.server.running import NotRunning, local_client
+    from gateway.server.running import local_client
 
     try:
         with local_client(data) as client:
             client.json("PUT", f"/token-certificates/{digest}/activate")
-    except NotRunning:
+    except ProcessLookupError:
         _change(data, digest, "activate")
 
 

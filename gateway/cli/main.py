@@ -82,11 +82,11 @@ def _tokens(settings: Path | None) -> tuple[TokenKeeping, str]:
 @contextlib.contextmanager
 def _running(data: Path) -> Iterator[AdminClient | None]:
     """The admin API of the gateway that runs on a folder; None where none runs."""
-    from gateway.server.running import NotRunning, local_client
+    from gateway.server.running import local_client
 
     with contextlib.ExitStack() as stack:
         found: AdminClient | None = None
-        with contextlib.suppress(NotRunning):
+        with contextlib.suppress(ProcessLookupError):
             found = stack.enter_context(local_client(data))
         yield found
 

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gateway.server.running import NotRunning, told_running
+from gateway.server.running import told_running
 from serving.process.addresses import ListenAddress
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def find_health(data: Path, settings_file: Path | None = None) -> str:
         note = told_running(data)
         if note.get("health"):
             return str(note["health"])
-    except NotRunning:
+    except ProcessLookupError:
         pass
     return health_address(settings_of(data, settings_file)).local_url
 

@@ -32,10 +32,6 @@ TIMEOUT_S = 300
 _NO_PROXY = urllib.request.ProxyHandler({})
 
 
-class NotRunning(LookupError):
-    """No gateway runs on the data folder."""
-
-
 @dataclass(frozen=True, slots=True)
 class Reply:
     """An answer: JSON as a value, anything else as bytes."""
@@ -109,7 +105,7 @@ class AdminClient:
 
 @contextlib.contextmanager
 def local_client(data: Path) -> Iterator[AdminClient]:
-    """A client of the gateway that runs on a data folder. Raises `NotRunning`."""
+    """A client of the gateway that runs on a data folder. Raises `ProcessLookupError` when none runs."""
     from gateway.admin.roles import gateway_roles
     from gateway.settings.datafolder import find_folder
     from serving.login.users import Logins
@@ -134,12 +130,12 @@ def remote_client(url: str, key: str, ca_file: Path | None) -> AdminClient:
 
 
 def told_running(data: Path) -> dict[str, Any]:
-    """The note of the process that runs on a data folder: its id and addresses. Raises `NotRunning`."""
+    """The note of the process that runs on a data folder: its id and addresses. Raises `ProcessLookupError` when none runs."""
     try:
         note: dict[str, Any] = load_json((data / FILE).read_bytes())
         os.kill(int(note["pid"]), 0)
     except (OSError, ValueError, KeyError) as err:
-        raise NotRunning(f"no gateway runs on {data}; start it: gateway serve --data {data}") from err
+        raise ProcessLookupError(f"no gateway runs on {data}; start it: gateway serve --data {data}") from err
     return note
 
 

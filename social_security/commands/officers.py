@@ -22,7 +22,7 @@ from social_security import config
 from social_security.domain import pack
 from social_security.domain.calendars import national_day
 from social_security.domain.curp import parse_curp
-from social_security.domain.faults import DomainError
+from social_security.domain.faults import DomainError, InputError
 from social_security.domain.pseudonyms import parse_pid
 from social_security.importing import import_persons
 from social_security.institute.breach import BreachStore, open_with, parse_breach
@@ -32,7 +32,7 @@ from social_security.institute.stores.steps import STEPS as INSTITUTE_STEPS
 from social_security.keys import load_registry_keys
 from social_security.oniess.store import OniessStore
 from social_security.oniess.tables import STEPS as ONIESS_STEPS
-from social_security.registry.store import CurpTaken, Evidence, Person, RegistryStore
+from social_security.registry.store import Evidence, Person, RegistryStore
 from social_security.registry.tables import STEPS as REGISTRY_STEPS
 from social_security.registry.vital import decide_case, note_event
 from social_security.wire.books import open_books
@@ -93,13 +93,13 @@ def enrol(data: Path, member: str, level: int, *, review: bool) -> None:
     with registry_of(data) as store:
         try:
             rid = store.enrol(curp, level, national_day(now))
-        except CurpTaken as taken:
-            if not review:
+        except InputError as taken:
+            if not review or curp is None:
                 raise _offer_review(
                     _("enrolled already: the member finds her by buscarBeneficiario")
                 ) from taken
             rid = store.enrol(None, level, national_day(now))
-            store.note_review(rid, taken.holder)
+            store.note_review(rid, store.holder_of(curp))
         click.echo(store.link(rid, path, national_day(now)))
 
 
@@ -351,10 +351,10 @@ def _give(store: RegistryStore, rid: Rid, curp: Curp, *, review: bool) -> None:
     """Give a person a CURP; one that is another's is refused, and both records go under review when that is asked."""
     try:
         store.correct_curp(rid, curp)
-    except CurpTaken as taken:
+    except InputError as taken:
         if not review:
             raise _offer_review(_("another person's")) from taken
-        store.note_review(rid, taken.holder)
+        store.note_review(rid, store.holder_of(curp))
         raise click.ClickException(
             _(
                 "this CURP is another person's: it was not given, and both records are under review until an officer merges them (officer merge)"

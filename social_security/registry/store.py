@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from social_security.domain.curp import parse_curp
+from social_security.domain.faults import InputError
 from social_security.domain.pseudonyms import Pid, Rid, curp_index, institute_pid
 from social_security.registry.curpstates import (
     CurpState,
@@ -79,14 +80,6 @@ class CaseEntry:
     state: str
 
 
-class CurpTaken(Exception):
-    """The CURP leads to another person; nothing was written. ``holder`` is her internal id, which never leaves."""
-
-    def __init__(self, holder: Rid) -> None:
-        super().__init__("the registry knows another person under this CURP; nothing was written")
-        self.holder = holder
-
-
 class RegistryStore:
     """Reads and writes the registry's database."""
 
@@ -102,7 +95,7 @@ class RegistryStore:
     # Persons
 
     def enrol(self, curp: Curp | None, level: int, at: date, *, rid: Rid | None = None) -> Rid:
-        """Make a person, with a random RID unless an exercise fixes it; without CURP for 90 days. Raises `CurpTaken`."""
+        """Make a person, with a random RID unless an exercise fixes it; without CURP for 90 days. Raises `InputError` for another's CURP."""
         made = rid or Rid(secrets.token_bytes(16))
         with self._database.transaction() as connection:
             connection.execute(
@@ -150,7 +143,7 @@ class RegistryStore:
         return count
 
     def correct_curp(self, rid: Rid, curp: Curp) -> None:
-        """Give a person another CURP, or back one she had; the former one keeps leading to her. Raises `CurpTaken`."""
+        """Give a person another CURP, or back one she had; the former one keeps leading to her. Raises `InputError` for another's."""
         with self._database.transaction() as connection:
             connection.execute("UPDATE curp_index SET is_current = 0 WHERE rid = ?", (rid,))
             connection.execute(
@@ -166,6 +159,13 @@ class RegistryStore:
             "SELECT p.rid, p.level, p.vital_state FROM curp_index i JOIN person p ON p.rid = i.rid WHERE i.idx = ?",
             (index,),
         )
+
+    def holder_of(self, curp: Curp) -> Rid:
+        """The internal id of whom a CURP leads to, which never leaves. Raises LookupError when it leads to nobody."""
+        found = self.find_by_curp(curp)
+        if found is None:
+            raise LookupError("this CURP leads to nobody")
+        return found.rid
 
     def state_of_curp(self, curp: Curp) -> CurpState | None:
         """The state of a CURP as RENAPO tells it; None when it leads to nobody here."""
@@ -485,7 +485,7 @@ class RegistryStore:
             (index, self._keys.version, rid),
         ).fetchall()
         if bytes(owner) != rid:
-            raise CurpTaken(Rid(bytes(owner)))
+            raise InputError("curp", "the registry knows another person under this CURP; nothing was written")
 
     def _encrypt(self, rid: Rid, curp: str) -> bytes:
         nonce = secrets.token_bytes(12)

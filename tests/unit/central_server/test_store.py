@@ -104,6 +104,24 @@ def test_a_change_that_fails_leaves_nothing_not_even_an_audit_row(
     assert store.generation() == generation
 
 
+def test_a_rehearsal_refuses_as_the_change_would_and_leaves_nothing(
+    store: CentralStore, instance: Instance
+) -> None:
+    apply(store, instance.registry(AFIL, servers=(with_server(instance),)))
+    registry, generation = canonical(load_registry(store.read())), store.generation()
+    rows = list(AuditLog(store.database).records())
+    with store.rehearse(ANA, NOW) as records:
+        import_registry(records, instance.registry())
+        assert servers.list_servers(records) == []
+    with pytest.raises(Refused, match="member_class_exists"), store.rehearse(ANA, NOW) as records:
+        members.add_member_class(records, "GOB", "again")
+    assert canonical(load_registry(store.read())) == registry
+    assert store.generation() == generation
+    assert list(AuditLog(store.database).records()) == rows
+    apply(store, instance.registry())
+    assert servers.list_servers(store.read()) == []
+
+
 @pytest.mark.xroad("F138")
 def test_every_change_says_who_what_before_and_after_on_one_chain(
     store: CentralStore, instance: Instance
