@@ -16,7 +16,7 @@ help:
 	@echo "make demo        a federation on this machine that exchanges real messages (Ctrl-C stops it; BASE=127.60.0: where)"
 	@echo "make demo-check  the same, unattended; exits by result"
 	@echo "make scenarios   the acceptance scenarios through real gateways, a row each"
-	@echo "make simulation  the whole country, scaled: 8,000 parties, a registry of persons, a day of messages"
+	@echo "make simulation  the whole country, scaled: 8,000 parties, a registry of persons, a day of messages; 22 institutes that run"
 	@echo "make test        every test (JOBS=2 at a time)"
 	@echo "make lint        format, lint and types"
 	@echo "make check       format, lint, types and the fast tests"
@@ -59,6 +59,7 @@ scenarios: $(STAMP)
 
 simulation: $(STAMP)
 	$(BIN)/python -m benchmarks.simulation
+	$(BIN)/python -m benchmarks.nation
 
 # Every page of both consoles and of the portals in four widths, both themes and both languages, judged by axe; pictures in .screenshots.
 screenshots: $(STAMP) toolkits
@@ -102,4 +103,4 @@ fuzz: $(STAMP)
 	$(BIN)/python -m tests.fuzz --seconds $${SECONDS_EACH:-20}
 
 clean:
-	rm -rf $(VENV) $(VENV)-docs $(TOOLKITS) .demo .scenarios .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis .screenshots build dist
+	rm -rf $(VENV) $(VENV)-docs $(TOOLKITS) .demo .nation .scenarios .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis .screenshots build dist
