@@ -409,6 +409,7 @@ ALLOWED = {
     "gateway/edges/http.py": "the data plane, which has its own bounds",
     "certs/edges/signer.py": "a Unix socket in a folder of this user's alone",
     "serving/process/workers.py": "a Unix socket in the folder of one worker, which speaks there",
+    "serving/login/ldap/directory.py": "`bind` there is a directory's word for a login",
     "gateway/cli/policy.py": "`bind` there is of a policy to a service",
     "serving/process/addresses.py": "tries an address before a start, and lets it go",
     "gateway/health/preflighting.py": "tries whether a port is free, and lets it go",

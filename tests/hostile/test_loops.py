@@ -311,6 +311,10 @@ ALLOWED = {
         "_wait_for",
     ): "the start: ends when the token answers or its patience is over",
     (
+        "central_server/proxy/folder.py",
+        "open_token",
+    ): "the start: ends when the token answers or its patience is over",
+    (
         "certs/edges/signerclient.py",
         "_read",
     ): "one connection: ends with it and is made anew at the next call",
@@ -331,6 +335,7 @@ TASKS_ALLOWED = {
     "gateway/messagelog/authorities.py",  # a race that its caller waits for
     "gateway/messagelog/openpgp.py",  # what gpg prints while it is fed, which ends with it
     "gateway/server/workers.py",  # the wait for a second signal, which ends with the end
+    "gateway/cli/keytrials.py",  # a command's signatures at once, for which it waits
     "gateway/edges/peers.py",  # attempts to connect that their caller waits for
     "gateway/edges/http.py",  # one handshake, which ends with its connection; the accepting of one listener
     "gateway/http/client.py",  # one request's body
