@@ -83,6 +83,8 @@ def _in_single_bytes(data: bytes) -> bytes:
     wide = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else None
     if wide is None and data[1:2] == b"\0" and data[:1].isascii() and data[:1] != b"\x30":
         wide = "utf-16-le"
+    elif wide is None and data[:1] == b"\0" and b"\0" < data[1:2] < b"\x80":
+        wide = "utf-16-be"
     if wide is None:
         return data
     try:

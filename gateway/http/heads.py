@@ -23,7 +23,7 @@ FRAMING = frozenset((b"content-length", b"transfer-encoding", b"connection", b"k
 _LINES = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+: [^\x00-\x08\x0a-\x1f\x7f]*\r\n)*")
 _TARGET = re.compile(rb"[!-\"$-~\x80-\xff]+")
 _REASON = re.compile(rb"[^\x00-\x08\x0a-\x1f\x7f]*")
-# With an authority and without a user name, which is left to be refused as no path.
+# With an authority and without a user name, which makes it no path, and refused.
 _ABSOLUTE = re.compile(rb"(?i:https?)://[^/?#@]+(?=[/?]|\Z)")
 
 

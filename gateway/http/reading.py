@@ -190,6 +190,12 @@ class RequestReader:
         if len({v.lower() for v in values[b"host"]}) > 1:
             raise NotHttpError("the header Host came twice with different values")
         length = _length(values)
+        target = origin_form(self._head.first)
+        if target[:1] != b"/":
+            raise NotHttpError(
+                f"the request target {target[:100].decode('ascii', 'backslashreplace')!r} is no path; a path that begins with"
+                " '/', or an http address with a host and without a user's name, was expected"
+            )
         if self._parser.should_upgrade():
             if any(v.lower() != b"h2c" for v in values[b"upgrade"]):
                 raise NotHttpError("the protocol of this connection cannot be switched")
@@ -199,7 +205,7 @@ class RequestReader:
             raise NotHttpError("of Expect only 100-continue is known", status=417)
         return RequestHead(
             method,
-            origin_form(self._head.first),
+            target,
             pairs,
             self._parser.should_keep_alive(),
             version == "1.0",

@@ -69,6 +69,7 @@ READ = {
     "byte order mark and text": b"\xef\xbb\xbf" + TEXT + PEM,
     "UTF-16 of Notepad": PEM.decode().encode("utf-16"),
     "UTF-16 without a mark": PEM.decode().encode("utf-16-le"),
+    "UTF-16 in the other order without a mark": PEM.decode().encode("utf-16-be"),
     "CRLF": PEM.replace(b"\n", b"\r\n"),
     "CR alone": PEM.replace(b"\n", b"\r"),
     "blanks at the ends of lines": PEM.replace(b"\n", b"  \n"),

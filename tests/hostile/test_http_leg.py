@@ -10,6 +10,8 @@ import pytest
 
 from certs.certificates import der_of
 from certs.tls import TlsCredentials, load_credentials
+from gateway.http.heads import NotHttpError
+from gateway.http.reading import RequestReader
 from serving.storage.selfsigned import self_signed
 from tests.vectors import stage
 
@@ -143,6 +145,33 @@ async def test_a_request_in_absolute_form_is_the_same_request(start: bytes) -> N
     raw, seen = await through(request(path=start + PATH + b"?q=1"), ok(body=b"y"))
     assert head_of(raw)[0] == b"HTTP/1.1 200 Fine"
     assert seen[0].target == "/?q=1"
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        b"*",
+        b"gw:8080",
+        b"ftp://gw" + PATH,
+        b"http:" + PATH,
+        b"http:/gw" + PATH,
+        b"http://" + PATH,
+        b"http://user@gw" + PATH,
+        b"http://user:word@gw" + PATH,
+        b"http://a@b@gw" + PATH,
+        b"http://@" + PATH,
+        b"http://gw#" + PATH,
+        b"ws://gw" + PATH,
+        b"javascript:" + PATH,
+        b"r1/MX",
+        b"?q=1",
+    ],
+)
+@pytest.mark.parametrize("method", [b"GET", b"POST"])
+def test_a_target_that_is_no_path_of_this_server_is_a_bad_request(method: bytes, target: bytes) -> None:
+    (refused,) = RequestReader().feed(method + b" " + target + b" HTTP/1.1\r\nHost: gw\r\n\r\n")
+    assert isinstance(refused, NotHttpError)
+    assert refused.status == 400
 
 
 async def test_a_client_that_offers_http_2_is_served_over_http_1() -> None:

@@ -447,6 +447,8 @@ def test_absolute_form_means_its_path() -> None:
         "//h/a",
         "file:///etc/passwd",
         "http:/h/a",
+        "http://h:0/",
+        "http://h:00000/a",
     ],
 )
 def test_address_that_a_target_cannot_be_put_behind_is_not_registered(url: str) -> None:

@@ -128,22 +128,32 @@ def check_base_url(url: str) -> None:
         )
 
 
+def spelling_problem(address: str) -> str | None:
+    """The reason why the characters of an address, whole or relative, are read differently by different programs; else None."""
+    bad = [c for c in address if c not in _URL_CHARACTERS]
+    if bad:
+        return f"holds {spelled(''.join(bad))}, which an address has only percent-encoded"
+    if "#" in address:
+        return "has a fragment (#), which is never sent; leave it out"
+    if _BROKEN_ESCAPE.search(address):
+        return "has a % without two hexadecimal digits behind it"
+    return None
+
+
 def _url_problem(url: str) -> str | None:
     scheme, separator, rest = url.partition("://")
     if scheme not in ("http", "https") or not separator or not rest or rest.startswith(("/", "?", "#", ":")):
         return "is not an address that begins with http:// or https:// and names a host"
-    bad = [c for c in url if c not in _URL_CHARACTERS]
-    if bad:
-        return f"holds {spelled(''.join(bad))}, which an address has only percent-encoded"
-    if "#" in url:
-        return "has a fragment (#), which is never sent; leave it out"
-    if _BROKEN_ESCAPE.search(url):
-        return "has a % without two hexadecimal digits behind it"
+    problem = spelling_problem(url)
+    if problem is not None:
+        return problem
     try:
         parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
+        host, port = parts.hostname, parts.port
     except ValueError as err:
         return f"is no address: {err}"
+    if port == 0:
+        return "names the port 0, at which nothing can listen"
     if "@" in parts.netloc:
         return "holds a user name or password, which every administrator would read; leave it out"
     if not host or "%" in host:

@@ -23,6 +23,7 @@ from gateway.clients.descriptions.described import (
     check_count,
     check_size,
     read_title,
+    spelling_problem,
 )
 from gateway.refusals import GatewayCode
 from schemas import yamldocument
@@ -39,6 +40,7 @@ MAX_DEPTH = 64
 MAX_NODES = 400_000
 MAX_WARNINGS = 20
 _PARAMETER = re.compile(r"\{[^/]*\}")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _VARIABLE = re.compile(r"\{([^{}]*)\}")
 _BOUNDS = yamldocument.YamlBounds(MAX_DEPTH, MAX_NODES)
 # What is text by the specification and is often written without quotes.
@@ -248,12 +250,7 @@ def _base_url(document: dict[str, Any], url: str) -> tuple[str, tuple[str, ...]]
         if isinstance(first, dict) and isinstance(written, str)
         else ""
     )
-    try:
-        address = urljoin(url, base or "./")
-    except ValueError as err:
-        raise Refused(
-            GatewayCode.INVALID_SERVICE_URL, f"the server's address {base[:200]!r} is none: {err}", base
-        ) from err
+    address = _resolved(base, url)
     if not urlsplit(address).scheme:
         if not base:
             return "", ()
@@ -268,6 +265,33 @@ def _base_url(document: dict[str, Any], url: str) -> tuple[str, tuple[str, ...]]
             GatewayCode.INVALID_SERVICE_URL, f"the first of 'servers': {refusal}", address
         ) from refusal
     return address, ()
+
+
+def _resolved(base: str, url: str) -> str:
+    """A server's address as an absolute one, by the document's own where it is relative.
+
+    What joining addresses would drop or mend (tabs, an empty fragment or query, an empty host) is refused before it.
+    """
+    problem = spelling_problem(base)
+    if problem is None and "?" in base:
+        problem = "has a query, behind which no path can be put; leave it out"
+    if problem is None and base.startswith("///"):
+        problem = "names no host"
+    if problem is not None:
+        raise Refused(
+            GatewayCode.INVALID_SERVICE_URL, f"the first of 'servers': {base[:200]!r} {problem}", base
+        )
+    scheme, colon, rest = base.partition(":")
+    try:
+        if colon and _SCHEME.fullmatch(scheme):
+            address = f"{scheme.lower()}:{rest}"
+            urlsplit(address)
+            return address
+        return urljoin(url, base or "./")
+    except ValueError as err:
+        raise Refused(
+            GatewayCode.INVALID_SERVICE_URL, f"the server's address {base[:200]!r} is none: {err}", base
+        ) from err
 
 
 def _filled(address: str, variables: Any) -> str:
