@@ -10,6 +10,7 @@ from asn1crypto import cms, core, tsp
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from certs.algorithms import DigestAlgorithm
 from certs.verify.timestamp import (
@@ -176,7 +177,7 @@ def authority(key: CertificateIssuerPrivateKeyTypes, *, identifier: bytes | None
         .not_valid_before(NOW - timedelta(days=1))
         .not_valid_after(NOW + timedelta(days=1))
         .public_key(key.public_key())
-        .add_extension(x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.TIME_STAMPING]), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING]), critical=True)
     )
     if identifier is not None:
         made = made.add_extension(x509.SubjectKeyIdentifier(identifier), critical=False)
