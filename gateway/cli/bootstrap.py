@@ -23,10 +23,10 @@ from gateway.edges.internaltls import open_internal_tls
 from gateway.keys.model import KeyUsage
 from gateway.keys.pins import check_pin
 from gateway.keys.requesting import render_request
+from gateway.server.partsettings import configuration_settings
 from gateway.settings.config import GatewaySettings, load
 from gateway.settings.datafolder import DataFolder, find_folder
 from gateway.settings.nodesettings import FILE
-from gateway.settings.portions import configuration_settings
 from schemas.globalconf.anchor import parse_anchor
 from serving.cli.safecommands import open_folder_safe
 from serving.config.presets import has_values, render_settings

@@ -14,9 +14,9 @@ from certs.edges.configurationfiles import load_configuration_folder
 from certs.edges.fetch import read_answer
 from certs.transparency import verify_cosignatures
 from gateway.clients.store import ServerConfStore
+from gateway.server.partsettings import following_settings
 from gateway.settings import config
 from gateway.settings.datafolder import DataFolder, find_folder
-from gateway.settings.portions import following_settings
 from gateway.transparency.appointed import ConfiguredWitnesses, appointments_in
 from schemas.faults import Fault
 from schemas.transparency.notes import LONGEST_NOTE, parse_note

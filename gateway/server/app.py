@@ -25,10 +25,7 @@ from gateway.server.administration import Administration
 from gateway.server.evidence import WATCH_S, EvidenceKeeping
 from gateway.server.exchanging import ExchangeParts
 from gateway.server.listeners import health_app, serve
-from gateway.server.proofs import Proofs
-from gateway.server.state import GatewayState, Phase, utc_now
-from gateway.server.watching import Watching
-from gateway.settings.portions import (
+from gateway.server.partsettings import (
     body_rules,
     configuration_settings,
     following_settings,
@@ -36,6 +33,9 @@ from gateway.settings.portions import (
     store_settings,
     timestamp_settings,
 )
+from gateway.server.proofs import Proofs
+from gateway.server.state import GatewayState, Phase, utc_now
+from gateway.server.watching import Watching
 from schemas.faults import Fault
 from serving.process.devices import signer_loops
 from serving.process.leases import EveryLease, done_once

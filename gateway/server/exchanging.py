@@ -24,9 +24,9 @@ from gateway.metaservices.evidence_statistics import EvidenceTelling
 from gateway.metaservices.policy_statistics import PolicyTelling
 from gateway.server import parts
 from gateway.server.listeners import open_exchange_listeners
+from gateway.server.partsettings import bounds, peer_times
 from gateway.server.state import GatewayState, utc_now
 from gateway.server.tlscontexts import TlsContexts
-from gateway.settings.portions import bounds, peer_times
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

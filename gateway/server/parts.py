@@ -15,7 +15,7 @@ from gateway.messagelog.retention import Retention
 from gateway.messagelog.store import LogSettings, MessageLog
 from gateway.messagelog.timestamper import Timestamper
 from gateway.monitoring.store import RecordStore
-from gateway.settings.portions import (
+from gateway.server.partsettings import (
     body_rules,
     configuration_settings,
     following_settings,

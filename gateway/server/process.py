@@ -26,11 +26,11 @@ from gateway.server.addresses import health_address, listen_addresses
 from gateway.server.app import Gateway
 from gateway.server.evidence import WATCH_S
 from gateway.server.nodes import open_nodes
+from gateway.server.partsettings import configuration_settings
 from gateway.server.running import note_running, note_stopped
 from gateway.server.state import utc_now
 from gateway.settings.config import TABLE
 from gateway.settings.livesettings import LiveSettings
-from gateway.settings.portions import configuration_settings
 from schemas.faults import Fault
 from serving.config.adminsettings import local_host
 from serving.errors import OperatorError

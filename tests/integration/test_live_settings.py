@@ -12,8 +12,8 @@ import requests
 from click.testing import CliRunner
 
 from gateway.cli.main import main
+from gateway.server.partsettings import body_rules
 from gateway.settings.config import TABLE
-from gateway.settings.portions import body_rules
 from serving.login.users import Logins
 from serving.storage.audit import AuditLog
 from tests.integration.calling import call, logged, until

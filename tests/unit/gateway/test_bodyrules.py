@@ -12,8 +12,8 @@ from gateway.messagelog.bodyrules import BodyRules
 from gateway.messagelog.export import write_record
 from gateway.messagelog.record import Side
 from gateway.messagelog.store import LogSettings
+from gateway.server.partsettings import body_rules
 from gateway.settings.config import GatewaySettings, MessageLogSettings
-from gateway.settings.portions import body_rules
 from schemas import rest, soap
 from schemas.asic import container as asic
 from schemas.asic.withheld import Reason

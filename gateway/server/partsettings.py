@@ -1,4 +1,7 @@
-"""What each part of a gateway is given of the settings: at its start, and again when they change. Pure."""
+"""The settings of each part, from the sections of `gateway.settings.config`: at the start, and again when they change. Pure.
+
+A section holds what the operator writes; a part's settings are a value of the part, in its own units and with its own types.
+"""
 
 from __future__ import annotations
 
