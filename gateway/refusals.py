@@ -24,6 +24,7 @@ class GatewayCode(RefusalCode):
     ACME_ORDER_CREATION_FAILURE = "acme.order_creation_failure", 400
     ACME_ORDER_FINALIZATION_FAILURE = "acme.order_finalization_failure", 400
     ACCESS_REQUEST_DECIDED = "access_request_decided", 409
+    ACCESS_REQUEST_NOT_ANSWERED = "access_request_not_answered", 409
     ACCESS_REQUEST_NOT_FOUND = "access_request_not_found", 404
     TOO_MANY_ACCESS_REQUESTS = "too_many_access_requests", 409
     DESCRIPTION_DOWNLOAD_FAILED = "description_download_failed", 400

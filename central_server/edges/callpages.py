@@ -157,6 +157,13 @@ def _asking(service: ServiceId, client: str, purpose: str, basis: str) -> list[B
                 "A call is let through once the provider has granted your client a right. Ask through your own gateway: your member signs the request, the provider's operators see it on their page and decide, and the last line says how it stands. Where the provider's server answers that it has no such service, ask the institution by letter."
             ),
         ),
+        PageNote(
+            N_(
+                "Without a program: the operator of your gateway asks on the page Ask for access of its console, for the provider {provider} and the service code {service}.",
+                provider=service.client.encoded(),
+                service=service.service_code,
+            )
+        ),
         *(SourceText(text, as_it_is(name)) for name, text in lines.items()),
     ]
 

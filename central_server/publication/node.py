@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("central_server")
 
 NOT_YET = "nothing published yet"
+NOT_GENERATED = "the configuration could not be generated, the old one stays: "
 RETRY = timedelta(seconds=5)
 
 
@@ -153,7 +154,7 @@ class CentralNode:
             reason = (
                 str(err) if isinstance(err, Fault | Refused | ValueError) else f"{type(err).__name__}: {err}"
             )
-            problem = f"the configuration could not be generated, the old one stays: {reason}"
+            problem = f"{NOT_GENERATED}{reason}"
             if problem != self.problem:
                 # A fault or a refusal says what it is; of anything else the place is needed.
                 place = None if isinstance(err, Fault | Refused) else err

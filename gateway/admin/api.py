@@ -9,6 +9,7 @@ from gateway.admin import authorities, certificates, keys, tokens
 from gateway.admin.accessrequests import AccessRequestResource
 from gateway.admin.accessview import AccessResource
 from gateway.admin.address_and_maintenance import AddressAndMaintenance
+from gateway.admin.askingaccess import AccessAskingResource
 from gateway.admin.backups import Backups
 from gateway.admin.clientcertificates import ClientCertificates
 from gateway.admin.clientrequests import ClientRequests
@@ -108,6 +109,7 @@ def operations(process: Process, backups: BackupResource | None = None) -> Seque
         *RightResource(context).rows(),
         *AccessResource(context).rows(),
         *AccessRequestResource(context).rows(),
+        *AccessAskingResource(context).rows(),
         *(o for module in (tokens, keys, certificates, authorities) for o in module.operations(key_context)),
         *RegistryResource(context).rows(),
         *Diagnostics(context).rows(),

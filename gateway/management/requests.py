@@ -56,8 +56,10 @@ class ManagementChannel(Protocol):
         """Send a SOAP message through the own consumer side; HTTP status and body of the answer."""
         ...
 
-    async def ask_own(self, path: str, headers: Mapping[str, str]) -> tuple[int, bytes]:
-        """GET a path of the own consumer side; HTTP status and body of the answer."""
+    async def ask_own(
+        self, path: str, headers: Mapping[str, str], body: bytes | None = None
+    ) -> tuple[int, bytes]:
+        """GET a path of the own consumer side, or POST a body to it; HTTP status and body of the answer."""
         ...
 
     async def post_pinned(

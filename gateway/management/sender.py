@@ -40,12 +40,14 @@ class HttpManagementChannel:
         context = provider_client_context(self.own_tls())
         return await self._request("POST", self.consumer_url, context, _typed(content_type), body)
 
-    async def ask_own(self, path: str, headers: Mapping[str, str]) -> tuple[int, bytes]:
-        """GET a path of the own consumer side."""
+    async def ask_own(
+        self, path: str, headers: Mapping[str, str], body: bytes | None = None
+    ) -> tuple[int, bytes]:
+        """GET a path of the own consumer side, or POST a body to it."""
         context = provider_client_context(self.own_tls())
         # ``encoded``: a percent-encoded identifier goes out as it is written here.
         url = URL(self.consumer_url.rstrip("/") + path, encoded=True)
-        return await self._request("GET", url, context, headers)
+        return await self._request("GET" if body is None else "POST", url, context, headers, body)
 
     async def post_pinned(
         self, url: str, certificate: bytes, content_type: str, body: bytes

@@ -39,6 +39,7 @@ GATEWAY = (
     "/consola/cliente/nuevo",
     "/consola/derechos?cliente=MX:GOB:15-ISSEMYM:AFIL",
     "/consola/peticiones",
+    "/consola/pedir-acceso",
     "/consola/llaves",
     "/consola/llaves/solicitud?uso=AUTHENTICATION&ca=Dev%20CA",
     "/consola/trafico",

@@ -48,6 +48,9 @@ def call(message_id: str = "refused") -> int:
 
 @pytest.mark.xroad("F171", "F084")
 async def test_a_right_is_granted_and_revoked_by_pages_and_messages_follow(federation: Federation) -> None:
+    consumers = Logins(federation.data(CONSUMER) / "admin.sqlite")
+    consumers.save_user("eva", "secret", [SERVICE_ADMINISTRATOR])
+    consumers.close()
     logins = Logins(federation.data(PROVIDER) / "admin.sqlite")
     logins.save_user("eva", "secret", [SERVICE_ADMINISTRATOR])
     logins.save_user("iris", "secret", [SECURITY_OFFICER])
@@ -102,9 +105,41 @@ def ask(method: str, query: str = "") -> dict[str, str]:
     return dict(json.loads(answer.body))
 
 
+async def ask_by_page(*, approved: bool = False) -> None:
+    """At the consumer's console: the provider's services are listed, access to one is asked, and the page says how that stands."""
+    connector = aiohttp.TCPConnector(ssl=False)
+    async with aiohttp.ClientSession(f"https://{CONSUMER.address}:4000", connector=connector) as session:
+        operator = Operator(Listening(session), "en")  # type: ignore[arg-type]
+        await operator.log_in("eva", "secret")
+        whom = f"/consola/pedir-acceso?cliente={OTRO}&proveedor=MX:GOB:00-RNSS:INDICE"
+        if approved:
+            await operator.get(f"{whom}&servicio=echo")
+            assert "approved" in operator.page.text
+            assert not any("post_clients_id_access_requests" in link for link in operator.page.links)
+            return
+        await operator.get(whom)
+        one = next(
+            unescape(link) for link in operator.page.links if unescape(link).endswith("&servicio=echo")
+        )
+        await operator.get(one)
+        assert "The request" in operator.page.text, operator.page.text
+        question = {"purpose": "pensions of widows", "legal_basis": "LISSSTE art. 129", "contact": ""}
+        named = {"id": OTRO, "provider": "MX:GOB:00-RNSS:INDICE", "service_code": "echo"}
+        send = "/consola/operacion/post_clients_id_access_requests"
+        await operator.send(send, {**named, **question, "purpose": "", "vuelta": one})
+        assert operator.status == 400
+        await operator.send(send, {**named, **question, "vuelta": one})
+        assert operator.status == 303, operator.page.text
+        await operator.get(one)
+        assert "to be decided" in operator.page.text
+        await operator.get("/consola/operacion/post_clients_id_access_requests")
+        assert operator.status == 200
+
+
 async def ask_and_approve(operator: Operator) -> None:
-    """Asked by a message of the consumer's, seen and approved on the provider's page; then the call is let through."""
-    assert ask("POST")["state"] == "WAITING"
+    """Asked on the consumer's page, seen and approved on the provider's; then the call is let through, and the consumer's page says so."""
+    await ask_by_page()
+    assert ask("GET", "?serviceCode=echo")["state"] == "WAITING"
     await operator.get("/consola/")
     assert "1 requests for access wait for a decision." in operator.page.text
     await operator.get("/consola/peticiones")
@@ -117,6 +152,7 @@ async def ask_and_approve(operator: Operator) -> None:
     await operator.send(urlsplit(approve).path, fields)
     assert operator.status == 303, operator.page.text
     assert ask("GET", "?serviceCode=echo")["state"] == "APPROVED"
+    await ask_by_page(approved=True)
     assert call() == 200
     await operator.get(approve)
     await operator.send(urlsplit(approve).path, fields)

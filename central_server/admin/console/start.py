@@ -27,6 +27,7 @@ from serving.web.blocks import (
     moment,
     number,
 )
+from serving.web.codewords import word
 from serving.web.console import ROOT
 from serving.web.forms import FieldKind, FormField
 from serving.web.operationpages import ShownField
@@ -102,7 +103,7 @@ async def parts_listing(asking: ConsoleRequest, source: str) -> Listing | None:
         Column(N_("Changed on")),
     )
     rows = tuple(
-        (code(p.content_identifier), code(p.file_name), number(p.version), moment(p.file_updated_at))
+        (word(p.content_identifier), code(p.file_name), number(p.version), moment(p.file_updated_at))
         for p in found.value
     )
     caption = (

@@ -54,6 +54,7 @@ CONSEQUENCES: Final[dict[str, Translatable]] = {
     "post_message_log_records_id_container": N_("A file with the container, which holds the message's content unless you ask for digests alone. The audit log keeps your name, the reason and the record's number."),
     "post_message_log_verdicts": N_("The container is judged here by the configuration that holds now. It is not kept."),
     "put_access_requests_id_approve": N_("The client may call every endpoint of the service from the next message on, and reads that it was approved. The right is taken back on the page of rights; for single endpoints, grant them there instead and decline this one with a word."),
+    "post_clients_id_access_requests": N_("A message in your client's name goes to the provider with what you write here; its operators read it and decide."),
     "put_access_requests_id_decline": N_("Nothing is granted. The client reads the reason, and may ask again."),
     "put_settings_name": N_("The value is written to the settings file; the list says whether it holds at once or from the next start on."),
     "delete_settings_name": N_("The setting goes back to the file's value or to its default."),

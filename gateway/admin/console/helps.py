@@ -52,6 +52,10 @@ HELPS: Final[Mapping[str, Translatable]] = {
     "/peticiones": N_(
         "Members ask for access by a message that they sign. Approving grants the whole service at once; declining tells them your reason."
     ),
+    "/pedir-acceso": N_(
+        "Ask another member for access to one of its services, in the name of one of your clients. The same page says later how the request "
+        "stands. A server that does not know such requests answers that it has no such service: then ask the institution by letter."
+    ),
     "/llaves": N_(
         "A token holds keys, in files or in hardware, behind a PIN. Each server needs a key that connects to other servers, and each member "
         "on it a key that signs messages; an authority certifies each key by its signing request."

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from gateway.admin.clients import GatewayClientView
 from gateway.admin.console import (
     accessrequests,
+    askingaccess,
     clients,
     keys,
     messages,
@@ -41,6 +42,7 @@ LINKS: Final = (
     NavigationLink(f"{ROOT}/", N_("Start")),
     NavigationLink(f"{ROOT}/clientes", N_("Clients"), ("VIEW_CLIENTS",)),
     NavigationLink(f"{ROOT}/peticiones", N_("Requests for access"), ("VIEW_SERVICE_ACL",)),
+    NavigationLink(askingaccess.ASK, N_("Ask for access"), ("EDIT_SERVICE_ACL",)),
     NavigationLink(f"{ROOT}/llaves", N_("Keys and certificates"), ("VIEW_KEYS",)),
     NavigationLink(f"{ROOT}/trafico", N_("Traffic"), ("DIAGNOSTICS",)),
     NavigationLink(f"{ROOT}/mensajes", N_("Messages"), ("VIEW_MESSAGE_LOG",)),
@@ -74,6 +76,7 @@ def add_pages(api: AdminApi, app: web.Application) -> None:
         ("/servicio/punto", services.endpoint_right),
         ("/derechos", rights.matrix),
         ("/peticiones", accessrequests.requests),
+        ("/pedir-acceso", askingaccess.ask),
         ("/llaves", keys.keys),
         ("/llaves/solicitud", keys.request),
         ("/trafico", watching.traffic),

@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from central_server.admin.console.site import alert_text
 from central_server.management.requests import ApprovalPolicy
+from central_server.publication.node import NOT_GENERATED
+from schemas.globalconf import parts
+from serving.web.codewords import word
 from tests.operators import Operator
 from tests.unit.central_server import test_admin
 
@@ -207,3 +211,27 @@ async def test_the_way_out_ends_the_session(central: Central) -> None:
     assert operator.headers["location"] == "/consola/entrar"
     await operator.get("/consola/")
     assert operator.status == 303
+
+
+@pytest.mark.parametrize(
+    ("code", "detail", "said"),
+    [
+        ("management_service_provider_not_set", "", "no se ha dicho quién presta los servicios de gestión"),
+        ("no_configuration_signing_keys_configured", "internal", "no hay llave de firma en uso para la configuración (internal)"),
+        ("OSError:", "[Errno 28] full", "OSError: [Errno 28] full"),
+    ],
+)  # fmt: skip
+def test_an_alert_says_in_words_why_no_configuration_is_made(code: str, detail: str, said: str) -> None:
+    listed = f"{NOT_GENERATED}{code} {detail}".rstrip()
+    text = alert_text("status.global_conf_generation.failing", [listed]).into("es")
+    assert text.endswith(said)
+    assert "_not_set" not in text
+
+
+@pytest.mark.parametrize("language", ["es", "en"])
+def test_every_part_of_a_configuration_has_a_name_in_words(language: str) -> None:
+    names = {value for name, value in vars(parts).items() if name.endswith("_ID") and isinstance(value, str)}
+    assert {"SHARED-PARAMETERS", "NEXTUPDATE"} <= names
+    said = {name: word(name) for name in names}
+    assert all(cell.kind == "word" and cell.code == name for name, cell in said.items())
+    assert len({cell.text.into(language) for cell in said.values()}) == len(names)

@@ -1,0 +1,94 @@
+"""Asking another member's server, as a client of this one, for access to a service, how that stands, and which services it offers.
+
+Each question is a REST message through this server's own consumer side, so it is signed, proved and logged like any other. Offered
+services come from ``listMethods``, which every X-Road security server answers; ``requestAccess`` is `schemas.accessrequests`. What is
+no good answer raises `Refused` (``access_request_not_answered``) with the peer's fault.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import msgspec
+
+from gateway.edges.probing import LIST_METHODS
+from gateway.refusals import GatewayCode
+from schemas.accessrequests import REQUEST_ACCESS, AccessQuestion, AccessStanding
+from schemas.faults import Fault
+from schemas.jsontext import decode_json, encode_json, load_json
+from schemas.metadata import ListedService, parse_services_json
+from serving.errors import Refused
+
+if TYPE_CHECKING:
+    from gateway.management.requests import ManagementChannel
+    from schemas.identifiers import ClientId
+
+
+async def list_offered_services(
+    channel: ManagementChannel, client: ClientId, provider: ClientId
+) -> tuple[ListedService, ...]:
+    """The REST services of a provider, whoever may call them. Raises `Refused`."""
+    raw = await _ask(channel, client, provider, LIST_METHODS)
+    try:
+        return parse_services_json(raw)
+    except Fault as fault:
+        raise _refused(f"{fault.code}: {fault.detail}") from fault
+
+
+async def ask_for_access(
+    channel: ManagementChannel, client: ClientId, provider: ClientId, question: AccessQuestion
+) -> AccessStanding:
+    """Send a request for access; how it stands now. Raises `Refused`."""
+    return _parse_standing(await _ask(channel, client, provider, REQUEST_ACCESS, body=encode_json(question)))
+
+
+async def read_access_standing(
+    channel: ManagementChannel, client: ClientId, provider: ClientId, service_code: str
+) -> AccessStanding:
+    """How the client's request for a service stands at the provider. Raises `Refused`, also when it never asked."""
+    query = f"?serviceCode={quote(service_code, safe='')}"
+    return _parse_standing(await _ask(channel, client, provider, REQUEST_ACCESS, query))
+
+
+async def _ask(
+    channel: ManagementChannel,
+    client: ClientId,
+    provider: ClientId,
+    code: str,
+    query: str = "",
+    body: bytes | None = None,
+) -> bytes:
+    """The body of a good answer to one message."""
+    headers = {"Accept": "application/json", "X-Road-Client": _path(client.components)}
+    if body is not None:
+        headers["Content-Type"] = "application/json"
+    try:
+        status, answer = await channel.ask_own(
+            f"/r1/{_path((*provider.components, code))}{query}", headers, body
+        )
+    except Fault as fault:
+        raise _refused(f"{fault.code}: {fault.detail}") from fault
+    if status == 200:
+        return answer
+    try:
+        problem = load_json(answer)
+        reason = f"{problem['type']}: {problem['message']}"
+    except (ValueError, KeyError, TypeError):
+        reason = f"HTTP {status} where 200 was expected"
+    raise _refused(reason)
+
+
+def _parse_standing(raw: bytes) -> AccessStanding:
+    try:
+        return decode_json(raw, AccessStanding)
+    except (msgspec.DecodeError, UnicodeDecodeError) as err:
+        raise _refused(f"the provider's answer cannot be read: {err}") from err
+
+
+def _refused(reason: str) -> Refused:
+    return Refused(GatewayCode.ACCESS_REQUEST_NOT_ANSWERED, reason[:1000])
+
+
+def _path(components: tuple[str, ...]) -> str:
+    return "/".join(quote(part, safe="") for part in components)
