@@ -19,6 +19,7 @@ from serving.config.secret import read_secret_file
 from serving.databaseversions import check_version
 from serving.language import _
 from serving.process.addresses import ListenAddress, check_addresses, describe
+from serving.storage.database import naming
 from serving.storage.datafolder import check_initialised
 
 if TYPE_CHECKING:
@@ -74,7 +75,10 @@ def check_start(data: Path, settings: CentralSettings, pin_file: Path | None) ->
     """
     path = data / "central.sqlite"
     if not settings.node.database and path.exists():
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+        with (
+            naming(path),
+            closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database,
+        ):
             if database.execute("SELECT 1 FROM sqlite_master WHERE name = 'step'").fetchone():
                 (done,) = database.execute("SELECT coalesce(max(number), 0) FROM step").fetchone()
                 check_version(done, STEPS, str(path))

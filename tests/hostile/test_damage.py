@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from central_server.app import CentralServer
 from central_server.cli.main import main as central
+from central_server.cli.serving import check_start
 from gateway.cli.main import main as gateway
 from gateway.server.process import GatewayProcess
 from gateway.settings.config import KeySettings
@@ -209,6 +210,25 @@ async def test_a_central_server_with_a_damaged_file_says_which_or_makes_it_anew(
     else:
         assert not name.endswith(".sqlite")
         await again.stop()
+
+
+def _letter_of_no_text(path: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(b"CREATE TABLE step", b"CREATE TABLE \xac\xac\xac\xac"))
+
+
+@pytest.mark.parametrize(
+    "damage", [_zeros, _garbage, _nested, _letter_of_no_text], ids=lambda d: d.__name__[1:]
+)
+def test_what_is_tried_before_a_central_server_starts_names_the_damaged_file(
+    tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    path = tmp_path / "central.sqlite"
+    path.touch()
+    _other_database(path)
+    damage(path)
+    with pytest.raises(sqlite3.DatabaseError) as refused:
+        next(check_start(tmp_path, centralhosting.settings(), None))
+    check_line(explain(refused.value), path)
 
 
 # Commands
