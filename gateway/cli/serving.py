@@ -67,7 +67,7 @@ def check_start(data: Path, settings_file: Path | None, pin_file: Path | None) -
 def read_settings(data: Path, settings_file: Path | None) -> GatewaySettings:
     """The settings as file, database and environment say, without changing the database for this version.
 
-    Raises `OperatorError`, `OperatorError`.
+    Raises `OperatorError`, `sqlite3.DatabaseError` for a file that is damaged.
     """
     from gateway.migrations.serverconf import STEPS
     from gateway.server.addresses import settings_of
@@ -75,6 +75,7 @@ def read_settings(data: Path, settings_file: Path | None) -> GatewaySettings:
     from gateway.settings import config, livesettings
     from gateway.settings.datafolder import find_folder
     from serving.databaseversions import check_version
+    from serving.storage.database import naming
 
     file = livesettings.settings_file(data, settings_file)
     check_found(data, config.load(file, os.environ).node, os.environ)
@@ -83,7 +84,10 @@ def read_settings(data: Path, settings_file: Path | None) -> GatewaySettings:
         return settings_of(data, file)
     if not path.exists():
         return config.load(file, os.environ)
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+    with (
+        naming(path),
+        closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database,
+    ):
         tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if "step" in tables:
             (done,) = database.execute("SELECT coalesce(max(number), 0) FROM step").fetchone()

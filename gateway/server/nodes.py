@@ -20,6 +20,7 @@ from serving.errors import OperatorError
 from serving.login.sessions import Sessions
 from serving.process.leases import EveryLease, NoLease
 from serving.process.loops import Loop
+from serving.storage.database import naming
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -129,7 +130,10 @@ def server_in(data: Path) -> str:
     path = data / SERVERCONF
     if not path.exists():
         return ""
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+    with (
+        naming(path),
+        closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database,
+    ):
         tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         found = database.execute("SELECT server_id FROM server").fetchone() if "server" in tables else None
     return str(found[0]) if found else ""

@@ -24,6 +24,8 @@ from central_server.app import CentralServer
 from central_server.cli.main import main as central
 from central_server.cli.serving import check_start
 from gateway.cli.main import main as gateway
+from gateway.cli.serving import read_settings
+from gateway.server.nodes import server_in
 from gateway.server.process import GatewayProcess
 from gateway.settings.config import KeySettings
 from gateway.settings.datafolder import DataFolder
@@ -229,6 +231,23 @@ def test_what_is_tried_before_a_central_server_starts_names_the_damaged_file(
     with pytest.raises(sqlite3.DatabaseError) as refused:
         next(check_start(tmp_path, centralhosting.settings(), None))
     check_line(explain(refused.value), path)
+
+
+@pytest.mark.parametrize(
+    "damage", [_zeros, _garbage, _half, _letter_of_no_text], ids=lambda d: d.__name__[1:]
+)
+@pytest.mark.parametrize(
+    "reader", [server_in, lambda data: read_settings(data, None)], ids=["server", "settings"]
+)
+def test_what_is_read_before_a_gateway_starts_names_the_damaged_file(
+    whole: Path, tmp_path: Path, reader: Callable[[Path], object], damage: Callable[[Path], None]
+) -> None:
+    folder = tmp_path / "data"
+    copy(whole, folder)
+    damage(folder / "serverconf.sqlite")
+    with pytest.raises(sqlite3.DatabaseError) as refused:
+        reader(folder)
+    check_line(explain(refused.value), folder / "serverconf.sqlite")
 
 
 # Commands

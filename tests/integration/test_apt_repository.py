@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -25,23 +26,14 @@ NAMES = ("sacbe-tools", "sacbe-gateway")
 
 
 def make_key(folder: Path, passphrase: str = "") -> Path:
-    """A secret key in a file, made in a keyring that is not kept."""
-    ring = folder / "ring"
-    ring.mkdir(mode=0o700)
-    words = [
-        "gpg",
-        "--homedir",
-        str(ring),
-        "--batch",
-        "--pinentry-mode",
-        "loopback",
-        "--passphrase",
-        passphrase,
-    ]
+    """A secret key in a file, made in a keyring that is not kept (in a short path: its agent's socket lies in it)."""
+    words = ["--batch", "--pinentry-mode", "loopback", "--passphrase", passphrase]
     make = ["--quick-generate-key", "Packages <packages@example.org>", "ed25519", "sign", "never"]
-    subprocess.run([*words, *make], check=True, capture_output=True)
-    told = subprocess.run([*words, "--armor", "--export-secret-keys"], check=True, capture_output=True)
-    subprocess.run(["gpgconf", "--homedir", str(ring), "--kill", "all"], check=True)
+    with tempfile.TemporaryDirectory() as ring:
+        gpg = ["gpg", "--homedir", ring, *words]
+        subprocess.run([*gpg, *make], check=True, capture_output=True)
+        told = subprocess.run([*gpg, "--armor", "--export-secret-keys"], check=True, capture_output=True)
+        subprocess.run(["gpgconf", "--homedir", ring, "--kill", "all"], check=True)
     (folder / "key.asc").write_bytes(told.stdout)
     return folder / "key.asc"
 
