@@ -82,10 +82,9 @@ class _Servers:
     async def all(self, call: Call) -> PagedServers:
         query, records = call.query_as(Paging), self._context.read()
         # Class, code, server's code, owner's name and address are texts of the row; a value is made of what is shown alone.
-        instance = records.instance
-        matching = [
-            r for r in servers.server_rows(records) if matches(query.q, r[4], instance, *r[1:4], r[5])
-        ]
+        rows = servers.server_rows(records)
+        instance = records.instance if rows else ""  # a server that is not initialised has neither
+        matching = [r for r in rows if matches(query.q, r[4], instance, *r[1:4], r[5])]
         found, paging = page_of(
             matching,
             query,
