@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 from importlib import import_module
 from typing import IO, TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,9 +81,13 @@ class _Object(io.RawIOBase):
 
 
 def _split(address: str) -> tuple[str, str]:
-    """The store of an address, and what is below it: of a file's address its root is the store."""
-    parts = urlsplit(address)
-    return f"{parts.scheme}://{parts.netloc}", parts.path.strip("/")
+    """The store of an address, and what is below it: of a file's address its root is the store.
+
+    Names of objects are not of a URL's kind: ``#``, ``?`` and ``%`` are letters like others.
+    """
+    scheme, _, rest = address.partition("://")
+    place, _, path = rest.partition("/")
+    return f"{scheme}://{place}", path.strip("/")
 
 
 def _store(base: str) -> Any:

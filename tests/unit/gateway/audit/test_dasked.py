@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +21,12 @@ from certs.edges.configurationfiles import read_configuration_files, render_veri
 from gateway.audit.dasked import drawn
 from gateway.audit.evidence import EvidenceUnit, find_units
 from gateway.audit.judging import Judgement
+from gateway.audit.objects import objects_at, open_object
 from gateway.audit.running import judge_all
 from schemas.asic.container import file_name
 from schemas.zipwriting import render_zip
 from tests import worlds
 
-pytestmark = pytest.mark.skipif(
-    find_spec("distributed") is None or find_spec("obstore") is None,
-    reason="the extra audit is not installed",
-)
 AT = datetime(2026, 1, 2, tzinfo=UTC)
 FILES, EACH = 12, 30
 
@@ -105,6 +101,17 @@ def test_what_is_in_an_object_store_is_judged_as_what_is_in_a_folder(
     assert len(verdicts) == 2
     with pytest.raises(OSError, match="cannot be listed"):
         list(find_units(["unknown-scheme://bucket/prefix"]))
+
+
+@pytest.mark.parametrize("name", ["año #1", "a?b=c", "100%", "%23", "a b", "a;b", "a@b:c"])
+def test_an_object_s_name_is_no_url(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / f"{name}.asice").write_bytes(name.encode())
+    ((address, _stamp, size),) = objects_at(f"file://{folder}", (".asice",))
+    with open_object(address) as found:
+        assert found.read() == name.encode()
+    assert size == len(name.encode())
 
 
 @pytest.mark.processes
