@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 PREFIX = "ldap:"
 _READ_BYTES = 65536
+# How long the directory may take to end TLS after it was told; then the connection is left to the loop.
+_CLOSING_S = 1.0
 # A person is in one entry; a second one says that the name is not unique.
 _MOST_PEOPLE, _MOST_GROUPS = 2, 1000
 
@@ -81,6 +83,9 @@ class LdapDirectory:
             await connection.unbind()
         finally:
             writer.close()
+            with contextlib.suppress(OSError, ssl.SSLError, TimeoutError):
+                async with asyncio.timeout(_CLOSING_S):
+                    await writer.wait_closed()
 
     async def _identify(self, connection: _LdapConnection, name: str, password: str) -> Identity:
         settings = self._settings
