@@ -6,6 +6,7 @@ that it inherits. It ends with the starter. Status 75 asks for a new start of al
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 
@@ -24,11 +25,12 @@ def main(arguments: str) -> None:
     """Carry messages beside other workers."""
     from gateway.cli.serving import pin_if_wanted, run_gateway
     from serving.process.binding import take_given
-    from serving.process.workers import RESTART_STATUS, WorkerArguments, end_with_starter
+    from serving.process.parent import end_with_parent
+    from serving.process.workers import RESTART_STATUS, WorkerArguments
 
     given = decode_json(arguments, WorkerArguments)
     ending = Ending()
-    end_with_starter(given.starter)
+    end_with_parent(signal.SIGTERM, given.starter)
     take_given(given.sockets)
     pin_file = Path(given.pin_file) if given.pin_file else None
     settings_file = Path(given.settings_file) if given.settings_file else None

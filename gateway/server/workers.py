@@ -167,7 +167,6 @@ class Workers:
             [sys.executable, "-m", "gateway.cli.worker", encode_json(arguments).decode()],
             {name: value for name, value in os.environ.items() if name != "WATCHDOG_PID"},
             given=[self.lock, *(descriptor for found in given.values() for descriptor in found)],
-            place=worker_folder(self.data, number) / "notify",
             restart=ending.restart,
         )
 

@@ -15,6 +15,7 @@ import click
 from schemas.faults import Fault
 from serving.cli.commands import report_errors
 from serving.cli.serverfolder import ServerFolders
+from serving.process.parent import end_with_parent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from certs.edges.signer import Held
     from serving.config.tokensettings import TokenKeeping, TokenSettings
 
-_PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 
 
@@ -115,9 +115,7 @@ def open_held(data: Path, token: TokenSettings) -> Held:
 
 def _protect(*, child: bool) -> None:
     """No core file, no debugger of the same user, and no life after the gateway that started it (Linux)."""
-    if not sys.platform.startswith("linux"):
-        return
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     if child:
-        libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+        end_with_parent(signal.SIGTERM)

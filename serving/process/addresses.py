@@ -10,6 +10,7 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from schemas.names import host_in_url
 from serving.config.setting import EVERYWHERE
 
 if TYPE_CHECKING:
@@ -41,8 +42,7 @@ class ListenAddress:
         return self._url(_LOOPBACK.get(self.host, self.host))
 
     def _url(self, host: str) -> str:
-        shown = f"[{host}]" if ":" in host and not host.startswith("[") else host
-        return f"{self.scheme}://{shown}:{self.port}{self.path}"
+        return f"{self.scheme}://{host_in_url(host)}:{self.port}{self.path}"
 
 
 def check_addresses(addresses: Iterable[ListenAddress]) -> None:

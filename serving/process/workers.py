@@ -1,7 +1,7 @@
 """Several processes of one server on one machine: each a child that is started anew whenever it ends, or falls silent.
 
 A worker speaks to its starter as a service speaks to systemd (sd_notify(3)): it says when it is ready, and again and again that
-its event loop turns. One that was ready and says nothing for `SILENT_S` is killed. Sockets are the starter's and inherited:
+its event loop turns. One that was ready and says nothing for ``silent_s`` is killed. Sockets are the starter's and inherited:
 connections that nobody has taken wait in one queue for all workers, and outlive each of them.
 """
 
@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import logging
 import os
 import signal
 import socket
-import sys
+import tempfile
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -23,7 +22,6 @@ from serving.process.loops import Loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
 log = logging.getLogger("serving.process.workers")
 
@@ -36,7 +34,6 @@ STEADY_S = 30.0
 BEAT_S = 20
 SILENT_S = 60.0
 _LOOK_S = 1.0
-_PR_SET_PDEATHSIG = 1
 
 
 class WorkerArguments(msgspec.Struct, frozen=True):
@@ -60,15 +57,15 @@ class Worker:
         environ: Mapping[str, str],
         *,
         given: Sequence[int],
-        place: Path,
         restart: Callable[[], None],
+        silent_s: float = SILENT_S,
     ) -> None:
         self.number = number
         self._command = list(command)
         self._environ = dict(environ)
         self._given = tuple(given)
-        self._place = place
         self._restart = restart
+        self._silent_s = silent_s
         self._child: asyncio.subprocess.Process | None = None
         self._is_ending = False
         self._heard_at = 0.0
@@ -163,23 +160,25 @@ class Worker:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_S):
                     await child.wait()
-            if child.returncode is None and self.ready.is_set() and clock() - self._heard_at > SILENT_S:
+            if child.returncode is None and self.ready.is_set() and clock() - self._heard_at > self._silent_s:
                 log.error("worker fell silent", extra={"event": "worker_silent", "worker": self.number})
                 child.kill()
 
     @contextlib.contextmanager
     def _listening(self) -> Iterator[str]:
         """Hear what the child says, at the address that is given."""
-        self._place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # A crash leaves the socket's name on the disk; nobody listens there any more.
-        self._place.unlink(missing_ok=True)
         loop = asyncio.get_running_loop()
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+        # In a folder of its own (0700), for a data folder's path may be longer than an address of a socket. A crash leaves the folder.
+        with (
+            tempfile.TemporaryDirectory(prefix="sacbe-worker-") as folder,
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel,
+        ):
+            address = f"{folder}/notify"
             channel.setblocking(False)
-            channel.bind(str(self._place))
+            channel.bind(address)
             loop.add_reader(channel, self._hear, channel)
             try:
-                yield str(self._place)
+                yield address
             finally:
                 loop.remove_reader(channel)
 
@@ -190,11 +189,3 @@ class Worker:
             if b"READY=1" in state:
                 self.ready.set()
                 self._changed.set()
-
-
-def end_with_starter(starter: int) -> None:
-    """Be sent SIGTERM when the process that started this one ends (Linux); at once if it has ended already."""
-    if sys.platform.startswith("linux"):
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
-    if os.getppid() != starter:
-        os.kill(os.getpid(), signal.SIGTERM)

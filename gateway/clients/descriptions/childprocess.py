@@ -7,7 +7,6 @@ in; another process costs the loop only what it is given and what it says.
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 import resource
 import signal
@@ -18,10 +17,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from serving.process.parent import end_with_parent
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,5 +130,4 @@ def bound_itself(seconds: str, memory_bytes: str, *, priority: int, may_write: b
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.nice(priority)
-    if sys.platform.startswith("linux"):  # nobody would hear what it finds once its parent is gone
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    end_with_parent(signal.SIGKILL)  # nobody would hear what it finds

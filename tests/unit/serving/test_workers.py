@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from serving.process import workers
 from serving.process.binding import bind_address, is_shared, take_given
 from serving.process.leases import NoLease, done_once
 from serving.process.loops import Loop, Loops
-from serving.process.workers import RESTART_STATUS, Worker
+from serving.process.workers import RESTART_STATUS, SILENT_S, Worker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
 READY = "import os; from serving.process.supervised import notify_supervisor; notify_supervisor('READY=1', os.environ); "
 FOREVER = "import signal; signal.pause()"
 
 
-def worker(folder: Path, code: str, told: list[str] | None = None, given: tuple[int, ...] = ()) -> Worker:
+def worker(
+    code: str, told: list[str] | None = None, given: tuple[int, ...] = (), silent_s: float = SILENT_S
+) -> Worker:
     """A worker whose process runs a piece of Python."""
     asked = told if told is not None else []
     return Worker(
@@ -34,8 +34,8 @@ def worker(folder: Path, code: str, told: list[str] | None = None, given: tuple[
         [sys.executable, "-c", code],
         os.environ,
         given=given,
-        place=folder / "1" / "notify",
         restart=lambda: asked.append("restart"),
+        silent_s=silent_s,
     )
 
 
@@ -61,8 +61,8 @@ async def another(made: Worker, before: int | None) -> int:
 
 
 @pytest.mark.processes
-async def test_a_worker_that_is_killed_is_started_anew_and_one_told_to_end_is_not(tmp_path: Path) -> None:
-    async with running(worker(tmp_path, READY + FOREVER)) as made:
+async def test_a_worker_that_is_killed_is_started_anew_and_one_told_to_end_is_not() -> None:
+    async with running(worker(READY + FOREVER)) as made:
         assert await made.wait_ready()
         first = await another(made, None)
         os.kill(first, signal.SIGKILL)
@@ -77,31 +77,30 @@ async def test_a_worker_that_is_killed_is_started_anew_and_one_told_to_end_is_no
 
 
 @pytest.mark.processes
-async def test_a_worker_that_ends_before_it_was_ready_says_how(tmp_path: Path) -> None:
-    async with running(worker(tmp_path, "raise SystemExit(2)")) as made:
+async def test_a_worker_that_ends_before_it_was_ready_says_how() -> None:
+    async with running(worker("raise SystemExit(2)")) as made:
         assert not await made.wait_ready()
         assert made.failed_start == 2
 
 
 @pytest.mark.processes
-async def test_a_worker_may_ask_for_a_new_start_of_all(tmp_path: Path) -> None:
+async def test_a_worker_may_ask_for_a_new_start_of_all() -> None:
     told: list[str] = []
-    async with running(worker(tmp_path, f"{READY} raise SystemExit({RESTART_STATUS})", told)):
+    async with running(worker(f"{READY} raise SystemExit({RESTART_STATUS})", told)):
         async with asyncio.timeout(60):
             while not told:
                 await asyncio.sleep(0.02)
 
 
 @pytest.mark.processes
-async def test_a_worker_that_falls_silent_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "SILENT_S", 0.5)
-    async with running(worker(tmp_path, READY + FOREVER)) as made:
+async def test_a_worker_that_falls_silent_is_killed() -> None:
+    async with running(worker(READY + FOREVER, silent_s=0.5)) as made:
         first = await another(made, None)
         assert await another(made, first) != first
 
 
 @pytest.mark.processes
-async def test_a_worker_accepts_on_the_socket_that_its_starter_holds(tmp_path: Path) -> None:
+async def test_a_worker_accepts_on_the_socket_that_its_starter_holds() -> None:
     (listening,) = await bind_address("127.0.0.1", 0)
     answering = (
         "import asyncio, socket, sys\n"
@@ -113,7 +112,7 @@ async def test_a_worker_accepts_on_the_socket_that_its_starter_holds(tmp_path: P
         "while True:\n"
         "    c, _ = s.accept(); c.sendall(str(os.getpid()).encode()); c.close()\n"
     )
-    async with running(worker(tmp_path, answering, given=(listening.fileno(),))) as made:
+    async with running(worker(answering, given=(listening.fileno(),))) as made:
         first = await another(made, None)
         os.kill(first, signal.SIGKILL)
         async with asyncio.timeout(60):
