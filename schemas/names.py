@@ -157,6 +157,11 @@ def is_host(text: str) -> bool:
     )
 
 
+def host_in_url(host: str) -> str:
+    """A host as it stands before the port of a URL: an IPv6 address in brackets (RFC 3986 3.2.2)."""
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
+
+
 def check_code(text: str, what: str) -> str:
     """A component of an identifier. Raises `BadMessage` when it is blank, too long, or holds what it may not."""
     found = unsuitable_in_code(text)

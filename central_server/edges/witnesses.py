@@ -22,6 +22,7 @@ from central_server.store.witnesses import (
 )
 from schemas.faults import BadMessage, Fault
 from schemas.globalconf.witnesses import CentralWitness
+from schemas.names import host_in_url
 from schemas.transparency.announcement import LONGEST_ANNOUNCEMENT, parse_announcement
 from schemas.transparency.notes import COSIGNATURE_ED25519
 from serving.errors import Refused
@@ -78,8 +79,7 @@ def keep_own_witness(store: CentralStore, witness: Witness, port: int, now: date
     address = node_address(store.read())
     if address is None or not port:
         return
-    host = host_of(address)
-    shown = f"[{host}]" if ":" in host else host
+    shown = host_in_url(host_of(address))
     url = f"http://{shown}/tlog" if port == 80 else f"http://{shown}:{port}/tlog"
     own = CentralWitness(url, witness.signer().verifier(COSIGNATURE_ED25519))
     if central_witness(store.read()) != own:

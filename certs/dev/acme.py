@@ -33,6 +33,7 @@ from certs.dev.acmewire import (
 )
 from certs.edges.fetch import read_answer
 from schemas.jsontext import dump_json
+from schemas.names import host_in_url
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -355,8 +356,7 @@ class AcmeAuthority:
 
     async def _looked_up(self, proof: Proof, expected: str) -> str:
         """Why the name does not answer the challenge; empty when it does (RFC 8555 8.3)."""
-        host = f"[{proof.name}]" if ":" in proof.name else proof.name
-        url = f"http://{host}:{self._port}/.well-known/acme-challenge/{proof.token}"
+        url = f"http://{host_in_url(proof.name)}:{self._port}/.well-known/acme-challenge/{proof.token}"
         timeout = aiohttp.ClientTimeout(total=_CHALLENGE_S)
         try:
             async with (

@@ -25,6 +25,7 @@ from gateway.exchange.wire import ORIGINAL_CONTENT_TYPE_HEADER
 from gateway.http.client import AnswerChunks, Failure, HttpFailedError, Place, Pool
 from gateway.http.heads import NotHttpError
 from schemas.faults import Fault, Kind
+from schemas.names import host_in_url
 
 if TYPE_CHECKING:
     import ssl
@@ -221,8 +222,10 @@ class _LeasedPeer:
         place = connection.place
         if place is None:  # pragma: no cover  the pool sets it
             raise Fault(Kind.INTERNAL_ERROR, "the connection leads nowhere")
-        host = f"[{place.host}]" if ":" in place.host else place.host
-        lines = [(b"Host", f"{host}:{place.port}".encode("ascii", "replace")), *map(_encoded, headers)]
+        lines = [
+            (b"Host", f"{host_in_url(place.host)}:{place.port}".encode("ascii", "replace")),
+            *map(_encoded, headers),
+        ]
         try:
             answer = await connection.request("POST", b"/", lines, chunks, silence_s=self._read_s)
         except HttpFailedError as failed:

@@ -30,7 +30,7 @@ from certs.verify import ocsp
 from schemas.faults import BadMessage, Fault, Kind, NotProved
 from schemas.globalconf.cost import CostOrder, in_order_of_cost
 from schemas.multipart import MultipartParser, PartData, PartStart, parse_content_type
-from schemas.names import is_host
+from schemas.names import host_in_url, is_host
 from serving.process.loops import Loop
 from serving.process.pace import Pace
 
@@ -304,8 +304,7 @@ class PeerRevocation:
                 *(f"cert_hash={hashlib.sha256(der_of(c)).hexdigest()}" for c, _ in pairs),
             ]
         )
-        host = f"[{address}]" if ":" in address else address
-        url = f"http://{host}:{self._port}/?{query}"
+        url = f"http://{host_in_url(address)}:{self._port}/?{query}"
         try:
             async with self._session.get(
                 url, headers={"Accept": "multipart/related"}, timeout=_PEER_TIMEOUT, allow_redirects=False

@@ -12,6 +12,7 @@ from gateway.transparency.asking import AppointedWitness
 from schemas.faults import Fault
 from schemas.globalconf.parts import WITNESSES_ID
 from schemas.globalconf.witnesses import Appointments, parse_appointments
+from schemas.names import host_in_url
 from schemas.transparency.announcement import log_origin
 
 if TYPE_CHECKING:
@@ -71,8 +72,8 @@ class ConfiguredWitnesses:
         for server in own.witnesses:
             host, appointed = addresses.get(server, ""), self._by_name.get(log_origin(server))
             if host and appointed is not None:
-                shown = f"[{host}]" if ":" in host else host
-                found.append(AppointedWitness(f"http://{shown}:{self._port}/tlog", appointed.witness_key))
+                url = f"http://{host_in_url(host)}:{self._port}/tlog"
+                found.append(AppointedWitness(url, appointed.witness_key))
         return tuple(found)
 
     def _appointments(self) -> Appointments:

@@ -26,8 +26,6 @@ from schemas.transparency.announcement import log_origin, witness_name
 from schemas.transparency.notes import COSIGNATURE_ED25519, ED25519, VerifierKey, parse_verifier_key
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from lxml import etree
 
 
@@ -56,17 +54,9 @@ class Appointments:
     central: tuple[CentralWitness, ...] = ()
     logs: tuple[AppointedLog, ...] = ()
 
-    def log_of(self, server: ServerId) -> AppointedLog | None:
-        """The log of a server with its witnesses, or None."""
-        return next((log for log in self.logs if log.server == server), None)
-
     def keys(self) -> tuple[VerifierKey, ...]:
         """The key of every witness there is."""
         return (*(c.key for c in self.central), *(log.witness_key for log in self.logs))
-
-    def by_server(self) -> Mapping[ServerId, AppointedLog]:
-        """The logs by their servers."""
-        return {log.server: log for log in self.logs}
 
 
 def parse_appointments(raw: bytes) -> Appointments:
@@ -76,7 +66,7 @@ def parse_appointments(raw: bytes) -> Appointments:
         found = Appointments(tuple(map(_central, root["central"])), tuple(map(_log, root["log"])))
     except BadMessage as fault:
         raise malformed(f"witnesses: {fault.detail}") from fault
-    known = found.by_server()
+    known = {log.server for log in found.logs}
     if len(known) != len(found.logs):
         raise malformed("witnesses: a security server is named twice")
     for log in found.logs:

@@ -35,6 +35,7 @@ from schemas.faults import Fault
 from schemas.globalconf.parts import WITNESSES_ID
 from schemas.globalconf.shared import CURRENT_VERSION
 from schemas.globalconf.sharedwriting import render_shared
+from schemas.globalconf.witnesses import AppointedLog
 from schemas.identifiers import ClientId, ServerId
 from schemas.transparency.announcement import KeyAnnouncement, SignedAnnouncement, witness_name
 from schemas.transparency.notes import SignedNote, VerifierKey, parse_note
@@ -200,9 +201,13 @@ async def country(tmp_path: Path) -> AsyncIterator[tuple[Country, list[Server]]]
         yield made, servers
 
 
+def log_of(servers: list[Server], server: Server) -> AppointedLog:
+    (found,) = (log for log in appointments_in(servers[0].current).logs if log.server == server.id)
+    return found
+
+
 def appointed_for(servers: list[Server], server: Server) -> list[Server]:
-    own = appointments_in(servers[0].current).log_of(server.id)
-    assert own is not None
+    own = log_of(servers, server)
     return [s for s in servers if s.id in own.witnesses]
 
 
@@ -317,8 +322,7 @@ async def test_announcements_are_taken_of_registered_keys_only_and_never_an_olde
     made, servers = country
     stranger, _ = made.instance.auth(OWNERS[0])
     first, at = servers[0], made.now.replace(microsecond=0)
-    log, key = appointments_in(first.current).log_of(first.id), made.keys[0][0]
-    assert log is not None
+    log, key = log_of(servers, first), made.keys[0][0]
     algorithm = SignatureAlgorithm.for_key(key.public_key())
 
     async def announce(by: Any, server: ServerId, when: Any, *, change: bytes = b"") -> tuple[int, str]:
