@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from serving.storage.selfsigned import self_signed
 from tests.integration.calling import until
+from tests.programs import lack
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -136,7 +136,7 @@ def slapd(folder: Path) -> Iterator[tuple[str, str, str]]:
     root = Path(os.environ.get("SACBE_SLAPD_ROOT", "/"))
     program, modules = root / "usr/sbin/slapd", root / "usr/lib/ldap"
     if not program.exists() or not modules.exists():
-        pytest.skip("slapd is not installed; apt-get install -y slapd")
+        lack("slapd", "slapd")
     certified = Certified(folder).make()
     (folder / "db").mkdir()
     conf = folder / "slapd.conf"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -18,10 +17,7 @@ from tests.programs import need
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [
-    pytest.mark.processes,
-    pytest.mark.skipif(shutil.which("gpg") is None, reason="GnuPG is not installed"),
-]
+pytestmark = pytest.mark.processes
 NAMES = ("sacbe-tools", "sacbe-gateway")
 
 
@@ -90,7 +86,7 @@ class Apt:
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    for program, package in (("apt-get", "apt"), ("dpkg-deb", "dpkg")):
+    for program, package in (("apt-get", "apt"), ("dpkg-deb", "dpkg"), ("gpg", "gnupg")):
         need(program, package=package)
     (tmp_path / "packages").mkdir()
     packages = [make_package(tmp_path / "packages", name) for name in NAMES]

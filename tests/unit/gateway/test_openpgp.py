@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from schemas.faults import Fault
 from serving.errors import OperatorError
 from tests import worlds
 from tests.logs import append_message, open_log, stamp_alone
+from tests.programs import need
 from tests.worlds import CONSUMER
 
 if TYPE_CHECKING:
@@ -26,8 +26,13 @@ if TYPE_CHECKING:
 
     from gateway.messagelog.timestamper import Timestamper
 
-pytestmark = pytest.mark.skipif(shutil.which("gpg") is None, reason="GnuPG is not installed")
 MEMBER, OTHER = CONSUMER.member.path(), "MX/GOB/99-OTRO"
+
+
+@pytest.fixture(autouse=True)
+def gnupg() -> None:
+    """Every test here needs the program; without it they are skipped, in CI failed."""
+    need("gpg", package="gnupg")
 
 
 @dataclass
