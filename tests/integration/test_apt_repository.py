@@ -43,6 +43,8 @@ def make_package(folder: Path, name: str) -> Path:
     )
     (root / "usr/share").mkdir(parents=True)
     (root / "usr/share" / name).write_text(name)
+    for made_folder in (root, *(path for path in root.rglob("*") if path.is_dir())):
+        made_folder.chmod(0o755)  # whatever umask the tests run under: dpkg-deb takes 0755 to 0775
     made = folder / f"{name}_1.0_all.deb"
     words = ["dpkg-deb", "--root-owner-group", "-Znone", "--build", str(root), str(made)]
     subprocess.run(words, check=True, capture_output=True)
