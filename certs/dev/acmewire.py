@@ -47,7 +47,9 @@ class SignedRequest:
         # ``url`` and ``nonce`` are ACME's own headers, and a header with an RSA key in it is longer than joserfc's 512 bytes:
         # the listener has bounded the whole request.
         registry = jws.JWSRegistry(algorithms=[algorithm], strict_check_header=False)
-        registry.max_header_length = registry.max_payload_length = sum(len(str(part)) for part in self.whole.values())
+        registry.max_header_length = registry.max_payload_length = sum(
+            len(str(part)) for part in self.whole.values()
+        )
         try:
             jws.deserialize_json(self.whole, key, registry=registry)
         except JoseError as err:
