@@ -98,17 +98,18 @@ class CentralServer:
         signer_arguments: Sequence[str] = (),
         restart: Callable[[], None] | None = None,
     ) -> None:
-        load_profiles(data)
         self._safe = KeySafe(settings.seal.seals(os.environ))
         self._data = data
         self._pin = pin
         self._settings = settings
         devices = build_devices(settings.keys, data)
-        self.node = CentralNode(data, open_store(data, settings), settings.publishing, devices)
+        self.node = CentralNode(
+            data, open_store(data, settings), settings.publishing, devices, load_profiles(data)
+        )
         self.signers = build_signers("central_server", settings.keys, data, signer_arguments)
         self.audit = AuditLog(self.node.store.database)
         self._pinned = read_pinned(data, settings.management)
-        keeper = StoreKeeper(self.node.store, settings.approval.policy)
+        keeper = StoreKeeper(self.node.store, settings.approval.policy, self.node.profiles)
         self.management = self._management_edge(keeper)
         self.logins = Logins(settings.node.database or data / "admin.sqlite")
         context = CentralAdminContext(

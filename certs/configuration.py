@@ -17,9 +17,9 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from certs import profiles
 from certs.algorithms import SignatureAlgorithm, verify_digest_signature
 from certs.certificates import name_text, parse_certificate
+from certs.profiles import STANDARD_PROFILES, CertificateProfiles
 from certs.proofmemory import ProofMemory
 from schemas.faults import Fault, Kind, NotProved
 from schemas.globalconf import parts as optional_parts
@@ -179,18 +179,26 @@ class TrustedConfiguration:
     instance: str
     instances: Mapping[str, InstanceConfiguration]
     parts: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    # By which the subjects of signing certificates are read.
+    profiles: CertificateProfiles = field(default=STANDARD_PROFILES, repr=False, compare=False)
     generation: int = field(default_factory=lambda: next(_generations), compare=False)
     # Where verification keeps what it proved under this snapshot (`certs.verify`).
     memory: ProofMemory = field(default_factory=ProofMemory, init=False, repr=False, compare=False)
 
     @classmethod
     def load(
-        cls, files: Mapping[str, bytes], *, now: datetime | None = None, strict: bool = True
+        cls,
+        files: Mapping[str, bytes],
+        *,
+        now: datetime | None = None,
+        strict: bool = True,
+        profiles: CertificateProfiles = STANDARD_PROFILES,
     ) -> TrustedConfiguration:
         """Read a stored configuration: ``instance-identifier`` and ``<folder>/<part>`` with optional ``.metadata``.
 
         Expired foreign instances are left out when ``now`` is given. ``strict`` refuses an instance that cannot be
-        read; otherwise it is left out. Raises `Fault` when the own instance is not there.
+        read; otherwise it is left out. ``profiles`` read the subjects of signing certificates. Raises `Fault` when the own
+        instance is not there.
         """
         if "instance-identifier" not in files:
             raise Fault(
@@ -224,7 +232,7 @@ class TrustedConfiguration:
                 Kind.MALFORMED_GLOBAL_CONF,
                 f"the configuration folder has no shared parameters of instance {own!r}",
             )
-        return cls(own, instances, stored)
+        return cls(own, instances, stored, profiles)
 
     @property
     def own(self) -> InstanceConfiguration:
@@ -343,7 +351,8 @@ class TrustedConfiguration:
 
     def member_of_signing_certificate(self, certificate: x509.Certificate, instance: str) -> ClientId:
         """The member a signing certificate was issued to, read by its CA's profile. Raises `NotProved`."""
-        return profiles.member_id_from_subject(self.profile_of(certificate, instance), certificate, instance)
+        profile = self.profile_of(certificate, instance)
+        return self.profiles.member_of_certificate(profile, certificate, instance)
 
     def ocsp_infos(self, issuer: x509.Certificate) -> tuple[OcspInfo, ...]:
         """The responders configured for an issuing CA certificate, in any instance at hand."""

@@ -1,8 +1,9 @@
 """Certificate profiles as data: what a signing request says, and which member a signing certificate names.
 
 A profile is named on the wire by an X-Road Java class; the eight standard ones are here, plus ``Mexico``. A profile is a
-row of `PROFILES`: subject fields of requests, and rules that read a subject. Several rules are tried in order; the first
-whose fields are all there speaks. A new profile is a TOML file: see `certs.profiledata`.
+row of `STANDARD_PROFILES`: subject fields of requests, and rules that read a subject. Several rules are tried in order; the
+first whose fields are all there speaks. A new profile is a TOML file: see `certs.profiledata`. Which profiles count is said
+by the `CertificateProfiles` that a configuration, a node or a command holds; no process knows more than it was handed.
 
 Spec: X-Road 7.8's certificateprofile package; the first value of a repeated field counts.
 """
@@ -10,7 +11,8 @@ Spec: X-Road 7.8's certificateprofile package; the first value of a repeated fie
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from cryptography.x509.oid import NameOID, ObjectIdentifier
@@ -188,124 +190,136 @@ _OU_CLASS = SubjectField("OU", "{class}", "MEMBER_CLASS_OU")
 _SERIAL_SERVER = SubjectField("serialNumber", "{server_path}", "SERIAL_NUMBER")
 _SK = (SubjectField("SN", "{code}", "SERIAL_NUMBER_SN"), SubjectField("CN", "{name}", "COMMON_NAME"))
 
-PROFILES: dict[str, CertificateProfile] = {
-    p.name: p
-    for p in (
-        CertificateProfile(
-            "Ejbca",
-            (
-                SubjectField("C", "{instance}", "INSTANCE_IDENTIFIER"),
-                SubjectField("O", "{class}", "MEMBER_CLASS"),
-                _CODE,
+_STANDARD = (
+    CertificateProfile(
+        "Ejbca",
+        (
+            SubjectField("C", "{instance}", "INSTANCE_IDENTIFIER"),
+            SubjectField("O", "{class}", "MEMBER_CLASS"),
+            _CODE,
+        ),
+        (
+            SubjectField("C", "{instance}", "INSTANCE_IDENTIFIER"),
+            SubjectField("CN", "{server}", "SERVER_CODE"),
+        ),
+        (_EJBCA,),
+    ),
+    CertificateProfile(
+        "Basic",
+        (_NAME, _ORGANIZATION, _CATEGORY, _COUNTRY, _SERIAL_CODE),
+        (_DNS_NAME, _SERIAL_CODE, _COUNTRY, _ORGANIZATION),
+        (_basic,),
+    ),
+    CertificateProfile(
+        "BasicACME",
+        (_COUNTRY, _ORGANIZATION, _CATEGORY, _SERIAL_CODE, _NAME, _ALTERNATIVE),
+        (_COUNTRY, _ORGANIZATION, _SERIAL_CODE, _DNS_NAME, _ALTERNATIVE),
+        (_basic,),
+    ),
+    CertificateProfile(
+        "FiVRK",
+        (_FI, _FI_ORGANIZATION, _FI_SERIAL, _CODE, _ALTERNATIVE),
+        (_FI, _FI_ORGANIZATION, _FI_SERIAL, _DNS_NAME, _ALTERNATIVE),
+        (_finnish_serial, _finnish_unit, _EJBCA),
+    ),
+    CertificateProfile(
+        "Fo",
+        (
+            SubjectField("C", "FO", "COUNTRY_CODE"),
+            _O_INSTANCE,
+            _OU_CLASS,
+            _CODE,
+            SubjectField("serialNumber", "{server_path}", "SERIAL_NUMBER", read_only=False),
+        ),
+        (
+            SubjectField("C", "FO", "COUNTRY_CODE"),
+            _O_INSTANCE,
+            SubjectField("CN", "{server_path}", "COMMON_NAME"),
+        ),
+        (_country_bound("FO", with_serial=True),),
+    ),
+    CertificateProfile(
+        "Is",
+        (SubjectField("C", "IS", "COUNTRY_CODE"), _O_INSTANCE, _OU_CLASS, _CODE, _SERIAL_SERVER),
+        (SubjectField("C", "IS", "COUNTRY_CODE"), _DNS_NAME, _SERIAL_SERVER),
+        (
+            lambda s, i: (
+                None if SERIAL not in s and OU not in s else _country_bound("IS", with_serial=True)(s, i)
             ),
-            (
-                SubjectField("C", "{instance}", "INSTANCE_IDENTIFIER"),
-                SubjectField("CN", "{server}", "SERVER_CODE"),
-            ),
-            (_EJBCA,),
+            _EJBCA,
         ),
-        CertificateProfile(
-            "Basic",
-            (_NAME, _ORGANIZATION, _CATEGORY, _COUNTRY, _SERIAL_CODE),
-            (_DNS_NAME, _SERIAL_CODE, _COUNTRY, _ORGANIZATION),
-            (_basic,),
+    ),
+    CertificateProfile("SkKlass3", _SK, _SK, (_estonian_identifier, _estonian_serial)),
+    CertificateProfile("SkEsteId", (), (), (_estonian_person,)),
+    CertificateProfile(
+        "Mexico",
+        (
+            SubjectField("C", "MX", "COUNTRY_CODE"),
+            _ORGANIZATION,
+            _OU_CLASS,
+            _NAME,
+            _SERIAL_CODE,
+            _CATEGORY,
         ),
-        CertificateProfile(
-            "BasicACME",
-            (_COUNTRY, _ORGANIZATION, _CATEGORY, _SERIAL_CODE, _NAME, _ALTERNATIVE),
-            (_COUNTRY, _ORGANIZATION, _SERIAL_CODE, _DNS_NAME, _ALTERNATIVE),
-            (_basic,),
-        ),
-        CertificateProfile(
-            "FiVRK",
-            (_FI, _FI_ORGANIZATION, _FI_SERIAL, _CODE, _ALTERNATIVE),
-            (_FI, _FI_ORGANIZATION, _FI_SERIAL, _DNS_NAME, _ALTERNATIVE),
-            (_finnish_serial, _finnish_unit, _EJBCA),
-        ),
-        CertificateProfile(
-            "Fo",
-            (
-                SubjectField("C", "FO", "COUNTRY_CODE"),
-                _O_INSTANCE,
-                _OU_CLASS,
-                _CODE,
-                SubjectField("serialNumber", "{server_path}", "SERIAL_NUMBER", read_only=False),
-            ),
-            (
-                SubjectField("C", "FO", "COUNTRY_CODE"),
-                _O_INSTANCE,
-                SubjectField("CN", "{server_path}", "COMMON_NAME"),
-            ),
-            (_country_bound("FO", with_serial=True),),
-        ),
-        CertificateProfile(
-            "Is",
-            (SubjectField("C", "IS", "COUNTRY_CODE"), _O_INSTANCE, _OU_CLASS, _CODE, _SERIAL_SERVER),
-            (SubjectField("C", "IS", "COUNTRY_CODE"), _DNS_NAME, _SERIAL_SERVER),
-            (
-                lambda s, i: (
-                    None if SERIAL not in s and OU not in s else _country_bound("IS", with_serial=True)(s, i)
-                ),
-                _EJBCA,
-            ),
-        ),
-        CertificateProfile("SkKlass3", _SK, _SK, (_estonian_identifier, _estonian_serial)),
-        CertificateProfile("SkEsteId", (), (), (_estonian_person,)),
-        CertificateProfile(
-            "Mexico",
-            (
-                SubjectField("C", "MX", "COUNTRY_CODE"),
-                _ORGANIZATION,
-                _OU_CLASS,
-                _NAME,
-                _SERIAL_CODE,
-                _CATEGORY,
-            ),
-            (SubjectField("C", "MX", "COUNTRY_CODE"), _ORGANIZATION, _DNS_NAME, _SERIAL_CODE),
-            (_basic,),
-        ),
-    )
-}
+        (SubjectField("C", "MX", "COUNTRY_CODE"), _ORGANIZATION, _DNS_NAME, _SERIAL_CODE),
+        (_basic,),
+    ),
+)
 
 
-def add_profiles(found: Iterable[CertificateProfile]) -> None:
-    """Know further profiles in this process. Raises ValueError when a name is taken by another profile."""
-    for profile in found:
-        taken = PROFILES.setdefault(profile.name, profile)
-        if (taken.sign, taken.auth) != (profile.sign, profile.auth):
-            raise ValueError(f"there is another certificate profile named {profile.name!r} already")
+@dataclass(frozen=True, slots=True)
+class CertificateProfiles:
+    """The profiles that are known somewhere, each by its short name, in whatever case it is written."""
 
+    _by_name: Mapping[str, CertificateProfile] = field(default_factory=dict)
 
-def profile_named(java_class: str) -> CertificateProfile:
-    """The profile of a Java class name or of its short form. Raises `NotProved`."""
-    short = java_class.rpartition(".")[2].removesuffix(JAVA_SUFFIX)
-    for name, profile in PROFILES.items():
-        if name.lower() == short.lower():
-            return profile
-    raise NotProved(Kind.INCORRECT_CERTIFICATE, f"the certificate profile {java_class!r} is not known here")
+    def names(self) -> tuple[str, ...]:
+        """The short names, as the profiles spell them, standard ones first."""
+        return tuple(profile.name for profile in self._by_name.values())
 
+    def extended(self, further: Iterable[CertificateProfile]) -> CertificateProfiles:
+        """These profiles and further ones. Raises ValueError when a name is taken."""
+        known = dict(self._by_name)
+        for profile in further:
+            if known.setdefault(profile.name.lower(), profile) is not profile:
+                raise ValueError(f"there is another certificate profile named {profile.name!r} already")
+        return CertificateProfiles(MappingProxyType(known))
 
-def member_id_from_subject(profile_name: str, certificate: x509.Certificate, instance: str) -> ClientId:
-    """The member that a signing certificate's subject names. Raises `NotProved` (``incorrect_certificate``)."""
-    subject: dict[ObjectIdentifier, str] = {}
-    for attribute in certificate.subject:
-        value = attribute.value
-        subject.setdefault(
-            attribute.oid, value if isinstance(value, str) else value.decode("utf-8", "replace")
-        )
-    return member_id_from_fields(profile_name, subject, instance)
+    def named(self, java_class: str) -> CertificateProfile:
+        """The profile of a Java class name or of its short form. Raises `NotProved` (``incorrect_certificate``)."""
+        short = java_class.rpartition(".")[2].removesuffix(JAVA_SUFFIX)
+        found = self._by_name.get(short.lower())
+        if found is None:
+            raise NotProved(
+                Kind.INCORRECT_CERTIFICATE, f"the certificate profile {java_class!r} is not known here"
+            )
+        return found
 
+    def member_of_certificate(
+        self, java_class: str, certificate: x509.Certificate, instance: str
+    ) -> ClientId:
+        """The member that a signing certificate's subject names by a profile. Raises `NotProved` (``incorrect_certificate``)."""
+        subject: dict[ObjectIdentifier, str] = {}
+        for attribute in certificate.subject:
+            value = attribute.value
+            subject.setdefault(
+                attribute.oid, value if isinstance(value, str) else value.decode("utf-8", "replace")
+            )
+        return self.member_of_fields(java_class, subject, instance)
 
-def member_id_from_fields(
-    profile_name: str, subject: Mapping[ObjectIdentifier, str], instance: str
-) -> ClientId:
-    """The same for subject fields already taken out."""
-    for rule in profile_named(profile_name).rules:
-        found = rule(subject, instance)
-        if found is not None:
-            return ClientId(*found)
-    raise _unreadable(f"the profile {profile_name.rpartition('.')[2]} found no member in it")
+    def member_of_fields(
+        self, java_class: str, subject: Mapping[ObjectIdentifier, str], instance: str
+    ) -> ClientId:
+        """The same for subject fields already taken out, the first value of each."""
+        for rule in self.named(java_class).rules:
+            found = rule(subject, instance)
+            if found is not None:
+                return ClientId(*found)
+        raise _unreadable(f"the profile {java_class.rpartition('.')[2]} found no member in it")
 
 
 def _unreadable(detail: str) -> NotProved:
     return NotProved(Kind.INCORRECT_CERTIFICATE, f"the certificate's subject names no member: {detail}")
+
+
+STANDARD_PROFILES = CertificateProfiles().extended(_STANDARD)

@@ -21,7 +21,7 @@ from central_server.registry.refusals import RegistryCode, refuse
 from central_server.store import trust
 from central_server.store.loading import number_parameter
 from certs.certificates import name_text, parse_certificate
-from certs.profiles import JAVA_PACKAGE, JAVA_SUFFIX, profile_named
+from certs.profiles import JAVA_PACKAGE, JAVA_SUFFIX
 from schemas.faults import Fault
 from serving.api.certificateview import CertificateDetails, certificate_details, common_name
 from serving.api.operations import MultipartForm
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from central_server.admin.context import CentralAdminContext
+    from certs.profiles import CertificateProfiles
     from serving.api.operations import Call, Operation
 
 _SETTINGS = {
@@ -200,7 +201,9 @@ class _Cas:
     async def add(self, call: Call) -> CaView:
         certificate = certificate_of(certificate_file(call.parts["certificate"]))
         settings = _settings(
-            trust.CaSettings(""), CaSettingsBody(**{name: text_part(call, name) for name in _SETTINGS})
+            trust.CaSettings(""),
+            CaSettingsBody(**{name: text_part(call, name) for name in _SETTINGS}),
+            self._context.node.profiles,
         )
         subject = parse_certificate(certificate).subject
         name = common_name(subject) or name_text(subject)
@@ -212,7 +215,7 @@ class _Cas:
 
     async def edit(self, call: Call) -> CaView:
         found = self._find(call)
-        settings = _settings(found.settings, call.body_as(CaSettingsBody))
+        settings = _settings(found.settings, call.body_as(CaSettingsBody), self._context.node.profiles)
         with self._context.change(call) as records:
             return _ca_view(trust.set_ca(records, found.number, settings))
 
@@ -376,10 +379,10 @@ def _optional_certificate(call: Call) -> bytes | None:
     return None if part is None or not part.content else certificate_of(certificate_file(part))
 
 
-def _settings(old: trust.CaSettings, body: CaSettingsBody) -> trust.CaSettings:
+def _settings(old: trust.CaSettings, body: CaSettingsBody, profiles: CertificateProfiles) -> trust.CaSettings:
     settings = old
     if body.certificate_profile_info is not None:
-        settings = replace(settings, profile=_profile(body.certificate_profile_info))
+        settings = replace(settings, profile=_profile(body.certificate_profile_info, profiles))
     if body.tls_auth is not None:
         settings = replace(settings, tls_auth=str(body.tls_auth).lower() == "true")
     if body.default_csr_format is not None:
@@ -398,9 +401,9 @@ def _settings(old: trust.CaSettings, body: CaSettingsBody) -> trust.CaSettings:
     return settings
 
 
-def _profile(java_class: str) -> str:
+def _profile(java_class: str, profiles: CertificateProfiles) -> str:
     try:
-        return f"{JAVA_PACKAGE}{profile_named(java_class).name}{JAVA_SUFFIX}"
+        return f"{JAVA_PACKAGE}{profiles.named(java_class).name}{JAVA_SUFFIX}"
     except Fault:
         raise refuse(RegistryCode.CERTIFICATE_PROFILE_INFO_CLASS_NOT_FOUND, java_class) from None
 

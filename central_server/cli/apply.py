@@ -20,6 +20,7 @@ from central_server.store.records import OPERATOR
 from central_server.store.requests import registered_by_request
 from central_server.store.sources import node_address
 from certs.certificatefiles import read_certificate_der
+from certs.edges.profilefiles import load_profiles
 from certs.edges.tokenfiles import write_whole
 from schemas.jsontext import dump_json
 from serving.cli.commands import report_errors
@@ -48,7 +49,9 @@ if TYPE_CHECKING:
 @report_errors
 def apply(data: Path, settings: Path | None, dry_run: bool, prune: bool, as_json: bool, file: Path) -> None:
     desired = parse_registry(
-        file.read_text(encoding="utf-8"), lambda name: read_certificate_der((file.parent / name).read_bytes())
+        file.read_text(encoding="utf-8"),
+        lambda name: read_certificate_der((file.parent / name).read_bytes()),
+        load_profiles(data),
     )
     store = open_store(data, load(settings, os.environ))
     try:

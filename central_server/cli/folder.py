@@ -15,6 +15,7 @@ import msgspec
 
 from central_server.config import load
 from central_server.publication.node import CentralNode, open_store
+from certs.edges.profilefiles import load_profiles
 from certs.edges.tokenfiles import write_whole
 from serving.cli.serverfolder import ServerFolders
 from serving.cli.usercommands import CALLS, Where
@@ -78,7 +79,9 @@ async def open_node(data: Path, settings: Path | None, *, kind: str = "") -> Asy
     """The node of a data folder; ``kind`` is what new keys are, instead of what the settings say."""
     chosen = load(settings, os.environ)
     publishing = msgspec.structs.replace(chosen.publishing, key_kind=kind or chosen.publishing.key_kind)
-    node = CentralNode(data, open_store(data, chosen), publishing, build_devices(chosen.keys, data))
+    node = CentralNode(
+        data, open_store(data, chosen), publishing, build_devices(chosen.keys, data), load_profiles(data)
+    )
     try:
         yield node
     finally:

@@ -31,6 +31,7 @@ from central_server.store.records import OPERATOR
 from central_server.store.requests import NewRequest, RequestOrigin, RequestType
 from central_server.store.sources import SOURCES, signing_keys, source_anchor
 from certs.certificatefiles import read_certificate_der
+from certs.edges.profilefiles import load_profiles
 from certs.edges.tokenfiles import write_whole
 from schemas.globalconf.anchor import parse_anchor
 from schemas.identifiers import ServerId
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from central_server.config import CentralSettings
     from central_server.registry.model import Registry
     from central_server.store.records import Records
+    from certs.profiles import CertificateProfiles
     from schemas.identifiers import ClientId
 
 # In the data folder: the internal TLS certificate of the management gateway, as the settings that `found` writes name it.
@@ -104,7 +106,9 @@ def found(
 ) -> None:
     chosen, who = read_preset(preset), Founder(**founder)
     _check(who)
-    desired = _read_desired(who, chosen, trust)  # whatever is wrong with it is said before anything is made
+    desired = _read_desired(
+        who, chosen, trust, load_profiles(data)
+    )  # whatever is wrong with it is said before anything is made
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     _write_settings(data, chosen)
     settings_file = data / "settings.toml"
@@ -163,12 +167,14 @@ async def _make_keys(data: Path, settings: Path, pin_file: Path | None, kind: st
             await node.keys.make_signing_key(source, f"{source} configuration", OPERATOR, utc_now())
 
 
-def _read_desired(who: Founder, preset: Preset, trust: Path | None) -> Registry:
+def _read_desired(
+    who: Founder, preset: Preset, trust: Path | None, profiles: CertificateProfiles
+) -> Registry:
     """The registry of a new instance. Raises ValueError, OSError or Fault for what the trust file names and is not so."""
     trust_values = {} if trust is None else _read_trust(trust)
     folder = Path() if trust is None else trust.parent
     values = _registry_values(who, preset, trust_values)
-    return read_registry(values, lambda name: read_certificate_der((folder / name).read_bytes()))
+    return read_registry(values, lambda name: read_certificate_der((folder / name).read_bytes()), profiles)
 
 
 def _read_trust(file: Path) -> dict[str, Any]:

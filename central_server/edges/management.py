@@ -24,6 +24,7 @@ from central_server.registry.refusals import RegistryCode, refuse
 from central_server.store.loading import load_registry
 from central_server.store.records import Actor
 from central_server.store.requests import need_request, remember_message
+from certs.profiles import STANDARD_PROFILES
 from certs.tls import peer_certificates
 from schemas.faults import BadMessage, Fault, Kind
 from schemas.faultxml import render_soap_fault
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from central_server.store.records import CentralStore
     from central_server.store.requests import NewRequest
     from certs.configuration import TrustedConfiguration
+    from certs.profiles import CertificateProfiles
     from schemas.identifiers import ClientId
     from schemas.management import ManagementMessage, ManagementRequest
     from serving.api.limits import RateLimit
@@ -77,13 +79,17 @@ class StoreKeeper:
 
     store: CentralStore
     policy: Callable[[], rules.ApprovalPolicy]
+    profiles: CertificateProfiles = STANDARD_PROFILES
     _trusted: tuple[int, TrustedConfiguration] | None = None
 
     def trusted(self) -> TrustedConfiguration:
         """The registry as a configuration to verify by. Raises `Refused` while none can be made."""
         generation = self.store.generation()
         if self._trusted is None or self._trusted[0] != generation:
-            self._trusted = (generation, trusted_configuration(load_registry(self.store.read())))
+            self._trusted = (
+                generation,
+                trusted_configuration(load_registry(self.store.read()), self.profiles),
+            )
         return self._trusted[1]
 
     def keep(self, message: ManagementMessage, request: NewRequest, actor: Actor, now: datetime) -> int:

@@ -34,6 +34,7 @@ from central_server.store.records import CentralStore
 from certs.certificates import parse_certificate
 from certs.edges.devices import SoftwareDevice
 from certs.edges.tokenfiles import TokenFolder
+from certs.profiles import STANDARD_PROFILES
 from certs.tokens.port import SOFTWARE_TOKEN_ID
 from certs.tokens.soft import SoftToken
 from schemas.faults import Fault
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from central_server.publication.publish import Publication
     from central_server.store.records import Actor, Records
     from certs.edges.devices import Device
+    from certs.profiles import CertificateProfiles
 
 log = logging.getLogger("central_server")
 
@@ -90,9 +92,15 @@ class CentralNode:
     """One node. Without ``devices`` it has the software token of its folder."""
 
     def __init__(
-        self, folder: Path, store: CentralStore, publishing: Publishing, devices: Sequence[Device] = ()
+        self,
+        folder: Path,
+        store: CentralStore,
+        publishing: Publishing,
+        devices: Sequence[Device] = (),
+        profiles: CertificateProfiles = STANDARD_PROFILES,
     ) -> None:
         self.store = store
+        self.profiles = profiles
         self.published = Published()
         self.problem: str | None = NOT_YET
         # Rows of the registry that were mended or left out of what is published.

@@ -50,7 +50,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from certs.certificates import name_text, parse_certificate
-from certs.profiles import JAVA_PACKAGE, JAVA_SUFFIX, profile_named
+from certs.profiles import JAVA_PACKAGE, JAVA_SUFFIX, STANDARD_PROFILES
 from schemas.faults import BadMessage, Fault
 from schemas.globalconf.shared import (
     AcmeServer,
@@ -73,6 +73,7 @@ from serving.errors import OperatorError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from certs.profiles import CertificateProfiles
     from schemas.globalconf.anchor import Anchor
 
 OWNERS_GROUP = "security-server-owners"
@@ -197,23 +198,32 @@ class _RegistryFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     tsa: tuple[_Tsa, ...] = ()
 
 
-def parse_registry(text: str, read_certificate: Callable[[str], bytes]) -> Registry:
-    """The registry a file describes; ``read_certificate`` gives the DER behind a name. Raises `OperatorError`."""
+def parse_registry(
+    text: str, read_certificate: Callable[[str], bytes], profiles: CertificateProfiles = STANDARD_PROFILES
+) -> Registry:
+    """The registry a file describes. Raises `OperatorError`.
+
+    ``read_certificate`` gives the DER behind a name; ``profiles`` are those that an authority's profile may name.
+    """
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as err:
         raise OperatorError(f"the file is not understood: {err}") from err
-    return read_registry(values, read_certificate)
+    return read_registry(values, read_certificate, profiles)
 
 
-def read_registry(values: Mapping[str, Any], read_certificate: Callable[[str], bytes]) -> Registry:
+def read_registry(
+    values: Mapping[str, Any],
+    read_certificate: Callable[[str], bytes],
+    profiles: CertificateProfiles = STANDARD_PROFILES,
+) -> Registry:
     """The same of a file that is taken apart already."""
     try:
         file = msgspec.convert(values, _RegistryFile)
     except msgspec.ValidationError as err:
         raise OperatorError(f"the file is not understood: {err}") from err
     try:
-        registry = _registry(file, read_certificate)
+        registry = _registry(file, read_certificate, profiles)
     except Fault as fault:
         raise OperatorError(fault.detail) from fault
     except OSError as err:
@@ -224,7 +234,7 @@ def read_registry(values: Mapping[str, Any], read_certificate: Callable[[str], b
     return registry
 
 
-def _registry(file: _RegistryFile, read: Callable[[str], bytes]) -> Registry:
+def _registry(file: _RegistryFile, read: Callable[[str], bytes], profiles: CertificateProfiles) -> Registry:
     servers = tuple(
         RegisteredServer(
             _server_id(s.id),
@@ -263,7 +273,7 @@ def _registry(file: _RegistryFile, read: Callable[[str], bytes]) -> Registry:
                 for g in file.group
             ),
         ),
-        cas=tuple(_ca(c, read) for c in file.ca),
+        cas=tuple(_ca(c, read, profiles) for c in file.ca),
         tsas=tuple(ApprovedTsa(t.name, t.url, read(t.certificate), t.cost_type) for t in file.tsa),
         ocsp_freshness_s=file.ocsp_freshness_s,
         timestamping_interval_s=file.timestamping_interval_s,
@@ -271,12 +281,12 @@ def _registry(file: _RegistryFile, read: Callable[[str], bytes]) -> Registry:
     )
 
 
-def _ca(ca: _Ca, read: Callable[[str], bytes]) -> ApprovedCa:
+def _ca(ca: _Ca, read: Callable[[str], bytes], profiles: CertificateProfiles) -> ApprovedCa:
     ocsp = _responders(ca.ocsp, read)
     top = read(ca.certificate)
     name = ca.name or name_text(parse_certificate(top).subject)
     profile = (
-        ca.profile if "." in ca.profile else f"{JAVA_PACKAGE}{profile_named(ca.profile).name}{JAVA_SUFFIX}"
+        ca.profile if "." in ca.profile else f"{JAVA_PACKAGE}{profiles.named(ca.profile).name}{JAVA_SUFFIX}"
     )
     return ApprovedCa(
         name,

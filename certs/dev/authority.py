@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from certs import csr, profiles
+from certs import csr
+from certs.profiles import STANDARD_PROFILES
 from schemas.identifiers import ServerId
 from schemas.jsontext import dump_json, load_json
 
@@ -124,7 +125,7 @@ class DevPki:
         """A signing certificate (nonRepudiation only) for a member, its subject by a certificate profile."""
         server = _server_of(member)
         requester = csr.Requester(member, server, name or member.member_code, "localhost")
-        subject = csr.build_subject(profiles.profile_named(profile), requester, "sign")
+        subject = csr.build_subject(STANDARD_PROFILES.named(profile), requester, "sign")
         usage = _key_usage(content_commitment=True)
         return self._issue(_key_of(public_key), subject, [(usage, True)], days, now)
 
@@ -139,7 +140,7 @@ class DevPki:
     ) -> x509.Certificate:
         """An authentication certificate (TLS client and server) for a security server."""
         requester = csr.Requester(server.owner, server, server.member_code, address)
-        subject = csr.build_subject(profiles.profile_named("Basic"), requester, "auth")
+        subject = csr.build_subject(STANDARD_PROFILES.named("Basic"), requester, "auth")
         extensions: list[tuple[x509.ExtensionType, bool]] = [
             (_key_usage(digital_signature=True, key_encipherment=True, key_agreement=True), True),
             (

@@ -6,12 +6,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from certs.configuration import TrustedConfiguration
+from certs.edges.profilefiles import load_profiles
 from schemas.faults import Fault, Kind
 from schemas.globalconf.parts import FILE_NAMES, SHARED_ID, WITNESSES_ID
 from schemas.zipwriting import render_zip
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from certs.profiles import CertificateProfiles
 
 _LARGEST = 64 * 1024 * 1024
 # The files have no time of their own; the same configuration gives the same zip.
@@ -33,10 +36,18 @@ def read_configuration_files(folder: Path) -> dict[str, bytes]:
 
 
 def load_configuration_folder(
-    folder: Path, *, now: datetime | None = None, strict: bool = True
+    folder: Path,
+    *,
+    now: datetime | None = None,
+    strict: bool = True,
+    profiles: CertificateProfiles | None = None,
 ) -> TrustedConfiguration:
-    """The configuration in a folder. Raises `Fault`."""
-    return TrustedConfiguration.load(read_configuration_files(folder), now=now, strict=strict)
+    """The configuration in a folder, its certificates read by ``profiles``, else by the folder's own.
+
+    Raises `Fault`; ValueError when the folder's file of profiles is none.
+    """
+    known = load_profiles(folder) if profiles is None else profiles
+    return TrustedConfiguration.load(read_configuration_files(folder), now=now, strict=strict, profiles=known)
 
 
 def render_verificationconf(configuration: TrustedConfiguration) -> bytes:

@@ -1,11 +1,11 @@
-"""Further certificate profiles from a data folder's ``profiles.toml``."""
+"""Certificate profiles of a folder: the standard ones, and further ones from its ``profiles.toml``."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from certs.profiledata import parse_profiles
-from certs.profiles import add_profiles
+from certs.profiles import STANDARD_PROFILES, CertificateProfiles
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -13,14 +13,12 @@ if TYPE_CHECKING:
 FILE = "profiles.toml"
 
 
-def load_profiles(folder: Path) -> tuple[str, ...]:
-    """Know the profiles of a folder's file in this process; their names, none without a file. Raises ValueError."""
+def load_profiles(folder: Path) -> CertificateProfiles:
+    """The standard profiles and those of a folder's file, if there is one. Raises ValueError naming the file."""
     path = folder / FILE
     if not path.exists():
-        return ()
+        return STANDARD_PROFILES
     try:
-        profiles = parse_profiles(path.read_text(encoding="utf-8"))
-        add_profiles(profiles)
+        return STANDARD_PROFILES.extended(parse_profiles(path.read_text(encoding="utf-8")))
     except (ValueError, OSError) as err:
         raise ValueError(f"{path}: {err}") from err
-    return tuple(p.name for p in profiles)

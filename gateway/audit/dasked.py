@@ -108,7 +108,7 @@ class _Files:
 
 @lru_cache(maxsize=2)
 def _trust(given: _Files) -> TrustedConfiguration:
-    """The configuration, read once in each worker; its profiles are put into force as they are from a folder."""
+    """The configuration, read once in each worker; its profiles with it."""
     with tempfile.TemporaryDirectory(prefix="sacbe-configuration-") as name:
         for path, content in given.files.items():
             target = Path(name) / path

@@ -15,7 +15,6 @@ import msgspec
 
 from certs.configuration import TrustedConfiguration
 from certs.edges.configurationfiles import load_configuration_folder
-from certs.edges.profilefiles import load_profiles
 from certs.verify.container import Verdict, verify_container
 from gateway.audit.evidence import contained, containers_in, digest_of_file, open_evidence
 from schemas import rest, soap
@@ -62,8 +61,7 @@ COLUMNS = tuple(name for name in Judgement.__struct_fields__ if name != "steps")
 
 
 def load_trust(folder: Path) -> TrustedConfiguration:
-    """The configuration in a folder, as it was when it was kept. Raises `Fault`."""
-    load_profiles(folder)
+    """The configuration in a folder, as it was when it was kept. Raises `Fault`, ValueError."""
     return load_configuration_folder(folder, strict=False)
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from certs.edges.profilefiles import load_profiles
 from certs.edges.tokenfiles import TokenFolder, write_whole
 from certs.tokens.port import SOFTWARE_TOKEN_ID
 from certs.tokens.soft import SoftToken
@@ -153,6 +154,7 @@ async def fetch_configuration(data: Path, anchor: bytes) -> None:
             session,
             clock=lambda: datetime.now(UTC),
             settings=configuration_settings(GatewaySettings()),
+            profiles=load_profiles(data),
         )
         await client.load()
         await client.refresh()

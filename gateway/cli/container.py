@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import click
 
 from certs.edges.configurationfiles import load_configuration_folder
-from certs.edges.profilefiles import load_profiles
 from certs.verify.container import StepOutcome, Verdict, verify_file
 from schemas.faults import Fault
 from schemas.showing import shown, shown_json
@@ -83,7 +82,6 @@ def _moment(text: str) -> datetime:
 
 def _configuration(folder: Path | None, anchor: Path | None) -> TrustedConfiguration:
     if folder is not None:
-        load_profiles(folder)
         return load_configuration_folder(folder, strict=False)
     import asyncio
 

@@ -59,11 +59,9 @@ def read_pin(pin_file: Path | None, prompt: str = "PIN") -> str:
 
 def open_store(data: Path) -> ServerConfStore:
     """The server configuration of a data folder."""
-    from certs.edges.profilefiles import load_profiles
     from gateway.clients.store import ServerConfStore
     from gateway.settings.datafolder import find_folder
 
-    load_profiles(data)
     return ServerConfStore(find_folder(data, os.environ).serverconf)
 
 
@@ -85,9 +83,10 @@ def open_safe(data: Path, settings_file: Path | None, pin_file: Path | None) -> 
 def stored_configuration(data: Path) -> TrustedConfiguration | None:
     """The stored global configuration; None before the first one came."""
     from certs.edges.configurationfiles import load_configuration_folder
+    from certs.edges.profilefiles import load_profiles
 
     with contextlib.suppress(Fault, ValueError, OSError):
-        return load_configuration_folder(data / "globalconf", strict=False)
+        return load_configuration_folder(data / "globalconf", strict=False, profiles=load_profiles(data))
     return None
 
 
@@ -289,7 +288,7 @@ def make_csr(
     from cryptography.hazmat.primitives.serialization import load_der_public_key
 
     from certs import csr as requests
-    from certs.profiles import profile_named
+    from certs.edges.profilefiles import load_profiles
     from certs.tokens import remote as delegated
     from gateway.keys.requesting import render_request
 
@@ -300,7 +299,9 @@ def make_csr(
                 raise ValueError(_("there is no key {key_id}; 'gateway key list' shows them", key_id=key_id))
             server = open_store(data).server_id()
             requester = requests.Requester(ClientId(*member.split("/")), server, name, address)
-            builder = requests.build_request(profile_named(profile), requester, found.usage or "sign")
+            builder = requests.build_request(
+                load_profiles(data).named(profile), requester, found.usage or "sign"
+            )
             public_key = load_der_public_key(found.public_key)
             der = await delegated.sign_request(builder, found.id, public_key, tokens)  # type: ignore[arg-type]
             return render_request(der, "DER" if out.suffix == ".der" else "PEM")

@@ -12,6 +12,7 @@ import click
 
 from certs.edges.configurationfiles import load_configuration_folder
 from certs.edges.fetch import read_answer
+from certs.edges.profilefiles import load_profiles
 from certs.transparency import verify_cosignatures
 from gateway.clients.store import ServerConfStore
 from gateway.server.partsettings import following_settings
@@ -102,6 +103,8 @@ async def _newest(session: aiohttp.ClientSession, witness: AppointedWitness, ori
 
 def _configuration(data: Path) -> TrustedConfiguration | None:
     try:
-        return load_configuration_folder(DataFolder(data).globalconf, strict=False)
+        return load_configuration_folder(
+            DataFolder(data).globalconf, strict=False, profiles=load_profiles(data)
+        )
     except Fault:
         return None

@@ -26,6 +26,7 @@ import aiohttp
 from certs.configuration import TrustedConfiguration, verify_directory
 from certs.edges.configurationfiles import read_configuration_files
 from certs.edges.tokenfiles import sync_folder, write_whole
+from certs.profiles import STANDARD_PROFILES
 from gateway.edges.httpclock import clock_offset_s
 from schemas.faults import Fault, Kind
 from schemas.globalconf.anchor import Anchor, parse_anchor
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from certs.profiles import CertificateProfiles
     from schemas.globalconf.directory import Directory, DirectoryPart
 
 log = logging.getLogger("gateway.configuration")
@@ -100,7 +102,9 @@ class ConfigurationClient:
         *,
         clock: Callable[[], datetime],
         settings: ConfigurationSettings | None = None,
+        profiles: CertificateProfiles = STANDARD_PROFILES,
     ) -> None:
+        self._profiles = profiles
         self._anchor = parse_anchor(anchor)
         self._folder = folder
         self._session = session
@@ -205,7 +209,10 @@ class ConfigurationClient:
     def _read(self) -> TrustedConfiguration:
         """The stored configuration, parsed: in a thread, for a large one takes long. Raises `Fault`."""
         found = TrustedConfiguration.load(
-            read_configuration_files(self._folder), now=self._clock(), strict=False
+            read_configuration_files(self._folder),
+            now=self._clock(),
+            strict=False,
+            profiles=self._profiles,
         )
         give_back_freed()
         return found

@@ -15,7 +15,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_der_publ
 
 from certs import csr
 from certs.certificates import name_text
-from certs.profiles import profile_named
 from certs.tokens import remote as delegated
 from gateway.keys.model import Key, KeyUsage, SigningRequest
 from gateway.refusals import GatewayCode
@@ -25,6 +24,7 @@ from serving.errors import Refused
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from certs.configuration import TrustedConfiguration
     from certs.profiles import CertificateProfile
     from certs.tokens.port import KeyId
     from gateway.keys.context import KeyContext
@@ -55,25 +55,24 @@ class Requesting:
     def _context(self) -> KeyContext:
         return self._current_context()
 
-    def approved_ca(self, name: str) -> ApprovedCa:
-        """An approved CA by its name. Raises `Refused` (``certificate_authority_not_found``)."""
+    def _configuration(self) -> TrustedConfiguration:
         configuration = self._context.configuration()
         if configuration is None:
             raise Refused(
                 GatewayCode.GLOBAL_CONF_OUTDATED, "there is no valid global configuration to take CAs from"
             )
-        for ca in configuration.own.shared.approved_cas:
+        return configuration
+
+    def approved_ca(self, name: str) -> ApprovedCa:
+        """An approved CA by its name. Raises `Refused` (``certificate_authority_not_found``)."""
+        for ca in self._configuration().own.shared.approved_cas:
             if ca.name == name:
                 return ca
         raise Refused(GatewayCode.CERTIFICATE_AUTHORITY_NOT_FOUND, f"no approved CA is named {name!r}", name)
 
     def issuer_of(self, certificate: x509.Certificate) -> ApprovedCa:
         """The approved CA that issued a certificate. Raises `Refused` (``certificate_authority_not_found``)."""
-        configuration = self._context.configuration()
-        if configuration is None:
-            raise Refused(
-                GatewayCode.GLOBAL_CONF_OUTDATED, "there is no valid global configuration to take CAs from"
-            )
+        configuration = self._configuration()
         entries = configuration.approved_ca_entries(certificate.issuer, configuration.instance)
         if not entries:
             name = name_text(certificate.issuer)
@@ -137,7 +136,7 @@ class Requesting:
 
     def _profile(self, ca: ApprovedCa) -> CertificateProfile:
         try:
-            return profile_named(ca.profile)
+            return self._configuration().profiles.named(ca.profile)
         except Fault as fault:
             raise Refused(GatewayCode.CERTIFICATE_PROFILE_INSTANTIATION_FAILURE, fault.detail) from fault
 

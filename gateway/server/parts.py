@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from certs.configuration import TrustedConfiguration
     from gateway.edges.peers import PeerExpected
     from gateway.keys.tokens import Tokens
+    from gateway.server.state import GatewayState
     from gateway.settings.config import GatewaySettings
     from gateway.settings.datafolder import DataFolder
     from gateway.transparency.appointed import ConfiguredWitnesses
@@ -51,15 +52,16 @@ if TYPE_CHECKING:
 
 
 def configuration_client(
-    settings: GatewaySettings, folder: DataFolder, anchor: bytes, session: aiohttp.ClientSession, now: Clock
+    state: GatewayState, anchor: bytes, session: aiohttp.ClientSession, now: Clock
 ) -> ConfigurationClient:
     """The client that keeps the global configuration up to date, as the settings say."""
     return ConfigurationClient(
         anchor,
-        folder.globalconf,
+        state.folder.globalconf,
         session,
         clock=now,
-        settings=configuration_settings(settings),
+        settings=configuration_settings(state.settings),
+        profiles=state.profiles,
     )
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from certs.edges.profilefiles import load_profiles
 from certs.edges.tokenfiles import write_whole
 from certs.tls import SwappableServerContext, TlsCredentials, system_server_context
 from certs.tokens.port import SOFTWARE_TOKEN_ID
@@ -291,6 +292,7 @@ class GatewayProcess:
             self._session,
             clock=utc_now,
             settings=configuration_settings(self.settings),
+            profiles=load_profiles(self.folder.root),
         )
 
     async def _listen_for_administrators(self) -> None:

@@ -37,9 +37,7 @@ class Proofs:
     def build(cls, state: GatewayState, session: aiohttp.ClientSession) -> Proofs:
         """All of them, as the settings say; nothing is fetched yet."""
         settings = state.settings
-        configuration = parts.configuration_client(
-            settings, state.folder, state.store.anchor(), session, utc_now
-        )
+        configuration = parts.configuration_client(state, state.store.anchor(), session, utc_now)
         revocation = parts.own_revocation(
             settings, state.folder, session, lambda: configuration.current, utc_now
         )

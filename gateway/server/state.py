@@ -63,8 +63,8 @@ class GatewayState:
         environ: Mapping[str, str],
         signer_arguments: Sequence[str],
     ) -> None:
-        load_profiles(folder.root)
         self.folder = folder
+        self.profiles = load_profiles(folder.root)
         self.settings = settings
         self.safe = safe
         self.environ = environ

@@ -11,7 +11,6 @@ import shutil
 from typing import TYPE_CHECKING
 
 from certs.edges.configurationfiles import load_configuration_folder
-from certs.edges.profilefiles import load_profiles
 from certs.edges.tokenfiles import sync_folder, write_whole
 from certs.verify.container import Verdict, VerdictStep, verify_container
 from schemas.faults import Fault
@@ -51,7 +50,6 @@ def save_configuration(content: bytes, folder: Path) -> None:
 def verify_upload(content: bytes, folder: Path) -> Verdict:
     """The verdict on a container. Slow: call it in a thread. Raises `OperatorError`."""
     try:
-        load_profiles(folder)
         trusted = load_configuration_folder(folder, strict=False)
     except (Fault, ValueError, OSError) as err:
         raise OperatorError(err.detail if isinstance(err, Fault) else str(err)) from err

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from benchmarks.federation import free_base
 from certs import csr
-from certs.profiles import profile_named
+from certs.profiles import STANDARD_PROFILES
 from certs.tokens import remote as delegated
 from certs.tokens.soft import SoftToken
 from certs.verify import chain as chains
@@ -59,7 +59,7 @@ async def request(usage: str, kind: str = "ec-p256") -> tuple[bytes, bytes]:
     token = SoftToken.create(MemoryTokens(), "1234")
     key_id = token.generate_key(kind, "k", usage)
     requester = csr.Requester(OWNER, OWNER.server("SS1"), "ISSEMYM", ADDRESS)
-    builder = csr.build_request(profile_named("BasicACME"), requester, usage)
+    builder = csr.build_request(STANDARD_PROFILES.named("BasicACME"), requester, usage)
     der = await delegated.sign_request(builder, key_id, token.public_key(key_id), token)
     return der, x509.load_der_x509_csr(der).public_key().public_bytes(Encoding.DER, _SPKI)
 

@@ -21,7 +21,7 @@ from certs import csr
 from certs.dev.acmewire import AccountKey, jwk_of, to_base64url
 from certs.dev.app import TrustServices
 from certs.dev.authority import DevPki
-from certs.profiles import profile_named
+from certs.profiles import STANDARD_PROFILES
 from certs.tokens import remote as delegated
 from certs.tokens.soft import SoftToken
 from certs.verify import chain as chains
@@ -78,7 +78,7 @@ async def request(usage: str, address: str = ADDRESS) -> bytes:
     token = SoftToken.create(MemoryTokens(), "1234")
     key_id = token.generate_key("ec-p256", "k", usage)
     requester = csr.Requester(OWNER, OWNER.server("SS1"), "ISSEMYM", address)
-    builder = csr.build_request(profile_named("BasicACME"), requester, usage)
+    builder = csr.build_request(STANDARD_PROFILES.named("BasicACME"), requester, usage)
     return await delegated.sign_request(builder, key_id, token.public_key(key_id), token)
 
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from certs import csr
-from certs.profiles import PROFILES, profile_named
+from certs.profiles import STANDARD_PROFILES
 from tests.worlds import CONSUMER, CONSUMER_SERVER
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 REQUESTER = csr.Requester(CONSUMER.member, CONSUMER_SERVER, "ISSEMyM", "gw.issemym.example")
 KEY = ec.generate_private_key(ec.SECP256R1())
-CASES = [(name, usage) for name in sorted(PROFILES) for usage in ("sign", "auth")]
+CASES = [(name, usage) for name in sorted(STANDARD_PROFILES.names()) for usage in ("sign", "auth")]
 
 
 def signed(builder: x509.CertificateSigningRequestBuilder) -> x509.CertificateSigningRequest:
@@ -43,7 +43,7 @@ def given_by(profile: CertificateProfile, usage: str) -> dict[str, str]:
 
 @pytest.mark.parametrize(("name", "usage"), CASES)
 def test_the_request_of_a_profile_is_the_request_of_its_usual_values(name: str, usage: str) -> None:
-    profile = profile_named(name)
+    profile = STANDARD_PROFILES.named(name)
     values = csr.check_values(profile, REQUESTER, usage, given_by(profile, usage))
     assert list(values) == [f.id for f in profile.fields(usage)]
     assert all(values[f.id] for f in profile.fields(usage) if f.required)
@@ -56,7 +56,7 @@ def test_the_request_of_a_profile_is_the_request_of_its_usual_values(name: str, 
 def test_a_field_that_is_read_only_keeps_its_value_and_another_takes_what_is_given(
     name: str, usage: str
 ) -> None:
-    profile = profile_named(name)
+    profile = STANDARD_PROFILES.named(name)
     for field in profile.fields(usage):
         values = csr.check_values(profile, REQUESTER, usage, given_by(profile, usage) | {field.id: " XX "})
         usual = field.template.format_map(REQUESTER.values())
@@ -64,14 +64,14 @@ def test_a_field_that_is_read_only_keeps_its_value_and_another_takes_what_is_giv
 
 
 def test_a_field_that_the_profile_does_not_have_is_refused_by_name() -> None:
-    profile = profile_named("FiVRK")
+    profile = STANDARD_PROFILES.named("FiVRK")
     with pytest.raises(ValueError, match="extraneous parameters: NOPE, Z; "):
         csr.check_values(profile, REQUESTER, "sign", {**given_by(profile, "sign"), "Z": "1", "NOPE": "2"})
 
 
 @pytest.mark.parametrize(("name", "usage"), CASES)
 def test_a_required_field_that_is_not_given_is_refused_by_name(name: str, usage: str) -> None:
-    profile = profile_named(name)
+    profile = STANDARD_PROFILES.named(name)
     usual = given_by(profile, usage)
     for field in profile.fields(usage):
         if field.required and not field.read_only:
@@ -85,7 +85,7 @@ def test_a_required_field_whose_own_value_is_empty_is_refused_by_name() -> None:
     nameless = csr.Requester(CONSUMER.member, CONSUMER_SERVER, " ", " ", country=" ")
     found = 0
     for name, usage in CASES:
-        profile = profile_named(name)
+        profile = STANDARD_PROFILES.named(name)
         fixed = [f for f in profile.fields(usage) if f.required and f.read_only]
         empty = next((f for f in fixed if not f.template.format_map(nameless.values()).strip()), None)
         if empty is not None:
@@ -96,9 +96,9 @@ def test_a_required_field_whose_own_value_is_empty_is_refused_by_name() -> None:
 
 
 def test_an_authentication_request_names_its_address() -> None:
-    by_name = signed(csr.build_request(profile_named("Basic"), REQUESTER, "auth"))
+    by_name = signed(csr.build_request(STANDARD_PROFILES.named("Basic"), REQUESTER, "auth"))
     assert names_of(by_name) == [x509.DNSName("gw.issemym.example")]
-    assert names_of(signed(csr.build_request(profile_named("Basic"), REQUESTER, "sign"))) == []
+    assert names_of(signed(csr.build_request(STANDARD_PROFILES.named("Basic"), REQUESTER, "sign"))) == []
 
 
 @settings(max_examples=60, deadline=None)

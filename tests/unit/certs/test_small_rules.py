@@ -18,7 +18,7 @@ from certs.algorithms import (
     verify_digest_signature,
 )
 from certs.certificates import parse_certificate
-from certs.profiles import member_id_from_fields, profile_named
+from certs.profiles import STANDARD_PROFILES
 from certs.tokens.soft import KeyKind
 from certs.verify.container import StepOutcome, verify_container
 from certs.verify.timestamp import TimestampPolicy, check_nonce, check_reply, check_token
@@ -99,13 +99,13 @@ C, O, OU, CN, SERIAL = (  # the field's name
 )
 def test_a_subject_that_names_no_member_is_refused(profile: str, subject: dict[object, str]) -> None:
     with pytest.raises(NotProved) as caught:
-        member_id_from_fields(profile, subject, "MX")  # type: ignore[arg-type]
+        STANDARD_PROFILES.member_of_fields(profile, subject, "MX")  # type: ignore[arg-type]
     assert caught.value.code == "incorrect_certificate"
 
 
 def test_an_unknown_profile_is_refused() -> None:
     with pytest.raises(NotProved, match="not known"):
-        profile_named("org.example.NoSuchProvider")
+        STANDARD_PROFILES.named("org.example.NoSuchProvider")
 
 
 # Certificates and DER

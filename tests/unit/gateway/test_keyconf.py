@@ -17,7 +17,7 @@ from certs.dev.authority import DevPki
 from certs.edges.devices import SoftwareDevice
 from certs.edges.tokenfiles import TokenFolder
 from certs.profiledata import parse_profiles
-from certs.profiles import add_profiles, member_id_from_fields
+from certs.profiles import STANDARD_PROFILES
 from certs.tokens.port import TokenStatus
 from certs.tokens.soft import SoftToken
 from gateway.admin.keys import unregister
@@ -425,9 +425,9 @@ code = { field = "x500UniqueIdentifier", pattern = "([A-Z0-9-]+)( / .*)?" }
 
 @pytest.mark.xroad("F035")
 def test_a_profile_from_a_file_reads_the_member_of_a_subject() -> None:
-    add_profiles(parse_profiles(EFIRMA))
+    profiles = STANDARD_PROFILES.extended(parse_profiles(EFIRMA))
     subject = {x509.NameOID.X500_UNIQUE_IDENTIFIER: "IMS421231I45 / PEPJ8001019Q8"}
-    assert member_id_from_fields("EfirmaPrueba", subject, "MX") == ClientId("MX", "GOB", "IMS421231I45")
+    assert profiles.member_of_fields("EfirmaPrueba", subject, "MX") == ClientId("MX", "GOB", "IMS421231I45")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from central_server.cli.main import main as central_command
 from central_server.config import load as load_central
 from certs.dev.__main__ import registry_lines
 from certs.dev.authority import DevPki
-from certs.profiles import profile_named
+from certs.profiles import STANDARD_PROFILES
 from gateway.settings.config import load as load_gateway
 from serving.config.presets import preset_names, read_preset, render_settings
 
@@ -37,7 +37,7 @@ def test_a_preset_is_settings_that_both_servers_take_and_a_profile_that_is_known
     assert taken.keys.sign_kind.value == preset.gateway["keys"]["sign_kind"]
     file.write_text(render_settings(preset.central, "x"), encoding="utf-8")
     assert load_central(file, {}).publishing.key_kind == preset.central["publishing"]["key_kind"]
-    profile_named(preset.registry.profile)
+    STANDARD_PROFILES.named(preset.registry.profile)
 
 
 @pytest.mark.parametrize(("name", "profile"), [("mx", "Basic"), ("fi", "FiVRK"), ("ee", "SkKlass3")])
