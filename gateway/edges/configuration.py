@@ -453,14 +453,14 @@ def with_https_twins(locations: Sequence[Location]) -> list[Location]:
     """For each http location its https twin first; https ones of the list itself are kept too."""
     http = [location for location in locations if location.url.startswith("http://")]
     https = [location for location in locations if location.url.startswith("https://")]
-    twins = [
-        Location("https://" + location.url.removeprefix("http://"), location.certificates)
-        for location in http
-    ]
     found: dict[str, Location] = {}
-    for location in (*twins, *https, *http):
+    for location in (*_https_twins(http), *https, *http):
         found.setdefault(location.url, location)
     return list(found.values())
+
+
+def _https_twins(http: Sequence[Location]) -> list[Location]:
+    return [Location("https://" + each.url.removeprefix("http://"), each.certificates) for each in http]
 
 
 def stored_locations(sources: Sequence[Source], anchor_url: str) -> list[Location]:
@@ -477,11 +477,7 @@ def stored_locations(sources: Sequence[Source], anchor_url: str) -> list[Locatio
         }
         both = source.internal_certificates + source.external_certificates
         found.append(Location(f"http://{source.address}{parts.path}", certificates.get(name, both)))
-    twins = [
-        Location("https://" + location.url.removeprefix("http://"), location.certificates)
-        for location in found
-    ]
-    return [*twins, *found]
+    return [*_https_twins(found), *found]
 
 
 def federation_filter(allowed: str, own: str) -> Callable[[str], bool]:
