@@ -6,11 +6,11 @@ the admin API.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import mimetypes
 import os
-import secrets
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -136,7 +136,7 @@ class Action(click.Command):
         path, query, body = fill_path(operation, given), query_of(operation, given), body_of(operation, given)
         raw, media_type = None if body is None else encode_json(body), "application/json"
         if given.get("file") is not None:
-            raw, media_type = _file_body(operation, given["file"])
+            raw, media_type = render_upload(operation, given["file"])
         send(operation.method, path, given, query=query, body=raw, media_type=media_type)
 
 
@@ -169,19 +169,19 @@ def show(reply: Reply, *, as_json: bool, out: Path | None) -> None:
         print_value(reply.value())
 
 
-def _file_body(operation: Operation, file: Path) -> tuple[bytes, str]:
+def render_upload(operation: Operation, file: Path) -> tuple[bytes, str]:
+    """A file as the operation takes it, alone or in a form, with its media type. Raises ValueError for a name that no header can hold."""
+    import aiohttp
+
     from serving.api.operations import MultipartForm
 
     if not isinstance(operation.body, MultipartForm):
         return file.read_bytes(), operation.body.media_type
-    boundary = secrets.token_hex(16)
+    form = aiohttp.FormData()
     kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
-    head = (
-        f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{file.name}"\r\n'
-        f"Content-Type: {kind}\r\n\r\n"
-    )
-    body = head.encode() + file.read_bytes() + f"\r\n--{boundary}--\r\n".encode()
-    return body, f"multipart/form-data; boundary={boundary}"
+    form.add_field("file", file.read_bytes(), filename=file.name, content_type=kind)
+    writer = form()
+    return asyncio.run(writer.as_bytes()), writer.content_type
 
 
 @click.command(help="Call any operation of the admin API: METHOD PATH, below /api/v1.")

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from certs.verify.signature import verify_message_signature
 from gateway.exchange import wire
 from gateway.exchange.authentication import check_consumer_system
+from gateway.exchange.evidence import Side, log_message
 from gateway.exchange.protocols import ConsumerAnswer, ConsumerRequest
 from gateway.exchange.routing import check_fresh, check_registered_here, choose_servers
 from gateway.exchange.versions import PROXY_VERSION, PROXY_VERSION_HEADER
-from gateway.messagelog.store import LogEntry, Side
 from schemas import transport
 from schemas.faults import BadMessage, Fault, Kind, Origin, Step, origin, step
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from gateway.exchange.ports import ExchangeContext, PeerAnswer
     from gateway.exchange.protocols import A, ConsumerProtocol, Q
     from gateway.exchange.record import ExchangeRecord
-    from schemas.identifiers import ClientId
     from schemas.message import Message
     from schemas.multipart import Headers
 
@@ -79,7 +78,9 @@ async def exchange(
             record.request_out(context.now())
             async with context.peers.connect(servers, head.service.client) as peer:  # 5: the peer is proved
                 signature, ocsp_responses = await _sign(context, message)  # 6
-                await _log(context, message, message.client, signature, sent.bodies)  # 7: no log, no sending
+                await log_message(
+                    context, Side.CONSUMER, message, message.client, signature, sent.bodies
+                )  # 7: no log, no sending
                 writer = transport.ProxyMessageWriter(wire.new_boundary(context.new_id()))
                 answer = await peer.post(
                     _headers(writer, sent, protocol.headers(request)),
@@ -175,26 +176,5 @@ async def _take_answer(
             context.now(),
         )
     protocol.check_answers(request, sent, answer)
-    await _log(context, message, sent.client, proof, received.attachments)  # 9
+    await log_message(context, Side.CONSUMER, message, sent.client, proof, received.attachments)  # 9
     return protocol.render(context, answer, received.attachments, answered.original_content_type)  # 10
-
-
-async def _log(
-    context: ExchangeContext,
-    message: Message,
-    owner: ClientId,
-    signature: wire.SignatureLike,
-    bodies: Sequence[wire.Body],
-) -> None:
-    entry = LogEntry(
-        side=Side.CONSUMER,
-        message=message,
-        owner=owner,
-        signature=signature.signature,
-        hash_chain_result=signature.hash_chain_result,
-        hash_chain=signature.hash_chain,
-        attachments=tuple(b.spool for b in bodies),
-        at=context.now(),
-    )
-    with step(Step.LOGGING_FAILED):
-        await context.log.append(entry)

@@ -18,13 +18,14 @@ import msgspec
 
 from certs.verify.signature import verify_message_signature
 from gateway.exchange import access, wire
+from gateway.exchange.evidence import Side, log_message
 from gateway.exchange.ports import ServiceAnswer
 from gateway.exchange.protocols import PeerRequest, ProvedRequest
 from gateway.exchange.restprotocol import RestProvider
 from gateway.exchange.routing import check_fresh, check_registered_here
 from gateway.exchange.soapprotocol import SoapProvider
 from gateway.exchange.versions import PROXY_VERSION_HEADER, check_client_version
-from gateway.messagelog.store import LogEntry, Side
+from gateway.http.whole import WholeBody
 from schemas import transport
 from schemas.faults import BadMessage, Kind, Origin, Step, origin, step
 from schemas.headers import without_gateways_own
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from gateway.exchange.ports import ExchangeContext, LocalService, ServiceCall
     from gateway.exchange.protocols import ProviderProtocol, Q, Target
     from gateway.exchange.record import ExchangeRecord
-    from schemas.identifiers import ClientId
     from schemas.message import Message
 
 __all__ = ["PeerRequest", "PeerResponse", "serve"]
@@ -99,8 +99,8 @@ async def _serve(
         record.message(message)
         target = _target(context, configuration, protocol, request, message)  # 4
         _check_signature(proof, message, configuration, context)  # 5
-        await _log(
-            context, message, message.service.client, proof, received.attachments
+        await log_message(
+            context, Side.PROVIDER, message, message.service.client, proof, received.attachments
         )  # 6: no log, no call
         record.request_out(context.now())
         outgoing = await protocol.call(
@@ -191,13 +191,9 @@ def _local_target(local: LocalService) -> Target:
         # The origin is given here, so that what the gateway itself refuses is not told as the failure of a system.
         with origin(Origin.SERVER_PROXY):
             answered = await local.answer(service_call)
-        yield ServiceAnswer(answered.status, answered.reason, answered.headers, _one(answered.body))
+        yield ServiceAnswer(answered.status, answered.reason, answered.headers, WholeBody(answered.body))
 
     return call
-
-
-async def _one(chunk: bytes) -> AsyncIterator[bytes]:
-    yield chunk
 
 
 def _check_signature(
@@ -221,7 +217,9 @@ async def _answer(context: ExchangeContext, request: Message, outgoing: wire.Out
     with step(Step.CANNOT_CREATE_SIGNATURE):
         identity, ocsp_responses = context.identities.signing(provider, now)
         signature = await context.signing.sign(identity, ocsp_responses, answer.parts(), now)  # 8
-    await _log(context, answer, provider, signature, outgoing.bodies)  # 9: no log, no answer
+    await log_message(
+        context, Side.PROVIDER, answer, provider, signature, outgoing.bodies
+    )  # 9: no log, no answer
     writer = transport.ProxyMessageWriter(wire.new_boundary(context.new_id()))
     return PeerResponse(
         writer.content_type,
@@ -229,24 +227,3 @@ async def _answer(context: ExchangeContext, request: Message, outgoing: wire.Out
         wire.write_message(writer, outgoing, signature),
         outgoing.bodies,
     )
-
-
-async def _log(
-    context: ExchangeContext,
-    message: Message,
-    owner: ClientId,
-    signature: wire.SignatureLike,
-    bodies: Sequence[wire.Body],
-) -> None:
-    entry = LogEntry(
-        side=Side.PROVIDER,
-        message=message,
-        owner=owner,
-        signature=signature.signature,
-        hash_chain_result=signature.hash_chain_result,
-        hash_chain=signature.hash_chain,
-        attachments=tuple(b.spool for b in bodies),
-        at=context.now(),
-    )
-    with step(Step.LOGGING_FAILED):
-        await context.log.append(entry)

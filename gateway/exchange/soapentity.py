@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from gateway.messagelog.spool import NewSpool
     from schemas.multipart import FramingEvent, Headers
 
-_WRITE_TOGETHER = 64 * 1024
+_CHUNK_BYTES = 64 * 1024
 LIMITS = MultipartLimits(parts=1_001)  # the envelope, and as many attachments as may travel between gateways
 # RFC 2046 5.1.1, and what is in the field beyond it.
 _TOKEN = re.compile(r"[a-z0-9!#$&'+.^_`|~-]{1,80}")
@@ -221,7 +221,7 @@ async def write_entity(envelope: Envelope, bodies: Sequence[Body], content_type:
         buffer += _part_head(boundary, body.content_type, body.headers)
         async for chunk in body.spool.chunks():
             buffer += chunk
-            if len(buffer) >= _WRITE_TOGETHER:
+            if len(buffer) >= _CHUNK_BYTES:
                 yield bytes(buffer)
                 buffer.clear()
         buffer += b"\r\n"

@@ -26,6 +26,7 @@ from gateway.exchange.wire import (
     system_boundary,
     without_type,
 )
+from gateway.http.whole import WholeBody
 from schemas import soap
 from schemas.faults import BadMessage, Fault, Kind, Origin, PeerFault, Step, step
 from schemas.message import Message, MessageProtocol
@@ -33,7 +34,7 @@ from schemas.soapenvelope import DEFAULT_LIMITS
 from schemas.transport import SoapPart
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Generator, Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
     from gateway.clients.model import ServerConf
     from gateway.exchange.ports import ExchangeContext, ServiceAnswer
@@ -90,7 +91,10 @@ class SoapConsumer:
                     "the request has no Content-Type; text/xml or multipart/related was expected",
                 )
             reader = EntityReader(
-                content_type, consumer_request.body or _nothing(), context.new_spool, context.max_body_bytes
+                content_type,
+                consumer_request.body or WholeBody(b""),
+                context.new_spool,
+                context.max_body_bytes,
             )
             envelope = await reader.read_envelope()
             if envelope is None:
@@ -315,8 +319,3 @@ def _services_own() -> Iterator[None]:
             raise
         with step(Step.SERVICE_FAILED):
             raise
-
-
-async def _nothing() -> AsyncIterator[bytes]:
-    return
-    yield b""  # pragma: no cover  makes this a generator

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.exchange.ports import ServiceAnswer
+from gateway.http.whole import WholeBody
 from gateway.policies.decision import (
     Deny,
     Permit,
@@ -257,7 +258,7 @@ class PolicyGate:
         )
         if refused is None:
             return ServiceAnswer(
-                answered.status, answered.reason, (*answered.headers, tag), _one(body or b"")
+                answered.status, answered.reason, (*answered.headers, tag), WholeBody(body or b"")
             )
         # An envelope is not taken apart and put together again: SOAP answers are refused whole.
         if binding.excess is Excess.STRIP and body is not None and service.type.is_rest:
@@ -266,7 +267,7 @@ class PolicyGate:
                 await self._tell("policy_stripped", refused, service, call, claims)
                 stripped_tag = (DECISION_HEADER, f"{granted.policy.version};{granted.rule};stripped")
                 return ServiceAnswer(
-                    answered.status, answered.reason, (*answered.headers, stripped_tag), _one(stripped)
+                    answered.status, answered.reason, (*answered.headers, stripped_tag), WholeBody(stripped)
                 )
         return await self._refused(refused, service, call, claims)
 
@@ -280,7 +281,9 @@ class PolicyGate:
             body["campo"] = refused.field
         if not service.type.is_rest and refused.policy.soap is not None:
             envelope = soap_refusal(refused.policy.soap, call.message, body)
-            return ServiceAnswer(200, "OK", (("Content-Type", "text/xml; charset=utf-8"),), _one(envelope))
+            return ServiceAnswer(
+                200, "OK", (("Content-Type", "text/xml; charset=utf-8"),), WholeBody(envelope)
+            )
         return ServiceAnswer(
             answer.status,
             "Refused by policy",
@@ -288,7 +291,7 @@ class PolicyGate:
                 ("Content-Type", "application/problem+json; charset=utf-8"),
                 (DECISION_HEADER, f"{refused.policy.version};{refused.rule};refused:{refused.reason}"),
             ),
-            _one(dump_json(body, ensure_ascii=False).encode()),
+            WholeBody(dump_json(body, ensure_ascii=False).encode()),
         )
 
     async def _tell(
@@ -364,8 +367,3 @@ async def _read(chunks: AsyncIterator[bytes]) -> bytes | None:
         if len(kept) > BODY_LIMIT_BYTES:
             return None
     return bytes(kept)
-
-
-async def _one(chunk: bytes) -> AsyncIterator[bytes]:
-    if chunk:
-        yield chunk

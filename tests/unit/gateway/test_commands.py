@@ -5,17 +5,22 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
-from typing import TYPE_CHECKING
+from email import message_from_bytes
+from typing import TYPE_CHECKING, cast
+from urllib.parse import unquote
 
 import pytest
 from click.testing import CliRunner
 
 from benchmarks.federation import free_base
+from gateway.cli.actions import operations, render_upload
 from gateway.cli.main import main
+from serving.api.operations import MultipartForm
 from serving.storage.database import connect
 from tests.integration.hosting import prepare
 
 if TYPE_CHECKING:
+    from email.message import Message
     from pathlib import Path
 
 WANTED = '[[client]]\nid = "MX/GOB/15-ISSEMYM/AFIL"\n'
@@ -134,3 +139,22 @@ def test_health_and_status_ask_where_the_folders_settings_say(tmp_path: Path) ->
     told = CliRunner().invoke(main, ["status", "--json", "--data", str(data)])
     assert told.exit_code == 3
     assert json.loads(told.output)["addresses"]["health"] == "http://127.90.0.9:5999/"
+
+
+@pytest.mark.parametrize("name", ['llave "pública".der', "a\\b.xml", "año; name=x.wsdl"])
+def test_a_file_that_is_sent_in_a_form_keeps_its_name_whatever_it_is(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"\r\n--x\x00")
+    taken = next(o for o in operations().values() if isinstance(o.body, MultipartForm))
+    raw, media_type = render_upload(taken, tmp_path / name)
+    found = message_from_bytes(b"Content-Type: " + media_type.encode() + b"\r\n\r\n" + raw)
+    (part,) = cast("list[Message]", found.get_payload())
+    assert part.get_param("name", header="content-disposition") == "file"
+    assert unquote(part.get_filename() or "") == name
+    assert part.get_payload(decode=True) == b"\r\n--x\x00"
+
+
+def test_a_file_name_that_no_header_can_hold_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a\r\nX: y").write_bytes(b"")
+    taken = next(o for o in operations().values() if isinstance(o.body, MultipartForm))
+    with pytest.raises(ValueError, match="control character"):
+        render_upload(taken, tmp_path / "a\r\nX: y")
