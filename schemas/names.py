@@ -24,6 +24,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from schemas.faults import BadMessage, Kind
+from schemas.readings import normalised
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -59,7 +60,9 @@ def unsuitable_characters(text: str, *, lines: bool = False) -> str:
     if text.isascii() and text.isprintable():
         return ""
     found = (_IN_LINES if lines else _IN_TEXT).findall(text)
-    found += [m.group() for m in _JOINERS.finditer(text) if not _joins(text[: m.start()][-1:])]
+    found += [
+        m.group() for m in _JOINERS.finditer(text) if not _joins(text[max(m.start() - 1, 0) : m.start()])
+    ]
     return "".join(found)
 
 
@@ -70,7 +73,7 @@ def _joins(before: str) -> bool:
 
 def unsuitable_in_code(text: str) -> str:
     """The characters because of which a text can be no code; all of them when it is nothing but dots."""
-    if set(unicodedata.normalize("NFKC", text)) == {"."}:
+    if set(normalised("NFKC", text)) == {"."}:
         return text
     return "".join(_IN_CODE.findall(text))
 

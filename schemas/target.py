@@ -22,6 +22,7 @@ from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from schemas.faults import BadMessage, Kind
+from schemas.readings import normalised
 
 # As long as a line of an HTTP head may be here, with room for the longer ones of foreign gateways.
 MAX_BYTES = 16 * 1024
@@ -144,7 +145,7 @@ def check_decoded(text: str) -> None:
     """
     if not text.isascii():
         # Fullwidth dots and slashes, and invisible characters between dots: some servers fold them.
-        folded = "".join(c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c) != "Cf")
+        folded = "".join(c for c in normalised("NFKC", text) if unicodedata.category(c) != "Cf")
         _check_dots(folded)
     control = next((c for c in text if unicodedata.category(c) == "Cc"), None)
     if control is not None:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import io
 import struct
 import tempfile
-import unicodedata
 import zlib
 from functools import lru_cache
 from typing import IO, TYPE_CHECKING, cast
@@ -24,6 +23,7 @@ from typing import IO, TYPE_CHECKING, cast
 import msgspec
 
 from schemas.faults import BadMessage, Kind
+from schemas.readings import normalised
 from schemas.showing import CONTROLS, shown
 
 if TYPE_CHECKING:
@@ -399,7 +399,7 @@ def _check_names(listed: Sequence[_Listed]) -> None:
     folders: set[str] = set()
     files: set[str] = set()
     for found in listed:
-        whole = unicodedata.normalize("NFC", found.name)
+        whole = normalised("NFC", found.name)
         name = whole.removesuffix("/")
         if name in seen:
             raise _broken(f"it has {shown(found.name)} twice, or two names that many systems hold for one")

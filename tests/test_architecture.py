@@ -132,8 +132,8 @@ def test_packages_import_only_to_their_left() -> None:
     assert wrong == []
 
 
-def test_social_security_takes_only_its_domain_and_how_json_is_read_from_schemas() -> None:
-    allowed = ("schemas.domains", "schemas.jsontext")
+def test_social_security_takes_only_its_domain_and_how_texts_are_read_from_schemas() -> None:
+    allowed = ("schemas.domains", "schemas.jsontext", "schemas.readings")
     wrong = [
         f"{name} imports {imported}"
         for name, path in modules().items()

@@ -15,10 +15,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from gateway.exchange.access import pattern_fits
-from gateway.policies.readings import readings_of
 from schemas.faults import BadMessage
 from schemas.jsontext import dump_json, load_json
 from schemas.policy import Permission, Public
+from schemas.readings import holds
 from schemas.target import parse_service_target
 
 if TYPE_CHECKING:
@@ -93,10 +93,10 @@ def decide_answer(granted: Permit, status: int, body: bytes) -> Deny | None:
     if granted.fields is None or not body:
         return None
     value = _parse(body)
-    # As it stands, and as whoever parses it will read it: escapes and other encodings hide nothing.
-    texts = [body.decode("utf-8", "replace"), *(text for _, text in _strings(value, ""))]
+    raw = body.decode("utf-8", "replace")
     for rule in policy.forbidden:
-        if any(_holds(_compiled(rule.pattern), text) for text in texts):
+        pattern = _compiled(rule.pattern)
+        if pattern.search(raw) or _in_body(pattern, body, ()) is not None:
             return Deny("answer_fields", rule.id, policy, "")
     fields = granted.fields if status < 400 else (*granted.fields, *policy.error_fields)
     if value is None:
@@ -140,7 +140,7 @@ def claims_of(policy: Policy, request: PolicyInput) -> dict[str, str]:
     return {
         name: value
         for name, value in claims.items()
-        if value and not any(_holds(_compiled(rule.pattern), value) for rule in policy.forbidden)
+        if value and not any(holds(_compiled(rule.pattern), value) for rule in policy.forbidden)
     }
 
 
@@ -179,12 +179,12 @@ def _forbidden(policy: Policy, request: PolicyInput, permission: Permission | No
     """Something that may stand nowhere: in the address, in a header, or in a body field that no exception names."""
     for rule in policy.forbidden:
         pattern = _compiled(rule.pattern)
-        if _holds(pattern, request.target):
+        if holds(pattern, request.target):
             return Deny("forbidden", rule.id, policy, "URL")
         for name, value in request.headers.items():
-            if _holds(pattern, name):
+            if holds(pattern, name):
                 return Deny("forbidden", rule.id, policy, "")
-            if _holds(pattern, value):
+            if holds(pattern, value):
                 return Deny("forbidden", rule.id, policy, name)
         spared = rule.except_fields if permission and permission.id in rule.except_permissions else ()
         where = _in_body(pattern, request.body, spared)
@@ -193,18 +193,15 @@ def _forbidden(policy: Policy, request: PolicyInput, permission: Permission | No
     return None
 
 
-def _holds(pattern: re.Pattern[str], text: str) -> bool:
-    return any(pattern.search(reading) for reading in readings_of(text))
-
-
 def _in_body(pattern: re.Pattern[str], body: bytes | None, spared: Sequence[str]) -> str | None:
     if not body:
         return None
     value = _parse(body)
     if value is None:
-        return "body" if _holds(pattern, body.decode("utf-8", "replace")) else None
-    for path, text in _strings(value, ""):
-        if path not in spared and _holds(pattern, text):
+        return "body" if holds(pattern, body.decode("utf-8", "replace")) else None
+    # As whoever parses it will read it: escapes and other encodings of JSON hide nothing. A text may come in pieces.
+    for path, text in (*_strings(value, ""), *_rows(value, "")):
+        if path not in spared and holds(pattern, text):
             return path
     return None
 
@@ -277,6 +274,19 @@ def _strings(value: Any, path: str) -> Iterator[tuple[str, str]]:
         yield path, value
     elif isinstance(value, (int, float)):
         yield path, str(value)
+
+
+def _rows(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    """The texts and numbers of every list that holds more than one, as one text."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _rows(inner, f"{path}.{_name(key)}" if path else _name(key))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _rows(inner, path)
+        pieces = [str(inner) for inner in value if isinstance(inner, (str, int, float))]
+        if len(pieces) > 1:
+            yield path, " ".join(pieces)
 
 
 def _is_granted(path: str, fields: Sequence[str]) -> bool:

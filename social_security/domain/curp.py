@@ -9,12 +9,11 @@ Spec: CURP assignment manual; the domain reference 2.1 to 2.5.
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
-from urllib.parse import unquote_plus
 
+from schemas.readings import holds, normalised
 from social_security.domain import pack
 from social_security.domain.faults import DomainError
 
@@ -54,12 +53,11 @@ _DIVIDING = re.compile(
     r"[\s\u00ad\u034f\u115f\u1160\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0"
     r"\-\u058a\u2010-\u2015\u2043\u2212\ufe58\ufe63\uff0d\x00]+"
 )
-MOST_ENCODINGS = 3
 
 
 def normalise(text: str) -> str:
     """The text as a CURP is written: upper case, full-width forms as ASCII, without blanks, hyphens and what shows nothing."""
-    return _DIVIDING.sub("", unicodedata.normalize("NFKC", _DIVIDING.sub("", text))).upper()
+    return _DIVIDING.sub("", normalised("NFKC", _DIVIDING.sub("", text))).upper()
 
 
 def check_digit(first17: str) -> int:
@@ -95,15 +93,8 @@ def parse_curp(text: str, today: date) -> Curp:
 
 
 def find_curp(text: str) -> bool:
-    """Whether the text holds a CURP, or enough of one to tell birth date, sex and place, in any form `normalise` accepts.
+    """Whether the text holds a CURP, or enough of one to tell birth date, sex and place, however it is written.
 
-    Percent-encoding and the ``+`` of forms are taken off first, for addresses are searched too.
+    See `schemas.readings` for what is undone first; addresses, headers and values are searched as they came.
     """
-    for _ in range(MOST_ENCODINGS):
-        if LEAK.search(text) is not None or LEAK.search(normalise(text)) is not None:
-            return True
-        decoded = unquote_plus(text)
-        if decoded == text:
-            return False
-        text = decoded
-    return LEAK.search(text) is not None or LEAK.search(normalise(text)) is not None
+    return holds(LEAK, text)

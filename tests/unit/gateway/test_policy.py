@@ -24,11 +24,11 @@ from gateway.policies.decision import (
     strip_answer,
 )
 from gateway.policies.gate import Binding, BoundPolicies, Excess, PolicyGate, _by_name
-from gateway.policies.readings import readings_of
 from schemas.faults import BadMessage, Fault
 from schemas.identifiers import ClientId, ServiceId
 from schemas.message import Message, MessageProtocol
 from schemas.policy import Policy, Suspension, parse_document
+from schemas.readings import readings_of
 from social_security.wire.policydocument import POLICY_ID, build_policy, build_suspension
 
 NOW = datetime(2026, 3, 2, 15, tzinfo=UTC)
