@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
 from cryptography import x509
 
 from certs.profiles import ALTERNATIVE_NAME, FIELD_OIDS
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from schemas.identifiers import ClientId, ServerId
 
 
-@dataclass(frozen=True, slots=True)
-class Requester:
+class Requester(msgspec.Struct, frozen=True):
     """Whom a certificate is requested for, as a profile's subject templates name it."""
 
     member: ClientId

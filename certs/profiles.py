@@ -11,10 +11,10 @@ Spec: X-Road 7.8's certificateprofile package; the first value of a repeated fie
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+import msgspec
 from cryptography.x509.oid import NameOID, ObjectIdentifier
 
 from schemas.faults import Kind, NotProved
@@ -53,8 +53,7 @@ FIELD_OIDS: dict[str, ObjectIdentifier] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class SubjectField:
+class SubjectField(msgspec.Struct, frozen=True):
     """A field of a signing request: its id on the wire, the template of its value, the key of its label.
 
     A read-only field always has the value of its template; the template of another is a proposal.
@@ -72,8 +71,7 @@ class SubjectField:
         return FIELD_OIDS.get(self.id)
 
 
-@dataclass(frozen=True, slots=True)
-class CertificateProfile:
+class CertificateProfile(msgspec.Struct, frozen=True):
     """One profile. Templates may use {instance} {class} {code} {name} {server} {server_path} {address} {country}."""
 
     name: str
@@ -267,11 +265,10 @@ _STANDARD = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class CertificateProfiles:
+class CertificateProfiles(msgspec.Struct, frozen=True):
     """The profiles that are known somewhere, each by its short name, in whatever case it is written."""
 
-    _by_name: Mapping[str, CertificateProfile] = field(default_factory=dict)
+    _by_name: Mapping[str, CertificateProfile] = msgspec.field(default_factory=dict)
 
     def names(self) -> tuple[str, ...]:
         """The short names, as the profiles spell them, standard ones first."""

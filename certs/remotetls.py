@@ -16,10 +16,10 @@ from __future__ import annotations
 import ctypes
 import ssl
 import sysconfig
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -67,8 +67,7 @@ _BY_SIZE = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class RemoteTlsKey:
+class RemoteTlsKey(msgspec.Struct, frozen=True):
     """A key elsewhere: its public half, and what signs a digest (ECDSA as DER) or raises."""
 
     public_key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey

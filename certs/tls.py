@@ -20,10 +20,10 @@ import secrets
 import ssl
 import tempfile
 import weakref
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
@@ -59,8 +59,7 @@ SYSTEM_CIPHERS = ":".join(
 ACCEPTED_CIPHERS = frozenset(f"{PEER_CIPHERS}:{SYSTEM_CIPHERS}".split(":"))
 
 
-@dataclass(frozen=True, slots=True)
-class TlsRules:
+class TlsRules(msgspec.Struct, frozen=True):
     """The oldest protocol spoken, and the suites of TLS 1.2, best first, in OpenSSL's spelling with colons between.
 
     Those of TLS 1.3 are all good and not chosen among.
@@ -86,8 +85,7 @@ def choose_rules(minimum: str, ciphers: Sequence[str], default: TlsRules) -> Tls
     return TlsRules(version, ":".join(ciphers) or default.ciphers)
 
 
-@dataclass(frozen=True, slots=True)
-class TlsCredentials:
+class TlsCredentials(msgspec.Struct, frozen=True):
     """A private key with the certificates to show: leaf first, then its issuers without the root."""
 
     private_key: TlsPrivateKey

@@ -8,10 +8,10 @@ Spec: C2SP signed-note, tlog-cosignature.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -36,8 +36,7 @@ if TYPE_CHECKING:
 _SIGNATURE_BYTES = 64
 
 
-@dataclass(frozen=True, slots=True)
-class NoteSigner:
+class NoteSigner(msgspec.Struct, frozen=True):
     """A private key and its name: of a log (`sign`) or of a witness (`cosign`), never of both."""
 
     name: str

@@ -6,7 +6,8 @@ One row a `Kind`. The documentation's pages (errors.md, errores.md) and ``gatewa
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+
+import msgspec
 
 from schemas.faults import Kind, snake_code
 
@@ -35,8 +36,7 @@ SIDES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(msgspec.Struct, frozen=True):
     """A code's row: who mends it, and in each language what it means and what to do."""
 
     kind: Kind

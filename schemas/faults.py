@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import contextlib
 import enum
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -241,8 +242,7 @@ class TokenFailed(Fault):
         self.is_lost = is_lost
 
 
-@dataclass(frozen=True, slots=True)
-class WireFault:
+class WireFault(msgspec.Struct, frozen=True):
     """A fault as it stands in an envelope: code in the sender's spelling, untrusted text."""
 
     code: str

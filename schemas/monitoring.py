@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
 from lxml import etree
 
 from schemas.faults import BadMessage, Kind
@@ -78,8 +78,7 @@ _MET = f"{{{METRICS_NS}}}"
 _NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
 
 
-@dataclass(frozen=True, slots=True)
-class OperationalQuery:
+class OperationalQuery(msgspec.Struct, frozen=True):
     """Records of a time (Unix seconds, both ends included), of one provider or all; no fields mean every field."""
 
     records_from: int
@@ -88,8 +87,7 @@ class OperationalQuery:
     fields: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Statistics:
+class Statistics(msgspec.Struct, frozen=True):
     """Calls of one service in the last period; durations in ms and sizes in bytes, of successful calls only."""
 
     successful: int
@@ -99,8 +97,7 @@ class Statistics:
     response_sizes: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceHealth:
+class ServiceHealth(msgspec.Struct, frozen=True):
     """How one service of this server did; instants in Unix milliseconds."""
 
     service: ServiceId
@@ -110,8 +107,7 @@ class ServiceHealth:
     statistics: Statistics
 
 
-@dataclass(frozen=True, slots=True)
-class Histogram:
+class Histogram(msgspec.Struct, frozen=True):
     """Values of a metric over time."""
 
     updated: datetime
@@ -122,8 +118,7 @@ class Histogram:
     stddev: float
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
+class Metric(msgspec.Struct, frozen=True):
     """A named value, or a named set of metrics."""
 
     name: str

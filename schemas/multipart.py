@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -28,8 +27,7 @@ Headers = tuple[tuple[str, str], ...]
 _LONGEST_BOUNDARY = 200
 
 
-@dataclass(frozen=True, slots=True)
-class MultipartLimits:
+class MultipartLimits(msgspec.Struct, frozen=True):
     """Bounds on the framing of a multipart body, in bytes and parts."""
 
     preamble_bytes: int = 10_000

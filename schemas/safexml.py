@@ -7,9 +7,9 @@ Only then does lxml build the tree, with entities, network and huge nodes off.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from xml.parsers import expat
 
+import msgspec
 from lxml import etree
 
 from schemas.faults import BadMessage, Kind
@@ -17,8 +17,7 @@ from schemas.faults import BadMessage, Kind
 _BOM = b"\xef\xbb\xbf"
 
 
-@dataclass(frozen=True, slots=True)
-class XmlLimits:
+class XmlLimits(msgspec.Struct, frozen=True):
     """Bounds on a document; the defaults suit signatures and envelopes."""
 
     size_bytes: int = 10 * 1024 * 1024

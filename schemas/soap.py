@@ -18,6 +18,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
+import msgspec
+
 from schemas.faults import BadMessage, Kind, WireFault
 from schemas.faultxml import SOAP_NS, parse_soap_fault
 from schemas.identifiers import (
@@ -92,8 +94,7 @@ class SoapMessage:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class SoapFault:
+class SoapFault(msgspec.Struct, frozen=True):
     """An envelope that holds a fault, as it came."""
 
     raw: bytes

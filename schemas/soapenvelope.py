@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator
-from dataclasses import dataclass
 from typing import TypeVar
 from xml.parsers import expat
+
+import msgspec
 
 from schemas.faults import BadMessage, Kind
 from schemas.faultxml import SOAP_NS
@@ -61,8 +62,7 @@ _FIELD_DEPTH = 3
 _PART_DEPTH = 4
 
 
-@dataclass(frozen=True, slots=True)
-class SoapLimits:
+class SoapLimits(msgspec.Struct, frozen=True):
     """Bounds on a SOAP envelope, in bytes and elements."""
 
     size_bytes: int = 10 * 1024 * 1024
@@ -78,8 +78,7 @@ class SoapLimits:
 DEFAULT_LIMITS = SoapLimits()
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
+class Places(msgspec.Struct, frozen=True):
     """Where in the raw bytes some elements lie: (begin, end) offsets."""
 
     id_element: tuple[int, int]
@@ -88,8 +87,7 @@ class Places:
     body_content: tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Scanned:
+class Scanned(msgspec.Struct, frozen=True):
     """An envelope without a fault, read: header values as written, nothing trimmed, everything that is needed there."""
 
     client: ClientId

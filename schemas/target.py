@@ -17,9 +17,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import unquote_to_bytes
+
+import msgspec
 
 from schemas.faults import BadMessage, Kind
 from schemas.readings import normalised
@@ -40,16 +41,14 @@ _HEX = frozenset(b"0123456789abcdefABCDEF")
 _AUTHORITY = re.compile(r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True):
     """A path as some server reads it; ``loose``: without path parameters and what follows an encoded ``?`` or ``#``."""
 
     path: str
     loose: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceTarget:
+class ServiceTarget(msgspec.Struct, frozen=True):
     """``raw`` is ``path`` and, after the first ``?``, ``query`` (None without one), both as sent, still encoded.
 
     ``segments`` are the path's, split at the raw slashes and then decoded once.

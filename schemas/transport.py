@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass, field
 from functools import lru_cache
 from operator import attrgetter
 from typing import TYPE_CHECKING
@@ -49,8 +48,7 @@ SIGNATURE_TYPE = "signature/bdoc-1.0/ts"
 FAULT_TYPE = "text/xml"
 
 
-@dataclass(frozen=True, slots=True)
-class TransportLimits:
+class TransportLimits(msgspec.Struct, frozen=True):
     """Bounds on the parts of a message, in bytes unless said otherwise."""
 
     ocsp_response_bytes: int = 64 * 1024
@@ -60,7 +58,7 @@ class TransportLimits:
     signature_bytes: int = 1024 * 1024
     hash_chain_bytes: int = 1024 * 1024
     attachments: int = 1_000
-    framing: MultipartLimits = field(default_factory=MultipartLimits)
+    framing: MultipartLimits = msgspec.field(default_factory=MultipartLimits)
 
 
 class OcspResponse(msgspec.Struct, frozen=True):

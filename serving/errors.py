@@ -7,8 +7,9 @@ is said to a person at a terminal and has no code. What travels between security
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,8 +31,7 @@ class RefusalCode(enum.StrEnum):
         return member
 
 
-@dataclass(frozen=True, slots=True)
-class Caution:
+class Caution(msgspec.Struct, frozen=True):
     """Something a person may decide to accept: the call is carried out when it is repeated with ``ignore_warnings``.
 
     ``code`` is the admin API's word, ``metadata`` what it is about.

@@ -17,9 +17,10 @@ import gettext
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
+
+import msgspec
 
 from serving.potext import parse_po, render_mo
 
@@ -38,20 +39,18 @@ class Translatable(Protocol):
         """The text in a language."""
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(msgspec.Struct, frozen=True):
     """A text of the catalogue: English with ``{names}``, and their values: texts themselves, or tuples, said with semicolons."""
 
     message: str
-    values: Mapping[str, object] = field(default_factory=dict)
+    values: Mapping[str, object] = msgspec.field(default_factory=dict)
 
     def into(self, language: str) -> str:
         """The text in a language; English where the catalogue has none."""
         return _filled(_catalogue(language).gettext(self.message), self.values, language)
 
 
-@dataclass(frozen=True, slots=True)
-class Translated:
+class Translated(msgspec.Struct, frozen=True):
     """A text that came in several languages, such as another system's answer."""
 
     languages: Mapping[str, str]

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import ast
 import struct
-from dataclasses import dataclass
+
+import msgspec
 
 MAGIC = 0x950412DE
 
 
-@dataclass(frozen=True, slots=True)
-class Translation:
+class Translation(msgspec.Struct, frozen=True):
     """One text: its English and its translation; ``plural`` and a second translation where a number decides."""
 
     message: str

@@ -17,6 +17,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from schemas.names import not_in_xml, spelled, without_unprintable
 
 if TYPE_CHECKING:
@@ -97,18 +99,20 @@ class _Mending:
         return not found
 
     def member_class(self, found: MemberClass) -> MemberClass:
-        return replace(
+        return msgspec.structs.replace(
             found, description=self.text(f"class {found.code}: the description", found.description)
         )
 
     def member(self, found: Member) -> Member:
         where = found.id.path()
-        return replace(
+        return msgspec.structs.replace(
             found,
             class_description=without_unprintable(found.class_description),
             name=self.text(f"member {where}: the name", found.name),
             subsystems=tuple(
-                replace(s, name=self.optional(f"subsystem {where}/{s.code}: the name", s.name))
+                msgspec.structs.replace(
+                    s, name=self.optional(f"subsystem {where}/{s.code}: the name", s.name)
+                )
                 for s in found.subsystems
                 if self.keeps("subsystem", (*found.id.components, s.code))
             ),
@@ -124,7 +128,7 @@ class _Mending:
         )
 
     def group(self, found: GlobalGroup) -> GlobalGroup:
-        return replace(
+        return msgspec.structs.replace(
             found,
             description=self.text(f"group {found.id.group_code}: the description", found.description),
             members=frozenset(c for c in found.members if _is_carried(c)),
@@ -144,7 +148,7 @@ class _Mending:
             if any(not_in_xml(t or "") for t in texts):
                 self.faults.append(f"{where}: the ACME server holds what XML cannot carry and is left out")
                 acme = None
-        return replace(
+        return msgspec.structs.replace(
             found,
             name=self.text(f"{where}: the name", found.name),
             top=self._responders(where, found.top),
@@ -154,13 +158,16 @@ class _Mending:
         )
 
     def _responders(self, where: str, found: CaInfo) -> CaInfo:
-        return replace(
-            found, ocsp=tuple(replace(o, url=self.text(f"{where}: an address", o.url)) for o in found.ocsp)
+        return msgspec.structs.replace(
+            found,
+            ocsp=tuple(
+                msgspec.structs.replace(o, url=self.text(f"{where}: an address", o.url)) for o in found.ocsp
+            ),
         )
 
     def tsa(self, found: ApprovedTsa) -> ApprovedTsa:
         where = f"timestamping authority {found.name!r}"
-        return replace(
+        return msgspec.structs.replace(
             found,
             name=self.text(f"{where}: the name", found.name),
             url=self.text(f"{where}: the address", found.url),

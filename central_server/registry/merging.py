@@ -10,6 +10,8 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from central_server.registry.model import OWNERS_GROUP, RegisteredServer, Registry
 from schemas.globalconf.shared import GlobalGroup, Member
 from schemas.identifiers import GlobalGroupId
@@ -86,7 +88,7 @@ def _merge_members(
             elif declared.name is None:
                 codes[subsystem.code] = subsystem
         if new is not None or not prune or codes or member_id in registered.clients:
-            found[member_id] = replace(new or old, subsystems=tuple(codes.values()))
+            found[member_id] = msgspec.structs.replace(new or old, subsystems=tuple(codes.values()))
     return tuple(found.values())
 
 
@@ -121,11 +123,15 @@ def _merge_groups(
     for old in current.groups:
         new = found.get(old.id.group_code)
         if old.id.group_code == OWNERS_GROUP:
-            found[OWNERS_GROUP] = replace(old, id=GlobalGroupId(desired.instance, OWNERS_GROUP))
+            found[OWNERS_GROUP] = msgspec.structs.replace(
+                old, id=GlobalGroupId(desired.instance, OWNERS_GROUP)
+            )
         elif not prune:
-            found[old.id.group_code] = replace(new or old, members=old.members | (new or old).members)
+            found[old.id.group_code] = msgspec.structs.replace(
+                new or old, members=old.members | (new or old).members
+            )
     owners = frozenset(s.id.owner for s in servers if s.auth_certificates)
-    found[OWNERS_GROUP] = replace(found[OWNERS_GROUP], members=owners)
+    found[OWNERS_GROUP] = msgspec.structs.replace(found[OWNERS_GROUP], members=owners)
     return tuple(found.values())
 
 
@@ -141,7 +147,7 @@ def _merge_ca(old: ApprovedCa | None, new: ApprovedCa) -> ApprovedCa:
         return new
     below = {i.certificate: i for i in old.intermediates}
     intermediates = [_merge_info(below.pop(i.certificate, None), i) for i in new.intermediates]
-    return replace(
+    return msgspec.structs.replace(
         new,
         top=_merge_info(old.top, new.top),
         intermediates=(*intermediates, *below.values()),
@@ -153,7 +159,7 @@ def _merge_ca(old: ApprovedCa | None, new: ApprovedCa) -> ApprovedCa:
 def _merge_info(old: CaInfo | None, new: CaInfo) -> CaInfo:
     urls = {o.url for o in new.ocsp}
     kept = () if old is None else tuple(o for o in old.ocsp if o.url not in urls)
-    return replace(new, ocsp=(*new.ocsp, *kept))
+    return msgspec.structs.replace(new, ocsp=(*new.ocsp, *kept))
 
 
 def _kept_tsas(current: Registry, desired: Registry, *, prune: bool) -> Iterator[ApprovedTsa]:

@@ -10,6 +10,8 @@ import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from central_server.registry.model import RegisteredServer, Registry
 from central_server.registry.refusals import RegistryCode, refuse
 from central_server.store import groups, members, servers, sources, trust, witnesses
@@ -211,7 +213,7 @@ def canonical(registry: Registry) -> Registry:
         registry,
         member_classes=tuple(sorted(registry.member_classes, key=lambda c: c.code)),
         members=tuple(
-            replace(m, subsystems=tuple(sorted(m.subsystems, key=lambda s: s.code)))
+            msgspec.structs.replace(m, subsystems=tuple(sorted(m.subsystems, key=lambda s: s.code)))
             for m in sorted(registry.members, key=lambda m: m.id.components)
         ),
         servers=tuple(

@@ -7,9 +7,9 @@ machine in another room.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from certs.tokens.port import TokenStatus, TokenType
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from certs.tokens.soft import SoftToken
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceState:
+class DeviceState(msgspec.Struct, frozen=True):
     """How a token stands; ``failure`` says what keeps it from being available."""
 
     status: TokenStatus
@@ -37,8 +36,7 @@ class DeviceState:
     failure: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceKey:
+class DeviceKey(msgspec.Struct, frozen=True):
     """A key as the token knows it; ``usage`` is empty when the token does not say."""
 
     id: KeyId

@@ -13,9 +13,9 @@ extensions count, and a CA's certificate is no leaf.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -63,8 +63,7 @@ class LeafKind(enum.Enum):
     ANY = "any"
 
 
-@dataclass(frozen=True, slots=True)
-class ChainPolicy:
+class ChainPolicy(msgspec.Struct, frozen=True):
     """``allow_weak`` lets in SHA-1 signatures and small keys: for evidence made long ago, never for traffic."""
 
     allow_weak: bool = False
@@ -87,8 +86,7 @@ class Anchors(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class _ProvedPath:
+class _ProvedPath(msgspec.Struct, frozen=True):
     """The path that a certificate was found to have, from itself to its anchor."""
 
     certificates: tuple[x509.Certificate, ...]
@@ -177,8 +175,7 @@ def _key_usage(certificate: x509.Certificate) -> x509.KeyUsage | None:
         return None
 
 
-@dataclass(slots=True)
-class _Search:
+class _Search(msgspec.Struct):
     """One search for a path. The first thing that was wrong with an issuer is what a search without result says."""
 
     extras: Sequence[x509.Certificate]

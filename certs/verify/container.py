@@ -17,9 +17,10 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import IO, TYPE_CHECKING
+
+import msgspec
 
 from certs.certificates import subject_of
 from certs.verify import signature as verifying
@@ -56,8 +57,7 @@ class StepOutcome(enum.StrEnum):
     WARNING = "warning"
 
 
-@dataclass(frozen=True, slots=True)
-class VerdictStep:
+class VerdictStep(msgspec.Struct, frozen=True):
     """One numbered step; ``code`` is the fault's when it is invalid."""
 
     number: int
@@ -67,11 +67,10 @@ class VerdictStep:
     code: str | None = None
 
 
-@dataclass(slots=True)
-class Verdict:
+class Verdict(msgspec.Struct):
     """The steps taken, and what they established."""
 
-    steps: list[VerdictStep] = field(default_factory=list)
+    steps: list[VerdictStep] = msgspec.field(default_factory=list)
     signer: ClientId | None = None
     message_id: str | None = None
     timestamp: datetime | None = None

@@ -10,10 +10,10 @@ Spec: RFC 6960; X-Road 7.8's OcspVerifier.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -35,8 +35,7 @@ if TYPE_CHECKING:
 _REMEMBERED = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class OcspPolicy:
+class OcspPolicy(msgspec.Struct, frozen=True):
     """The demands on an OCSP response besides its signature; ``skew_s`` None lets answers come from any future."""
 
     freshness_s: int
@@ -45,8 +44,7 @@ class OcspPolicy:
     check_responder_validity: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class OcspStatus:
+class OcspStatus(msgspec.Struct, frozen=True):
     """A good answer: its times and who signed it."""
 
     produced_at: datetime
@@ -55,8 +53,7 @@ class OcspStatus:
     responder: x509.Certificate
 
 
-@dataclass(frozen=True, slots=True)
-class _Proved:
+class _Proved(msgspec.Struct, frozen=True):
     """An answer about one certificate whose signer is proved; what it says, still to be held against the time."""
 
     says: ocsp.OCSPCertStatus

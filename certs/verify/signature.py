@@ -21,9 +21,10 @@ Spec: PR-SIGDOC; PR-MESSTRANSP 5; X-Road 7.8's SignatureVerifier.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from certs.algorithms import DigestAlgorithm, SignatureAlgorithm, verify_digest_signature
 from certs.certificates import name_text, parse_certificate
@@ -46,8 +47,7 @@ _REMEMBERED_SIGNERS = 1024
 _STRONG = (DigestAlgorithm.SHA256, DigestAlgorithm.SHA384, DigestAlgorithm.SHA512)
 
 
-@dataclass(frozen=True, slots=True)
-class VerifyingPolicy:
+class VerifyingPolicy(msgspec.Struct, frozen=True):
     """How strict to be. The defaults are those for traffic; `FOREIGN_EVIDENCE` reads every known dialect.
 
     ``allow_references`` lets parts be referenced directly besides the message. ``allow_old_ocsp`` lets OCSP responses be
@@ -65,8 +65,7 @@ TRAFFIC = VerifyingPolicy()
 FOREIGN_EVIDENCE = VerifyingPolicy(allow_old_ocsp=True, allow_weak_chain=True)
 
 
-@dataclass(frozen=True, slots=True)
-class VerifiedSigner:
+class VerifiedSigner(msgspec.Struct, frozen=True):
     """Who signed, proved: the member, its certificate and what the OCSP response said of it."""
 
     member: ClientId
@@ -76,8 +75,7 @@ class VerifiedSigner:
     until: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class _ProvedSigner:
+class _ProvedSigner(msgspec.Struct, frozen=True):
     """What a certificate with its OCSP responses proves from ``since`` until before ``until``, at every moment between."""
 
     member: ClientId
@@ -87,8 +85,7 @@ class _ProvedSigner:
     until: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class _ProvedDocument:
+class _ProvedDocument(msgspec.Struct, frozen=True):
     """A document proved, since when, and who signed it, who says until when."""
 
     document: xades.SignatureDocument

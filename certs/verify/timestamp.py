@@ -9,11 +9,11 @@ Spec: RFC 3161, RFC 5652, RFC 5816; X-Road 7.8's TimestampVerifier.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
 
+import msgspec
 from asn1crypto import algos, cms, core, tsp
 from asn1crypto import x509 as asn1_x509
 from asn1crypto.parser import emit
@@ -48,16 +48,14 @@ class TimestampReply(core.Sequence):  # type: ignore[misc]  # the library has no
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class TimestampPolicy:
+class TimestampPolicy(msgspec.Struct, frozen=True):
     """``check_purpose`` asks for the timeStamping key usage; recordings of long ago may lack it."""
 
     check_purpose: bool = True
     allow_sha1: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Timestamp:
+class Timestamp(msgspec.Struct, frozen=True):
     """A proved timestamp: when, and by which authority."""
 
     at: datetime
@@ -65,8 +63,7 @@ class Timestamp:
     imprint: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class _TimestampSigner:
+class _TimestampSigner(msgspec.Struct, frozen=True):
     issuer: bytes
     serial: int
     key_identifier: bytes | None
@@ -77,8 +74,7 @@ class _TimestampSigner:
     signature: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
+class _Token(msgspec.Struct, frozen=True):
     content: bytes
     imprint_algorithm: DigestAlgorithm
     imprint: bytes

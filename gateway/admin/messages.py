@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import io
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -156,7 +156,7 @@ class MessageLogResource:
     async def find(self, call: Call) -> list[RecordView]:
         """Records that match, oldest first; ask again with ``after`` for those that follow. Raises `Problem`."""
         wanted_records = call.query_as(SearchQuery)
-        search = replace(_search(wanted_records), status=wanted_records.status)
+        search = msgspec.structs.replace(_search(wanted_records), status=wanted_records.status)
         reader = self.context.gateway.log_reader
         return [
             _view(r)
@@ -171,7 +171,7 @@ class MessageLogResource:
         found = await asyncio.to_thread(
             newest_records,
             self.context.gateway.log_reader,
-            replace(_search(query), status=query.status),
+            msgspec.structs.replace(_search(query), status=query.status),
             most=query.limit,
             before=query.before,
         )

@@ -6,12 +6,12 @@ In Spanish or in English; one HTML file without anything from elsewhere, which p
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import jinja2
+import msgspec
 
 from certs.edges.configurationfiles import read_configuration_files
 from gateway.audit.judging import VALID
@@ -148,8 +148,7 @@ _TEXTS: dict[str, dict[str, Any]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ReportContext:
+class ReportContext(msgspec.Struct, frozen=True):
     """The circumstances of a report: language, when, version, zone of local times, and the configuration's folder."""
 
     language: str

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
+
+import msgspec
 
 from certs.verify.timestamp import stamped_at
 from gateway.audit.evidence import contained, find_units
@@ -58,8 +59,7 @@ _DIFFERENT = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Disagreement:
+class Disagreement(msgspec.Struct, frozen=True):
     """One message on which two sides do not agree, and where it lies."""
 
     what: str
@@ -68,8 +68,7 @@ class Disagreement:
     where: str
 
 
-@dataclass(frozen=True, slots=True)
-class Reconciled:
+class Reconciled(msgspec.Struct, frozen=True):
     """How many containers each side has, those that could not be read, and what differs."""
 
     counts: tuple[int, int]

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+import msgspec
 
 from gateway.cli.keys import open_store, stored_configuration
 from gateway.clients.descriptions.fetching import fetch_description
@@ -118,7 +119,7 @@ def _open_services(
         subject = GlobalGroupId(provider.instance, OWNERS_GROUP)
         for one in record.services:
             if settle_tls and not one.ssl_auth:
-                tables.descriptions.update_service(replace(one, ssl_auth=True))
+                tables.descriptions.update_service(msgspec.structs.replace(one, ssl_auth=True))
             endpoint = tables.endpoints.ensure(provider, Endpoint(one.id.service_code), generated=True)
             if not tables.rights.all(subject=subject, endpoint_id=endpoint.id):
                 tables.rights.grant(endpoint, subject, datetime.now(UTC))

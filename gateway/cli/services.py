@@ -6,12 +6,12 @@ import asyncio
 import functools
 import os
 import sys
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from gateway.cli.keys import DATA, open_store
 from gateway.cli.localaudit import audited
@@ -190,7 +190,7 @@ def set_service(
 
     store = open_store(data)
     record = _service(store.view, client, code)
-    changed = replace(
+    changed = msgspec.structs.replace(
         record,
         url=url or record.url,
         timeout_s=record.timeout_s if timeout is None else timeout,

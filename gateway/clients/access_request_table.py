@@ -7,8 +7,9 @@ So the table is bounded by clients and services, and `MOST_WAITING` bounds what 
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from gateway.refusals import GatewayCode
 from gateway.rows import client_of, instant, next_id, readable, seconds
@@ -36,8 +37,7 @@ class AccessState(enum.StrEnum):
     DECLINED = "DECLINED"
 
 
-@dataclass(frozen=True, slots=True)
-class AccessPlea:
+class AccessPlea(msgspec.Struct, frozen=True):
     """A request as its client made it: for which service of which provider, for which purpose, on which legal basis."""
 
     client: ClientId
@@ -49,8 +49,7 @@ class AccessPlea:
     message_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class AccessRequestRecord:
+class AccessRequestRecord(msgspec.Struct, frozen=True):
     """A request and how it stands; ``reason`` is the provider's, for the client to read."""
 
     id: int

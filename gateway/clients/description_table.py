@@ -7,8 +7,9 @@ unique at its client, whatever describes it.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from gateway.clients.model import Service, ServiceType, Validation
 from gateway.clients.records import DescriptionRecord, Document, ServiceRecord
@@ -55,14 +56,17 @@ class DescriptionTable:
             services.setdefault(service.description_id, []).append(service)
         where, parameters = ("", ()) if client is None else (" WHERE client_id = ?", (client.path(),))
         found = self._rows(_DESCRIPTION + where + " ORDER BY id", parameters)
-        return tuple(replace(_description(row), services=tuple(services.get(row[0], ()))) for row in found)
+        return tuple(
+            msgspec.structs.replace(_description(row), services=tuple(services.get(row[0], ())))
+            for row in found
+        )
 
     def get(self, number: int) -> DescriptionRecord:
         """One description. Refused (``service_description_not_found``) when there is none."""
         found = self.get_alone(number)
         rows = self._rows(_SERVICE + " WHERE description_id = ?", (number,))
         services = sorted(readable("described_service", rows, _service), key=lambda s: s.full_code)
-        return replace(found, services=tuple(services))
+        return msgspec.structs.replace(found, services=tuple(services))
 
     def get_alone(self, number: int) -> DescriptionRecord:
         """As `get`, without the services, of which there may be thousands."""

@@ -6,7 +6,6 @@ Raises `Refused`, also with warnings that a person must look at first; nothing i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -42,8 +41,7 @@ if TYPE_CHECKING:
     Reading = tuple[Document | None, ParsedDescription]
 
 
-@dataclass(frozen=True, slots=True)
-class DescriptionSource:
+class DescriptionSource(msgspec.Struct, frozen=True):
     """Where a description comes from: an address, or a document that was handed in under a name."""
 
     type: ServiceType
@@ -164,15 +162,15 @@ def _update_rest(
     (service,) = record.services
     old_code = service.id.service_code
     if new_code is not None and new_code != old_code:
-        renamed = replace(service, id=ServiceId(record.client, new_code))
+        renamed = msgspec.structs.replace(service, id=ServiceId(record.client, new_code))
         _check_services(tables, record, (renamed,))
         tables.descriptions.set_code(service.id, new_code)
         tables.endpoints.set_code(record.client, old_code, new_code)
         service = renamed
     if record.type is ServiceType.REST:
-        tables.descriptions.update_service(replace(service, url=described.services[0].url))
+        tables.descriptions.update_service(msgspec.structs.replace(service, url=described.services[0].url))
         return []
-    tables.descriptions.update_service(replace(service, title=described.services[0].title))
+    tables.descriptions.update_service(msgspec.structs.replace(service, title=described.services[0].title))
     code = service.id.service_code
     changes = compare_endpoints(code, tables.endpoints.all(record.client, code), described)
     tables.endpoints.remove_all([gone.id for gone in changes.removed])

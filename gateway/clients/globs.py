@@ -7,15 +7,15 @@ follows may begin anywhere after it; so is, between two ``*``, the leftmost plac
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
+
+import msgspec
 
 # What stands between two ``**``: the texts between its ``*``, one more than there are of these.
 Chunk = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Glob:
+class Glob(msgspec.Struct, frozen=True):
     """A path pattern, taken apart at its ``**``."""
 
     chunks: tuple[Chunk, ...]

@@ -12,6 +12,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 
+import msgspec
+
 from gateway.clients.globs import compile_glob
 from schemas.identifiers import ClientId, GlobalGroupId, LocalGroupId, ServerId, ServiceId
 
@@ -47,8 +49,7 @@ class Validation(enum.StrEnum):
     REFUSE = "REFUSE"
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
+class Client(msgspec.Struct, frozen=True):
     """A client of this server; ``certificates`` are those its systems may show (DER)."""
 
     id: ClientId
@@ -56,8 +57,7 @@ class Client:
     certificates: frozenset[bytes] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
+class Service(msgspec.Struct, frozen=True):
     """A service of a local client. ``timeout_s`` bounds one call; ``disabled`` carries the notice to consumers.
 
     ``description`` is where its description comes from, ``digest`` the SHA-256 of the stored document in hex.
@@ -75,8 +75,7 @@ class Service:
     digest: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(msgspec.Struct, frozen=True):
     """A method (or ``*``) and a path pattern of a service; ``*`` and ``**`` name the whole service."""
 
     service_code: str
@@ -95,8 +94,7 @@ class Endpoint:
         return self.method == "*" and self.path == "**"
 
 
-@dataclass(frozen=True, slots=True)
-class AccessRight:
+class AccessRight(msgspec.Struct, frozen=True):
     """``subject`` may call ``endpoint`` of ``provider``."""
 
     provider: ClientId
@@ -104,8 +102,7 @@ class AccessRight:
     endpoint: Endpoint
 
 
-@dataclass(frozen=True, slots=True)
-class LocalGroup:
+class LocalGroup(msgspec.Struct, frozen=True):
     """A group of clients that one local client keeps for its own access rights."""
 
     owner: ClientId

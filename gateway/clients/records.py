@@ -7,8 +7,9 @@ made is a `Refused` whose ``code`` is the admin API's word for it.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -53,8 +54,7 @@ class RequestKind(enum.StrEnum):
     MAINTENANCE_DISABLE = "MAINTENANCE_DISABLE"
 
 
-@dataclass(frozen=True, slots=True)
-class ClientRecord:
+class ClientRecord(msgspec.Struct, frozen=True):
     """A client. ``name`` is a display name set here; ``seen_registered`` that it once was in the configuration."""
 
     id: ClientId
@@ -65,8 +65,7 @@ class ClientRecord:
     seen_registered: bool
 
 
-@dataclass(frozen=True, slots=True)
-class CertificateRecord:
+class CertificateRecord(msgspec.Struct, frozen=True):
     """A TLS certificate (DER) that a client's information systems may show."""
 
     client: ClientId
@@ -74,8 +73,7 @@ class CertificateRecord:
     added_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class PendingRequest:
+class PendingRequest(msgspec.Struct, frozen=True):
     """A management request that was sent. ``subject``: a client's or certificate's name; ``detail``: what was asked.
 
     ``number`` and ``message_id`` are what the central server knows it by; ``effective``: it took effect and still says
@@ -92,8 +90,7 @@ class PendingRequest:
     effective: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceRecord:
+class ServiceRecord(msgspec.Struct, frozen=True):
     """A service below a description. A timeout of 0 waits as long as the peer does."""
 
     id: ServiceId
@@ -111,8 +108,7 @@ class ServiceRecord:
         return self.id.service_code if version is None else f"{self.id.service_code}.{version}"
 
 
-@dataclass(frozen=True, slots=True)
-class DescriptionRecord:
+class DescriptionRecord(msgspec.Struct, frozen=True):
     """A service description. ``digest`` is the stored document's SHA-256 in hex; empty when none is stored."""
 
     id: int
@@ -127,16 +123,14 @@ class DescriptionRecord:
     services: tuple[ServiceRecord, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(msgspec.Struct, frozen=True):
     """A stored description, byte for byte as it came."""
 
     content: bytes
     media_type: str
 
 
-@dataclass(frozen=True, slots=True)
-class EndpointRecord:
+class EndpointRecord(msgspec.Struct, frozen=True):
     """An endpoint of a client's service; ``generated`` ones come from the description and go with it."""
 
     id: int
@@ -145,8 +139,7 @@ class EndpointRecord:
     generated: bool
 
 
-@dataclass(frozen=True, slots=True)
-class RightRecord:
+class RightRecord(msgspec.Struct, frozen=True):
     """``subject`` may use an endpoint since ``granted_at``."""
 
     endpoint: EndpointRecord
@@ -154,16 +147,14 @@ class RightRecord:
     granted_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class GroupMember:
+class GroupMember(msgspec.Struct, frozen=True):
     """A client in a local group."""
 
     id: ClientId
     added_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class GroupRecord:
+class GroupRecord(msgspec.Struct, frozen=True):
     """A local group of a client."""
 
     id: int
@@ -174,8 +165,7 @@ class GroupRecord:
     members: tuple[GroupMember, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class TimestampingService:
+class TimestampingService(msgspec.Struct, frozen=True):
     """An approved timestamping authority that this server uses."""
 
     name: str

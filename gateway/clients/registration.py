@@ -8,8 +8,9 @@ that decides again, so an act that raced with another is refused rather than hal
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from gateway.clients.descriptions.described import (
     UPLOADED,
@@ -54,8 +55,7 @@ DOWNLOAD_CODES = {
 METHODS = frozenset(("*", "GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE"))
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceSettings:
+class ServiceSettings(msgspec.Struct, frozen=True):
     """The values an administrator sets of a service; each ``*_all`` copies its value to every service of the description."""
 
     url: str
@@ -180,7 +180,7 @@ class DescriptionRegister:
             siblings = tables.descriptions.get(record.description_id).services
             for sibling in siblings:
                 mine = sibling.id == service
-                changed = replace(
+                changed = msgspec.structs.replace(
                     sibling,
                     url=settings.url if mine or settings.url_all else sibling.url,
                     timeout_s=settings.timeout_s if mine or settings.timeout_all else sibling.timeout_s,

@@ -5,8 +5,9 @@ Services of type WSDL that name one description share it; any other service has 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from gateway.clients.model import Endpoint, ServiceType
 from gateway.clients.records import ServiceRecord
@@ -47,8 +48,7 @@ def _replace_clients(tables: Tables, desired: ServerConf, now: datetime) -> None
             tables.clients.add_certificate(client.id, der, now)
 
 
-@dataclass(frozen=True, slots=True)
-class _Key:
+class _Key(msgspec.Struct, frozen=True):
     """What makes two services share a description."""
 
     client: ClientId

@@ -10,8 +10,9 @@ effect leaves a client that can be registered again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from gateway.clients.records import ClientRecord, PendingRequest, RenameStatus, RequestKind
 
@@ -25,23 +26,21 @@ REFUSED = frozenset(("DECLINED", "REVOKED"))
 _ENDED_BY_ENABLING = (RequestKind.CLIENT_ENABLE, RequestKind.CLIENT_DISABLE)
 
 
-@dataclass(slots=True)
-class Settled:
+class Settled(msgspec.Struct):
     """The changes to make: requests that are over, those that took effect and stay, and clients with another state."""
 
-    over: list[PendingRequest] = field(default_factory=list)
-    effective: list[PendingRequest] = field(default_factory=list)
+    over: list[PendingRequest] = msgspec.field(default_factory=list)
+    effective: list[PendingRequest] = msgspec.field(default_factory=list)
     # No longer registered, because this side asked for it.
-    unregistered: list[ClientId] = field(default_factory=list)
+    unregistered: list[ClientId] = msgspec.field(default_factory=list)
     # The configuration has the name that was wished for.
-    named: list[ClientId] = field(default_factory=list)
+    named: list[ClientId] = msgspec.field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(self.over or self.effective or self.unregistered or self.named)
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(msgspec.Struct, frozen=True):
     """This server as the global configuration has it: its entry, names, and the hashes of its registered certificates."""
 
     server: SecurityServer | None

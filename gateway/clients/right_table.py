@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from gateway.clients.model import Endpoint
 from gateway.clients.records import EndpointRecord, GroupMember, GroupRecord, RightRecord
@@ -132,7 +133,7 @@ class Endpoints:
                 GatewayCode.ENDPOINT_ALREADY_EXISTS, f"the endpoint {method} {path} is there already"
             )
         self._rows("UPDATE endpoint SET method = ?, path = ? WHERE id = ?", (method, path, number))
-        return replace(record, endpoint=changed)
+        return msgspec.structs.replace(record, endpoint=changed)
 
     def set_generated(self, number: int, *, generated: bool) -> None:
         """Whether the endpoint goes with the description."""
@@ -225,7 +226,7 @@ class LocalGroupTable:
             members.setdefault(group, []).append(member)
         found = self._rows(_GROUP + " ORDER BY client_id, code", ())
         groups = (
-            replace(group, members=tuple(members.get(group.id, ())))
+            msgspec.structs.replace(group, members=tuple(members.get(group.id, ())))
             for group in readable("client_group", found, _group)
         )
         return tuple(g for g in groups if owner in (None, g.owner))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from gateway.clients.access_request_table import AccessRequestTable
@@ -12,8 +13,7 @@ if TYPE_CHECKING:
     from gateway.clients.right_table import Endpoints, LocalGroupTable, RightTable
 
 
-@dataclass(frozen=True, slots=True)
-class Tables:
+class Tables(msgspec.Struct, frozen=True):
     """The tables, all on one connection: changes made through one value stand or fall together."""
 
     clients: ClientTable

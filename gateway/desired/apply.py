@@ -7,9 +7,10 @@ requests are written as files and certificates ordered, which the next `apply` d
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+
+import msgspec
 
 from certs.certificatefiles import read_certificate_der
 from certs.certificates import parse_certificate
@@ -42,8 +43,7 @@ class CertificateWork(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class ApplyContext:
+class ApplyContext(msgspec.Struct, frozen=True):
     """The configuration that certificates are judged by, and who can make them; without ``work`` a file may ask for none that is missing."""
 
     configuration: TrustedConfiguration | None = None

@@ -18,7 +18,6 @@ longer wanted stays: keys are destroyed by hand only.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -47,8 +46,7 @@ class CertificateEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     subject: dict[str, str] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class DesiredCertificate:
+class DesiredCertificate(msgspec.Struct, frozen=True):
     """One certificate that shall be there. ``member`` is None for authentication."""
 
     usage: KeyUsage
@@ -72,8 +70,7 @@ class DesiredCertificate:
         return f"certificate {self.label} from {self.ca} on token {self.token}{kind}, {how}"
 
 
-@dataclass(frozen=True, slots=True)
-class Missing:
+class Missing(msgspec.Struct, frozen=True):
     """A wanted certificate that is not there: with a request that waits for it, or none yet."""
 
     desired: DesiredCertificate

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from gateway.desired.file import compare
 from gateway.keys.store import KeyConfStore
@@ -13,8 +14,7 @@ if TYPE_CHECKING:
     from gateway.clients.store import ServerConfStore
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigurationState:
+class ConfigurationState(msgspec.Struct, frozen=True):
     """A server's configuration at one moment; ``conf`` is None before it is initialised."""
 
     conf: ServerConf | None

@@ -38,7 +38,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
@@ -127,8 +127,7 @@ class _DesiredFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     certificate: tuple[CertificateEntry, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class DesiredConfiguration:
+class DesiredConfiguration(msgspec.Struct, frozen=True):
     """The configuration that a file describes, with the documents it names, by digest."""
 
     conf: ServerConf
@@ -253,7 +252,7 @@ class _Documents:
             described.services[0] if service.type is ServiceType.OPENAPI3 else _said_of(service, described)
         )
         operations = tuple(Endpoint(entry.code, method, path) for method, path in described.operations)
-        named = replace(
+        named = msgspec.structs.replace(
             service, title=described_service.title, description=UPLOADED + entry.description, digest=digest
         )
         return named, operations
@@ -301,8 +300,10 @@ def _settled(there: Service | None, service: Service) -> Service:
     if service.description:
         return service
     if there is None or there.type is not service.type or not there.digest:
-        return replace(service, description=service.url)
-    return replace(service, description=there.description, digest=there.digest, title=there.title)
+        return msgspec.structs.replace(service, description=service.url)
+    return msgspec.structs.replace(
+        service, description=there.description, digest=there.digest, title=there.title
+    )
 
 
 def compare_timestamping(

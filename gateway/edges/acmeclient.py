@@ -12,9 +12,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from aiohttp import web
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -32,8 +32,7 @@ if TYPE_CHECKING:
 ORDER_TIMEOUT_S = 120
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(msgspec.Struct, frozen=True):
     """Whom an ACME server knows us as. ``kid`` and ``mac_key`` (base64url) bind the account to an outside one."""
 
     folder: Path

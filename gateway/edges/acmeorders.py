@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
+
+import msgspec
 
 from certs.certificates import name_text, parse_certificate
 from gateway.edges.acmeclient import Account, AcmeClient, ChallengeBoard
@@ -102,8 +103,7 @@ def _server(ca: ApprovedCa) -> AcmeServer:
     return ca.acme_server
 
 
-@dataclass(frozen=True, slots=True)
-class Renewing:
+class Renewing(msgspec.Struct, frozen=True):
     """The ports of the renewal loop. ``register`` sends an authentication certificate's registration."""
 
     operations: KeyOperations

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from gateway.edges.revocation import sha1_of
 from gateway.exchange.peertrust import path_of
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
 _REMEMBERED = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class PeerProof:
+class PeerProof(msgspec.Struct, frozen=True):
     """The proof that `gateway.edges.peers.PeerClient` asks for each time a connection is about to carry a message."""
 
     configuration: Callable[[], TrustedConfiguration | None]
@@ -31,7 +31,7 @@ class PeerProof:
     prover: PeerProver
     now: Callable[[], datetime]
     # SHA-1 of the certificates of a peer's path under one configuration: they say only which OCSP responses to look for.
-    _paths: dict[tuple[Sequence[bytes], str, int], Sequence[bytes]] = field(default_factory=dict)
+    _paths: dict[tuple[Sequence[bytes], str, int], Sequence[bytes]] = msgspec.field(default_factory=dict)
 
     async def check(self, certificates: Sequence[bytes], expected: PeerExpected) -> None:
         """Prove the peer. For the cheap case its OCSP response is known and its verdict remembered."""

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -39,8 +38,7 @@ if TYPE_CHECKING:
 KEPT_S = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class PeerTimes:
+class PeerTimes(msgspec.Struct, frozen=True):
     """Limits of the sender, in seconds; ``read_s`` 0 waits for ever, as X-Road does."""
 
     connect_s: float = 30.0

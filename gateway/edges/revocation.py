@@ -13,12 +13,12 @@ import asyncio
 import contextlib
 import hashlib
 import logging
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 import aiohttp
+import msgspec
 from aiohttp import web
 from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID
@@ -47,8 +47,7 @@ _LARGEST = 512 * 1024
 Pair = tuple[x509.Certificate, x509.Certificate]
 
 
-@dataclass(frozen=True, slots=True)
-class ResponderState:
+class ResponderState(msgspec.Struct, frozen=True):
     """How a responder answered the last time it was asked; ``failure`` None: with a response that proves something."""
 
     at: datetime

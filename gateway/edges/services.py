@@ -13,9 +13,10 @@ import contextlib
 import functools
 import re
 from base64 import b64encode
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
+
+import msgspec
 
 from gateway.exchange.ports import ServiceAnswer
 from gateway.http.client import AnswerChunks, Failure, HttpFailedError, Place, Pool
@@ -41,8 +42,7 @@ _URL = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Base:
+class _Base(msgspec.Struct, frozen=True):
     """The part of a service's URL before its path."""
 
     scheme: str

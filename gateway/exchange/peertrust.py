@@ -12,9 +12,10 @@ Spec: PR-MESSTRANSP 3; X-Road's CertHelper.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from certs.certificates import name_text, parse_certificate
 from certs.verify import chain as chains
@@ -35,8 +36,7 @@ _REMEMBERED = 4096
 _Key = tuple[bytes, tuple[bytes, ...], "ClientId", int]
 
 
-@dataclass(frozen=True, slots=True)
-class _Verdict:
+class _Verdict(msgspec.Struct, frozen=True):
     server: SecurityServer
     since: datetime
     until: datetime

@@ -125,8 +125,7 @@ class ProviderSystems(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class LocalAnswer:
+class LocalAnswer(msgspec.Struct, frozen=True):
     """The answer of a service that the gateway answers itself, as if a system had sent it over HTTP.
 
     Over SOAP ``body`` is an envelope (see `schemas.soap.render_answer`) or a ``multipart/related``, and ``headers`` say
@@ -194,8 +193,7 @@ class NoPolicies:
         return target
 
 
-@dataclass(frozen=True, slots=True)
-class Several:
+class Several(msgspec.Struct, frozen=True):
     """Local services of several kinds; the first that knows an identifier answers it."""
 
     kinds: Sequence[LocalServices]

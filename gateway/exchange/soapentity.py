@@ -10,8 +10,9 @@ Spec: PR-MESS 3 (text/xml, multipart/related, MTOM/XOP).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from gateway.exchange.wire import Body, discard_all, new_attachment_spool, without_type
 from schemas import soap
@@ -39,8 +40,7 @@ _TOKEN = re.compile(r"[a-z0-9!#$&'+.^_`|~-]{1,80}")
 _BOUNDARY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,198}[\x21-\x7e])?")
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(msgspec.Struct, frozen=True):
     """An envelope as it came, with the labels of its part."""
 
     raw: bytes

@@ -10,9 +10,10 @@ Spec: PR-MESS 2, 3; X-Road 7.8's ClientMessageProcessor and ServerMessageProcess
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, replace
 from types import coroutine
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from gateway.exchange.ports import ServiceCall
 from gateway.exchange.protocols import ConsumerAnswer
@@ -49,8 +50,7 @@ _ANSWER_STATUS = (200, 500)
 _BEFORE_THE_CALL = (Kind.SERVICE_MISSING_URL, Kind.SERVICE_MALFORMED_URL)
 
 
-@dataclass(frozen=True, slots=True)
-class SoapConsumerRequest:
+class SoapConsumerRequest(msgspec.Struct, frozen=True):
     """A consumer system's request: its envelope read, its attachments still in ``reader``."""
 
     soap: soap.SoapMessage
@@ -60,8 +60,7 @@ class SoapConsumerRequest:
     reader: EntityReader
 
 
-@dataclass(frozen=True, slots=True)
-class SoapReceived:
+class SoapReceived(msgspec.Struct, frozen=True):
     """A message off the wire, with the labels of its part; the last two only of requests."""
 
     soap: soap.SoapMessage
@@ -102,7 +101,7 @@ class SoapConsumer:
             parsed = await _read(envelope.raw)
             if isinstance(parsed, soap.SoapFault):
                 code = f"{Origin.CLIENT}.{parsed.wire.code.lower()}"
-                raise PeerFault(replace(parsed.wire, code=code))
+                raise PeerFault(msgspec.structs.replace(parsed.wire, code=code))
         message = parsed.to_message(context.new_id(), is_response=False)
         return SoapConsumerRequest(parsed, envelope, message, action, reader)
 
@@ -178,7 +177,7 @@ class SoapProvider:
     async def parse_request(self, head: RestPart | SoapPart, peer_request: PeerRequest) -> SoapReceived:
         """Parse the request's envelope, with the headers that came beside it. Raises `BadMessage`."""
         received = await _parse_part(head, peer_request.headers.get(REQUEST_ID_HEADER, ""), is_response=False)
-        return replace(
+        return msgspec.structs.replace(
             received,
             original_content_type=peer_request.headers.get(ORIGINAL_CONTENT_TYPE_HEADER, ""),
             soap_action=peer_request.headers.get(SOAP_ACTION_HEADER),

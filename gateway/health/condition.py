@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from gateway.health.diagnosing import Sources, Timestamping, diagnose_now
 from gateway.health.diagnosis import CLOCK_WARN_S, clock_warning, furthest_clock
@@ -32,8 +33,7 @@ if TYPE_CHECKING:
 TOKEN_ANSWERS_S = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(msgspec.Struct, frozen=True):
     """Looks at the parts that exchanges rest on. ``failing`` are the loops that fail, which none should."""
 
     configuration: ConfigurationClient

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
+import msgspec
 from cryptography import x509 as _x509
 from cryptography.x509 import ocsp as _ocsp
 
@@ -120,8 +120,7 @@ def _response(
     return OcspFacts(subject, responder, urls, this_update, next_update, until, refusal, failure)
 
 
-@dataclass(frozen=True, slots=True)
-class Timestamping:
+class Timestamping(msgspec.Struct, frozen=True):
     """How timestamping goes: since when it fails, how far this clock is from the authority's, whether there is none to ask."""
 
     failing_since: datetime | None = None
@@ -140,8 +139,7 @@ class TokenFailures(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Sources:
+class Sources(msgspec.Struct, frozen=True):
     """Where a running gateway, or a stopped one's folder, keeps what a diagnosis rests on."""
 
     keyconf: KeyConfStore

@@ -10,9 +10,10 @@ A purpose (TLS, or signing for one member) works as long as any of its active ce
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from gateway.health.diagnosistexts import finding_texts
 
@@ -34,8 +35,7 @@ class Severity(enum.StrEnum):
     NOTICE = "notice"
 
 
-@dataclass(frozen=True, slots=True)
-class OcspFacts:
+class OcspFacts(msgspec.Struct, frozen=True):
     """The OCSP response in hand for one certificate of a path, and how asking for a new one went."""
 
     subject: str
@@ -48,8 +48,7 @@ class OcspFacts:
     fetch_failure: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CertificateFacts:
+class CertificateFacts(msgspec.Struct, frozen=True):
     """One active certificate of this server. ``unusable`` says why it cannot be used whatever OCSP says."""
 
     purpose: str
@@ -64,13 +63,12 @@ class CertificateFacts:
     renewal_error: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class DiagnosisFacts:
+class DiagnosisFacts(msgspec.Struct, frozen=True):
     """Everything a diagnosis rests on. ``purposes`` are those that must work: ``TLS`` and the members that sign."""
 
     purposes: tuple[str, ...] = ()
     certificates: tuple[CertificateFacts, ...] = ()
-    token_failures: Mapping[str, str] = field(default_factory=dict)
+    token_failures: Mapping[str, str] = msgspec.field(default_factory=dict)
     configuration_expires_at: datetime | None = None
     configuration_failure: str | None = None
     timestamps_failing_since: datetime | None = None
@@ -83,8 +81,7 @@ class DiagnosisFacts:
     loops: tuple[tuple[str, str, bool], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True):
     """One thing that is wrong: a stable code, what it is about, when traffic stops by it."""
 
     code: str
@@ -104,8 +101,7 @@ class Finding:
         return what.into(language), action.into(language)
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
+class Diagnosis(msgspec.Struct, frozen=True):
     """The findings, worst first. ``stops_at`` is the first moment at which some exchange stops, if nothing is done."""
 
     at: datetime

@@ -5,9 +5,10 @@ A notice is told once when its finding appears or grows worse, again after ``rep
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime  # read at run time too: kept notices are decoded by their types
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from gateway.health.diagnosis import Severity
 from serving.language import N_, Text, in_every_language
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
 RESOLVED = "resolved"
 
 
-@dataclass(frozen=True, slots=True)
-class OperatorNotice:
+class OperatorNotice(msgspec.Struct, frozen=True):
     """Something to tell a person: a code, how bad it is, and the words."""
 
     code: str
@@ -35,8 +35,7 @@ class OperatorNotice:
     member: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class DeliveredNotice:
+class DeliveredNotice(msgspec.Struct, frozen=True):
     """The last notice that was delivered of a finding: its severity, when, and the finding then."""
 
     severity: Severity

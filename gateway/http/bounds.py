@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import enum
 import resource
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
+
+import msgspec
 
 from serving.process.load import NO_LIMITS, LoadLimits, ProcessLoad
 
@@ -24,8 +25,7 @@ _LOOKED_AT = 64
 _PART_OF_FILES = 0.3
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(msgspec.Struct, frozen=True):
     """Of one listener. Seconds, bytes a second, and numbers at a time; ``per_address`` 0 is half of ``connections``.
 
     While the process is above ``load`` an address has one connection and one request under way, so that whoever asks much waits
@@ -46,7 +46,9 @@ class Bounds:
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         if soft == resource.RLIM_INFINITY:
             return self
-        return replace(self, connections=max(1, min(self.connections, int(soft * _PART_OF_FILES))))
+        return msgspec.structs.replace(
+            self, connections=max(1, min(self.connections, int(soft * _PART_OF_FILES)))
+        )
 
     def of_one_address(self) -> int:
         """The most connections of one address."""

@@ -7,7 +7,6 @@ Limits are this module's own; what exceeds one is told by name and number. Spec:
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -41,8 +40,7 @@ class NotHttpError(Exception):
     __hash__ = Exception.__hash__
 
 
-@dataclass(frozen=True, slots=True)
-class HeadLimits:
+class HeadLimits(msgspec.Struct, frozen=True):
     """Largest head: bytes of one line (name and value, or target), number of headers, bytes of all."""
 
     line_bytes: int

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
+
+import msgspec
 
 from gateway.keys.model import KeyUsage
 
@@ -25,8 +26,7 @@ _KINDS: Mapping[KeyUsage | None, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class KeyContext:
+class KeyContext(msgspec.Struct, frozen=True):
     """The ports of key operations to the rest of the server. ``verify`` proves a certificate good by OCSP, or raises."""
 
     now: Callable[[], datetime]
@@ -35,7 +35,7 @@ class KeyContext:
     configuration: Callable[[], TrustedConfiguration | None]
     is_local_member: Callable[[ClientId], bool]
     verify: Callable[[x509.Certificate], Awaitable[None]] | None = None
-    key_kinds: Mapping[KeyUsage | None, str] = field(default_factory=lambda: dict(_KINDS))
+    key_kinds: Mapping[KeyUsage | None, str] = msgspec.field(default_factory=lambda: dict(_KINDS))
     # Settings that may change while running.
     has_pin_policy: Callable[[], bool] = lambda: False
     activates: Callable[[], bool] = lambda: False

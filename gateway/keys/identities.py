@@ -8,9 +8,10 @@ certificate takes over from another without a request failing.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from certs.algorithms import SignatureAlgorithm
 from certs.certificates import der_of, parse_certificate
@@ -33,8 +34,7 @@ if TYPE_CHECKING:
     from schemas.identifiers import ClientId, ServerId
 
 
-@dataclass(frozen=True, slots=True)
-class _GoodResponses:
+class _GoodResponses(msgspec.Struct, frozen=True):
     """The OCSP responses of a path, proved good at ``since`` and until ``until`` for one generation of what they rest on."""
 
     responses: tuple[bytes, ...]
@@ -69,8 +69,7 @@ class _OwnPath:
         return _GoodResponses(tuple(der for der, _ in found), generation, now, min(ends))
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
+class _Held(msgspec.Struct, frozen=True):
     """A certificate of this server with its proved path. ``settled_at`` is when peers can be expected to know it."""
 
     key_id: KeyId

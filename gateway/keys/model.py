@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,8 +87,7 @@ class PossibleAction(enum.StrEnum):
     TOKEN_DELETE = "TOKEN_DELETE"  # the API's word
 
 
-@dataclass(frozen=True, slots=True)
-class KeyCertificate:
+class KeyCertificate(msgspec.Struct, frozen=True):
     """A certificate of one of this server's keys. ``member`` is whom a signing certificate speaks for, once known.
 
     ``registered_at`` is when the global configuration was first seen to list an authentication certificate. One that is
@@ -116,8 +116,7 @@ class KeyCertificate:
         return hashlib.sha256(self.der).hexdigest().upper()
 
 
-@dataclass(frozen=True, slots=True)
-class SigningRequest:
+class SigningRequest(msgspec.Struct, frozen=True):
     """A certificate signing request that was made for a key: its values, from which it can be built again."""
 
     id: str
@@ -130,8 +129,7 @@ class SigningRequest:
     created_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(msgspec.Struct, frozen=True):
     """A key with its requests and certificates; ``usage`` is open until its first request."""
 
     id: KeyId
@@ -156,8 +154,7 @@ class Key:
         return "EC" if self.kind.startswith("ec") else "RSA"
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(msgspec.Struct, frozen=True):
     """A token with its keys, as it stands now."""
 
     id: str

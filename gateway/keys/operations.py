@@ -9,9 +9,9 @@ Spec: UG-SS 5 (certificate life); X-Road 7.8's TokenCertificateService and KeyAn
 from __future__ import annotations
 
 import contextlib
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import msgspec
 from cryptography import x509
 
 from certs.certificatefiles import read_certificate
@@ -60,7 +60,7 @@ class KeyOperations:
 
     def take_key_kinds(self, kinds: Mapping[KeyUsage | None, str]) -> None:
         """Make new keys of other kinds from now on."""
-        self._context = replace(self._context, key_kinds=kinds)
+        self._context = msgspec.structs.replace(self._context, key_kinds=kinds)
 
     # Tokens
 

@@ -6,9 +6,9 @@ Spec: X-Road 7.8's KeyAndCertificateRequestService.
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_der_public_key
@@ -33,8 +33,7 @@ if TYPE_CHECKING:
     from schemas.identifiers import ClientId
 
 
-@dataclass(frozen=True, slots=True)
-class FieldDescription:
+class FieldDescription(msgspec.Struct, frozen=True):
     """A subject field as the admin API describes it."""
 
     id: str

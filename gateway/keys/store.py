@@ -6,8 +6,9 @@ generation, so a running gateway takes it at once.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from certs.tokens.port import KeyId, TokenStatus, TokenType
 from gateway.keys.model import CertificateStatus, Key, KeyCertificate, KeyUsage, SigningRequest, Token
@@ -213,7 +214,7 @@ class KeyConfStore:
 
     def change_certificate(self, certificate: KeyCertificate, **changes: Any) -> KeyCertificate:
         """Keep a certificate with some of its fields changed; the changed value."""
-        changed = replace(certificate, **changes)
+        changed = msgspec.structs.replace(certificate, **changes)
         self.save_certificates((changed,))
         return changed
 

@@ -7,8 +7,9 @@ while it is locked, lost or in repair.
 from __future__ import annotations
 
 import contextlib
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from certs.certificates import der_of, parse_certificate
 from certs.edges.devices import public_bytes
@@ -165,7 +166,7 @@ def _with_stored(key: Key, stored: Sequence[Certificate]) -> Key:
         and public_bytes(certificate.public_key()) == key.public_key
         and der_of(certificate) not in known
     ]
-    return replace(key, certificates=(*key.certificates, *found))
+    return msgspec.structs.replace(key, certificates=(*key.certificates, *found))
 
 
 def usage_by_extension(certificate: Certificate) -> KeyUsage | None:
@@ -177,7 +178,7 @@ def usage_by_extension(certificate: Certificate) -> KeyUsage | None:
 
 
 def _with_state(token: Token, state: DeviceState, keys: Sequence[Key]) -> Token:
-    return replace(
+    return msgspec.structs.replace(
         token,
         status=state.status,
         logged_in=state.logged_in,
@@ -185,7 +186,7 @@ def _with_state(token: Token, state: DeviceState, keys: Sequence[Key]) -> Token:
         read_only=state.read_only,
         serial_number=state.serial_number or token.serial_number,
         infos=state.infos,
-        keys=tuple(replace(k, available=state.logged_in) for k in keys),
+        keys=tuple(msgspec.structs.replace(k, available=state.logged_in) for k in keys),
     )
 
 

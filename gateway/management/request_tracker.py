@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import sqlite3
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from gateway.clients.records import RequestKind
 from gateway.clients.request_status import (
@@ -44,8 +45,7 @@ log = logging.getLogger("gateway.requests")
 MOST_A_ROUND = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Following:
+class Following(msgspec.Struct, frozen=True):
     """Keeps requests and states as the central server has them. Uses the store from the event loop's thread."""
 
     store: ServerConfStore
@@ -57,7 +57,7 @@ class Following:
     tell: Callable[[str, str, str], None]
     ask_s: float
     # The requests that were asked about last.
-    last_asked: list[int] = field(default_factory=list)
+    last_asked: list[int] = msgspec.field(default_factory=list)
 
     def observe(self, configuration: TrustedConfiguration) -> None:
         """Take what a configuration settles; the owner of this server may be another now.

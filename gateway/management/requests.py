@@ -12,8 +12,9 @@ Spec: PR-MSERV; X-Road 7.8's ManagementRequestSender.
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+import msgspec
 
 from certs.algorithms import SignatureAlgorithm
 from certs.certificates import der_of, parse_certificate
@@ -73,16 +74,14 @@ class ManagementChannel(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class SentRequest:
+class SentRequest(msgspec.Struct, frozen=True):
     """A request the central server has accepted: its number there (0 for a dry run), and the message's own id."""
 
     request_id: int
     message_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class ManagementSender:
+class ManagementSender(msgspec.Struct, frozen=True):
     """Sends management requests of one security server."""
 
     configuration: Callable[[], TrustedConfiguration | None]

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import ssl
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import aiohttp
+import msgspec
 from yarl import URL
 
 from certs.tls import provider_client_context
@@ -27,8 +27,7 @@ TIMEOUT = aiohttp.ClientTimeout(total=90, sock_connect=20)
 _LARGEST = 256 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class HttpManagementChannel:
+class HttpManagementChannel(msgspec.Struct, frozen=True):
     """Sends over HTTP; ``consumer_url`` is the own HTTPS listener, ``own_tls`` what it shows now."""
 
     session: aiohttp.ClientSession

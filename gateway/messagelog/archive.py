@@ -14,9 +14,10 @@ import enum
 import hashlib
 import io
 import re
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING
+
+import msgspec
 
 from certs.algorithms import DigestAlgorithm
 from schemas.faults import BadMessage, Fault, Kind, NotProved
@@ -55,8 +56,7 @@ class Grouping(enum.StrEnum):
         return (owner.member if self is Grouping.MEMBER else owner).path()
 
 
-@dataclass(frozen=True, slots=True)
-class ArchiveLink:
+class ArchiveLink(msgspec.Struct, frozen=True):
     """The end of an archive: its last digest in hex, and its file's name. Both empty before the first archive."""
 
     digest: str = ""
@@ -66,8 +66,7 @@ class ArchiveLink:
 FIRST = ArchiveLink()
 
 
-@dataclass(frozen=True, slots=True)
-class LinkingInfo:
+class LinkingInfo(msgspec.Struct, frozen=True):
     """The linking info of an archive: the archive before it and, in order, (digest of the chain, container's name)."""
 
     previous: ArchiveLink
@@ -225,15 +224,14 @@ class Digesting(io.RawIOBase):
 # Verifying
 
 
-@dataclass(slots=True)
-class ArchiveVerdict:
+class ArchiveVerdict(msgspec.Struct):
     """The findings about an archive: its own link's digest, the archive before it, and its containers."""
 
     previous: ArchiveLink
     last_digest: str
-    containers: list[str] = field(default_factory=list)
+    containers: list[str] = msgspec.field(default_factory=list)
     # Sealed archives only, looked into with the log's keys: whose key is destroyed.
-    erased: list[str] = field(default_factory=list)
+    erased: list[str] = msgspec.field(default_factory=list)
 
 
 def verify_archive(

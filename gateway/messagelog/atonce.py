@@ -7,8 +7,9 @@ Spec: X-Road 7.8, ``message-log.timestamp-immediately``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
     from gateway.messagelog.timestamper import Timestamper
 
 
-@dataclass(frozen=True, slots=True)
-class StampedAtOnce:
+class StampedAtOnce(msgspec.Struct, frozen=True):
     """The log as exchanges write to it. ``is_wanted`` is asked for each record."""
 
     log: MessageLog

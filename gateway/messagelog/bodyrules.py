@@ -9,8 +9,9 @@ Spec: UG-SYSPAR 3.7.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from gateway.messagelog.record import LogEntry, Side
 from schemas.faults import Fault, Kind
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
     from schemas.identifiers import ClientId
 
 
-@dataclass(frozen=True, slots=True)
-class BodyRules:
+class BodyRules(msgspec.Struct, frozen=True):
     """``except_local`` and ``except_remote`` are producers' subsystems for which the opposite of ``keep`` holds.
 
     ``max_bytes``: None is no limit, 0 keeps the message and no body. A larger body is cut if ``may_cut``, else refused.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from gateway.messagelog import rows
 from gateway.messagelog.record import Links, Side, record_digest
@@ -29,8 +30,7 @@ _STATE = len(rows.DIGESTED.split(", ")) + 1
 _COLUMNS = rows.DIGESTED.replace(" message,", " NULL,")
 
 
-@dataclass(frozen=True, slots=True)
-class CommittedRecord:
+class CommittedRecord(msgspec.Struct, frozen=True):
     """A record as another log commits to it: digests that bind all of it, nothing of its content.
 
     ``signature_digest`` is SHA-256 over the signature value, by which a signed container is known to be of this record.

@@ -12,8 +12,9 @@ It works beside a `MessageLog`, on a connection of its own, also while a gateway
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from gateway.messagelog import rows
 from gateway.messagelog.keytree import as_ranges
@@ -36,8 +37,7 @@ if TYPE_CHECKING:
 _TOGETHER = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(msgspec.Struct, frozen=True):
     """Which records: every condition that is given must hold, and one must be."""
 
     records: tuple[int, ...] = ()

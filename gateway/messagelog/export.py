@@ -11,10 +11,11 @@ Spec: UG-SIGDOC; X-Road 7.8's AsicContainerClientRequestProcessor.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from functools import partial
 from typing import IO, TYPE_CHECKING, cast
 from urllib.parse import quote_plus
+
+import msgspec
 
 from gateway.messagelog.openpgp import SUFFIX, PgpSettings, draw, encrypt
 from gateway.messagelog.spool import SealedTemporary
@@ -37,8 +38,7 @@ if TYPE_CHECKING:
 STAMP_WAIT_S = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class EvidenceFile:
+class EvidenceFile(msgspec.Struct, frozen=True):
     """A file to give out; ``chunks`` may be drawn once."""
 
     content_type: str

@@ -6,9 +6,10 @@ at most so many records looked at in one go, however large the log is; it says w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from gateway.messagelog import rows
 from schemas import rest
@@ -29,8 +30,7 @@ _OPENED = 1_000
 CLOCK_MARGIN = timedelta(hours=1)
 
 
-@dataclass(frozen=True, slots=True)
-class RecordSearch:
+class RecordSearch(msgspec.Struct, frozen=True):
     """The conditions on records; a client or a service is a path, or its beginning up to a slash. ``status``: of a REST answer."""
 
     since: datetime | None = None
@@ -64,8 +64,7 @@ class RecordSearch:
         return " AND ".join(terms), values
 
 
-@dataclass(frozen=True, slots=True)
-class FoundPage:
+class FoundPage(msgspec.Struct, frozen=True):
     """Records, the newest first, and the number below which to go on; None: there are no more."""
 
     records: tuple[LogRecord, ...]

@@ -30,11 +30,10 @@ class Destroyed(LookupError):
     """The key of a record was destroyed on an order."""
 
 
-@dataclass(slots=True)
-class _Way:
+class _Way(msgspec.Struct):
     leaf: int = 0
     top: int = 0
-    keys: list[bytes] = field(default_factory=list)
+    keys: list[bytes] = msgspec.field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

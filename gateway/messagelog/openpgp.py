@@ -12,8 +12,9 @@ import asyncio
 import contextlib
 import re
 import tempfile
-from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, BinaryIO
+
+import msgspec
 
 from schemas.faults import Fault, Kind
 from schemas.showing import shown
@@ -27,8 +28,7 @@ _CHUNK = 256 * 1024
 SUFFIX = ".gpg"
 
 
-@dataclass(frozen=True, slots=True)
-class PgpSettings:
+class PgpSettings(msgspec.Struct, frozen=True):
     """GnuPG's folder, and fingerprints of public keys in it: a member's own, or else those for everybody.
 
     ``for_downloads``: `GET /asic` is encrypted whether asked or not.
@@ -36,7 +36,7 @@ class PgpSettings:
 
     home: str = ""
     default_keys: tuple[str, ...] = ()
-    member_keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    member_keys: Mapping[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
     for_downloads: bool = False
 
     @property

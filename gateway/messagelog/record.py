@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -69,8 +68,7 @@ class Links(enum.IntEnum):
     DIGEST = 2
 
 
-@dataclass(frozen=True, slots=True)
-class ErasureOrder:
+class ErasureOrder(msgspec.Struct, frozen=True):
     """On whose order content was erased: reference and authority of the order, who carried it out, when."""
 
     reference: str
@@ -79,8 +77,7 @@ class ErasureOrder:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class LoggedAttachment:
+class LoggedAttachment(msgspec.Struct, frozen=True):
     """A body in the log, sealed: its content, or the name of the file that has it and the file's sealed key.
 
     ``kept_bytes`` says how much of it is in the log, where that is not all of it.
@@ -95,8 +92,7 @@ class LoggedAttachment:
     kept_bytes: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Unstamped:
+class Unstamped(msgspec.Struct, frozen=True):
     """A record without a timestamp, as timestamping needs it: the digest of its signature document."""
 
     id: int
@@ -104,8 +100,7 @@ class Unstamped:
     signature_digest: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class LogRecord:
+class LogRecord(msgspec.Struct, frozen=True):
     """A message in the log. ``signature`` has the timestamp in it when it was stamped alone.
 
     ``message`` is sealed: `gateway.messagelog.reading.LogReader.open_message` opens it.

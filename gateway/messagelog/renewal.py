@@ -16,9 +16,10 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from certs.configuration import TrustedConfiguration
 from certs.edges.configurationfiles import render_verificationconf
@@ -44,8 +45,7 @@ _LINE = re.compile(r"([0-9a-f]{128})  ([A-Za-z0-9_.+%/-]{1,255})")
 _LARGEST_TOKEN, _LARGEST_LIST, _LARGEST_FILE = 256 * 1024, 64 * 1024 * 1024, 64 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Renewal:
+class Renewal(msgspec.Struct, frozen=True):
     """One renewal that is proved: its number, when it was stamped, until when its authority's certificate holds."""
 
     number: int
@@ -54,8 +54,7 @@ class Renewal:
     until: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class RenewalsVerdict:
+class RenewalsVerdict(msgspec.Struct, frozen=True):
     """Renewals, oldest first, and what they say of the archives; ``first`` judges the containers in them.
 
     ``unprotected`` archives came after the newest renewal; ``gone`` ones stood in an older list and do not in the newest.

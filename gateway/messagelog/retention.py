@@ -15,9 +15,10 @@ import contextlib
 import itertools
 import logging
 import os
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import IO, TYPE_CHECKING
+
+import msgspec
 
 from certs.edges.tokenfiles import sync_folder
 from gateway.messagelog.archive import FIRST, ArchiveLink, ArchiveWriter, Grouping
@@ -47,8 +48,7 @@ _TEMPORARY = ".tmp"
 _WAIT_S = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class RetentionSettings:
+class RetentionSettings(msgspec.Struct, frozen=True):
     """Seconds, bytes and days; ``interval_s`` 0 neither archives nor removes, ``destroy_keys_days`` 0 destroys no key."""
 
     interval_s: float = 21_600.0
@@ -57,7 +57,7 @@ class RetentionSettings:
     keep_days: int = 30
     seal: bool = True
     destroy_keys_days: int = 0
-    transfer: TransferSettings = field(default_factory=TransferSettings)
+    transfer: TransferSettings = msgspec.field(default_factory=TransferSettings)
 
 
 class Retention:

@@ -17,7 +17,6 @@ import contextlib
 import logging
 import sqlite3
 from collections import deque
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -56,13 +55,12 @@ _GATHER_S = 0.005
 _GATHERED = 32
 
 
-@dataclass(frozen=True, slots=True)
-class LogSettings:
+class LogSettings(msgspec.Struct, frozen=True):
     """The bounds of the log: messages that may wait, messages a batch, and which bodies are kept."""
 
     queue_length: int = 10_000
     batch_length: int = 512
-    bodies: BodyRules = field(default_factory=BodyRules)
+    bodies: BodyRules = msgspec.field(default_factory=BodyRules)
 
 
 class _Waiting(msgspec.Struct):
@@ -150,7 +148,7 @@ class MessageLog:
 
     def reconfigure(self, queue_length: int, bodies: BodyRules) -> None:
         """Let another number of messages wait for the disk, and keep bodies by other rules."""
-        self._settings = replace(self._settings, queue_length=queue_length, bodies=bodies)
+        self._settings = msgspec.structs.replace(self._settings, queue_length=queue_length, bodies=bodies)
 
     def guard(self, gate: Callable[[datetime], None]) -> None:
         """Ask ``gate`` before every append; it raises `Fault` when evidence can no longer be timestamped."""
@@ -387,8 +385,7 @@ class MessageLog:
             raise Fault(Kind.LOGGING_FAILED, f"a timestamp cannot be kept: {err}") from err
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(msgspec.Struct, frozen=True):
     """A proved timestamp and its records: (id, own hash chain, or the signature with the token inside)."""
 
     token: bytes

@@ -14,9 +14,10 @@ import asyncio
 import contextlib
 import logging
 import time
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from certs.certificates import name_text
 from certs.verify import timestamp as timestamps
@@ -46,8 +47,7 @@ SHORTEST_INTERVAL_S = 60
 LONGEST_INTERVAL_S = 86_400
 
 
-@dataclass(frozen=True, slots=True)
-class TimestampSettings:
+class TimestampSettings(msgspec.Struct, frozen=True):
     """Seconds; ``interval_s`` 0 takes the global configuration's, ``acceptable_failure_s`` 0 never stops traffic."""
 
     interval_s: float = 0.0
@@ -60,8 +60,7 @@ class TimestampSettings:
     follow_addresses: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class AuthorityState:
+class AuthorityState(msgspec.Struct, frozen=True):
     """How an authority answered the last time it was asked; ``failure`` None: with a good token."""
 
     at: datetime

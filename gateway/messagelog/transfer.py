@@ -10,9 +10,10 @@ import asyncio
 import hashlib
 import os
 import shutil
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
+
+import msgspec
 
 from certs.edges.tokenfiles import sync_folder, write_whole
 from gateway.messagelog.openpgp import SUFFIX, PgpSettings, draw, encrypt
@@ -26,14 +27,13 @@ _MARKS, _ENCRYPTED = ".sent", ".encrypted"
 _LONGEST_SAID = 500
 
 
-@dataclass(frozen=True, slots=True)
-class TransferSettings:
+class TransferSettings(msgspec.Struct, frozen=True):
     """Where archives go: a directory, a program with its arguments, both or neither; seconds the program may take."""
 
     directory: str = ""
     command: tuple[str, ...] = ()
     timeout_s: float = 600.0
-    pgp: PgpSettings = field(default_factory=PgpSettings)
+    pgp: PgpSettings = msgspec.field(default_factory=PgpSettings)
 
     @property
     def is_set(self) -> bool:

@@ -10,8 +10,9 @@ import contextlib
 import queue
 import sqlite3
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from certs.edges.tokenfiles import sync_folder
 from gateway.messagelog import rows
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
     from gateway.messagelog.building import Batch
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
+class _Job(msgspec.Struct, frozen=True):
     work: Callable[[Any], object]
     loop: asyncio.AbstractEventLoop
     tell: Callable[[object], None]

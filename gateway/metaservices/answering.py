@@ -10,9 +10,10 @@ Spec: PR-META 2; PR-MREST 4.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import parse_qsl
+
+import msgspec
 
 from gateway.clients.descriptions.openapi import hide_servers
 from gateway.clients.descriptions.wsdl import hide_addresses
@@ -48,8 +49,7 @@ class Documents(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Metaservices:
+class Metaservices(msgspec.Struct, frozen=True):
     """Finds the metadata service behind an identifier."""
 
     serverconf: Callable[[], ServerConf]
@@ -73,8 +73,7 @@ class Metaservices:
         return groups
 
 
-@dataclass(frozen=True, slots=True)
-class _MetaService:
+class _MetaService(msgspec.Struct, frozen=True):
     of: Metaservices
     how: Callable[[Metaservices, ServiceCall], LocalAnswer]
 

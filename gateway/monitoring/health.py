@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -29,12 +28,13 @@ class _Call(msgspec.Struct, frozen=True):
     response_size: int | None
 
 
-@dataclass(slots=True)
-class _Seen:
+class _Seen(msgspec.Struct):
     last_successful: int | None = None
     last_unsuccessful: int | None = None
     service_type: str | None = None
-    calls: collections.deque[_Call] = field(default_factory=lambda: collections.deque(maxlen=MAX_CALLS))
+    calls: collections.deque[_Call] = msgspec.field(
+        default_factory=lambda: collections.deque(maxlen=MAX_CALLS)
+    )
 
 
 class Health:

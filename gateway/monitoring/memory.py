@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import resource
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 ALERT_PERCENT = 90
 _STATUS = Path("/proc/self/status")
 _GROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
+class Memory(msgspec.Struct, frozen=True):
     """Bytes: what the process may have, holds now, and uses of that for itself (the rest is files and libraries)."""
 
     most: int

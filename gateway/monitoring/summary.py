@@ -6,15 +6,15 @@ Latencies are percentiles by nearest rank, in milliseconds, over the records giv
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 
-@dataclass(frozen=True, slots=True)
-class Exchanged:
+class Exchanged(msgspec.Struct, frozen=True):
     """One exchange: when its request came in (ms since the epoch), how long it took, and whose it was. ``fault`` is empty for none."""
 
     begin_ms: int
@@ -25,8 +25,7 @@ class Exchanged:
     succeeded: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ExchangeGroup:
+class ExchangeGroup(msgspec.Struct, frozen=True):
     """Exchanges that have something in common, with percentiles of how long they took."""
 
     name: str

@@ -6,8 +6,9 @@ What cannot be proved is not in the snapshot: the services bound to it are then 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from certs.policies import verify_policy
 from gateway.policies.gate import Binding, BoundPolicies, Excess
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
     from serving.storage.database import AnyDatabase
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(msgspec.Struct, frozen=True):
     """A document in the store: what it says, or why it does not count."""
 
     digest: str

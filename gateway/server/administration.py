@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from gateway.edges.acmeorders import AcmeOrders, Renewing, renewal_loop
 from gateway.health.notifier import Notifier
@@ -28,8 +29,7 @@ if TYPE_CHECKING:
     from serving.process.loops import Loop
 
 
-@dataclass(frozen=True, slots=True)
-class Administration:
+class Administration(msgspec.Struct, frozen=True):
     """Keys, management requests, orders of certificates, notices; and the paces of the loops that work on them."""
 
     state: GatewayState

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from certs.signing import MessageSigner
 from gateway.clients.validation.checkedservices import CheckedServices
@@ -41,8 +43,7 @@ if TYPE_CHECKING:
     from gateway.settings.config import GatewaySettings
 
 
-@dataclass(frozen=True, slots=True)
-class ExchangeParts:
+class ExchangeParts(msgspec.Struct, frozen=True):
     """Both listeners with their servers, and what they hand messages to."""
 
     state: GatewayState

@@ -11,8 +11,9 @@ import contextlib
 import hashlib
 import os
 import sqlite3
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from certs.edges.tokenfiles import sync_folder
 from gateway.messagelog import rows
@@ -42,8 +43,7 @@ if TYPE_CHECKING:
 _TOGETHER = 500
 
 
-@dataclass(frozen=True, slots=True)
-class MovedPart:
+class MovedPart(msgspec.Struct, frozen=True):
     """A database of a gateway: its path in a folder, its steps, and the schema it has in a shared database."""
 
     name: str

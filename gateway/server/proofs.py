@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from certs.edges.configurationfiles import render_verificationconf
 from certs.verify import chain as chains
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
     from gateway.edges.revocation import OwnRevocation
 
 
-@dataclass(frozen=True, slots=True)
-class Proofs:
+class Proofs(msgspec.Struct, frozen=True):
     """The configuration's client, the OCSP responses of this server's certificates, and its identities."""
 
     configuration: ConfigurationClient

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from gateway.edges.traceexport import TraceExporter
 from gateway.health.condition import Condition
@@ -29,8 +30,7 @@ if TYPE_CHECKING:
     from serving.process.loops import LoopFailure
 
 
-@dataclass(frozen=True, slots=True)
-class Watching:
+class Watching(msgspec.Struct, frozen=True):
     """The records of exchanges and whatever is derived from them, and the condition of the server."""
 
     state: GatewayState

@@ -13,8 +13,9 @@ disk cannot rebuild those.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from certs.transparency import verify_log
 from gateway.transparency.entries import parse_beginning
@@ -35,8 +36,7 @@ if TYPE_CHECKING:
 _TOGETHER = 500
 
 
-@dataclass(frozen=True, slots=True)
-class ShownContainer:
+class ShownContainer(msgspec.Struct, frozen=True):
     """A container of an archive: the number of its record by its name, the digest of its signature value, where it lies."""
 
     number: int
@@ -44,8 +44,7 @@ class ShownContainer:
     where: str
 
 
-@dataclass(frozen=True, slots=True)
-class Findings:
+class Findings(msgspec.Struct, frozen=True):
     """The findings about a log: its head and beginning, first and last time, and differences, the first one first."""
 
     checkpoint: Checkpoint | None
@@ -64,8 +63,7 @@ class Findings:
         return not self.differences
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(msgspec.Struct, frozen=True):
     """One thing that is not as it was: what happened, to which record (0: to none in particular), said for a person."""
 
     what: str
@@ -73,14 +71,13 @@ class Difference:
     detail: str
 
 
-@dataclass(slots=True)
-class _Comparison:
+class _Comparison(msgspec.Struct):
     """What is gathered on the way, and the openings to look up."""
 
     beginning: Beginning
     size: int
     openings: OpeningTable
-    found: list[Difference] = field(default_factory=list)
+    found: list[Difference] = msgspec.field(default_factory=list)
 
     def opening(self, number: int) -> Opening | None:
         return self.openings.at(number - self.beginning.first + 1)

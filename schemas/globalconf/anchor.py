@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from schemas.globalconf.elements import (
     MANY,
     Child,
@@ -28,8 +30,7 @@ if TYPE_CHECKING:
     from lxml import etree
 
 
-@dataclass(frozen=True, slots=True)
-class AnchorSource:
+class AnchorSource(msgspec.Struct, frozen=True):
     """One place to download from; certificates are kept as transmitted, for they are found by their hash."""
 
     download_url: str

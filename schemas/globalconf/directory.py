@@ -14,9 +14,10 @@ import base64
 import binascii
 import hashlib
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from schemas.faults import BadMessage, Fault, Kind
 from schemas.multipart import Headers, MultipartParser, PartData, PartStart, parse_content_type, parse_headers
@@ -38,8 +39,7 @@ _PART_DIGESTS = {uri for uri, name in DIGEST_NAMES.items() if name not in ("sha1
 _LARGEST = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class DirectoryPart:
+class DirectoryPart(msgspec.Struct, frozen=True):
     """One listed part: what it is, whose, where, and its digest."""
 
     content_id: str
@@ -58,8 +58,7 @@ class DirectoryPart:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class DirectorySignature:
+class DirectorySignature(msgspec.Struct, frozen=True):
     """How a directory says it is signed. ECDSA values are DER here."""
 
     algorithm_uri: str
@@ -68,8 +67,7 @@ class DirectorySignature:
     value: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class SplitDirectory:
+class SplitDirectory(msgspec.Struct, frozen=True):
     """A directory of which only the framing has been read: verify ``signature`` over ``signed`` first."""
 
     signed: bytes
@@ -77,8 +75,7 @@ class SplitDirectory:
     signature: DirectorySignature
 
 
-@dataclass(frozen=True, slots=True)
-class Directory:
+class Directory(msgspec.Struct, frozen=True):
     """A configuration directory: when it expires, of which version it is, and its parts with their digests (PR-GCONF 3)."""
 
     version: int

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import msgspec
+
 from schemas.faults import BadMessage
 from schemas.globalconf.anchor import Anchor, add_anchor, anchor_of
 from schemas.globalconf.elements import (
@@ -25,8 +27,7 @@ from schemas.globalconf.elements import (
 from schemas.identifiers import ClientId, append_identifier, parse_client_element
 
 
-@dataclass(frozen=True, slots=True)
-class ManagementService:
+class ManagementService(msgspec.Struct, frozen=True):
     """Where management requests go; the certificate (DER) is the pinned TLS leaf of the registration address."""
 
     registration_address: str

@@ -13,6 +13,8 @@ import enum
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from schemas.faults import BadMessage
 from schemas.globalconf.elements import (
     MANY,
@@ -44,8 +46,7 @@ class CostType(enum.StrEnum):
     UNDEFINED = "UNDEFINED"
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(msgspec.Struct, frozen=True):
     """A central server node: host and the certificates (as transmitted) its configuration may be verified with."""
 
     address: str
@@ -53,8 +54,7 @@ class Source:
     external_certificates: tuple[bytes, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class OcspInfo:
+class OcspInfo(msgspec.Struct, frozen=True):
     """An OCSP responder of a CA; the certificate is there when it is not issued by the CA itself."""
 
     url: str
@@ -62,16 +62,14 @@ class OcspInfo:
     cost_type: CostType | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CaInfo:
+class CaInfo(msgspec.Struct, frozen=True):
     """One CA certificate (DER, or PEM as X-Road may carry it) and its responders."""
 
     certificate: bytes
     ocsp: tuple[OcspInfo, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class AcmeServer:
+class AcmeServer(msgspec.Struct, frozen=True):
     """Where a CA takes ACME orders."""
 
     directory_url: str
@@ -80,8 +78,7 @@ class AcmeServer:
     signing_profile_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ApprovedCa:
+class ApprovedCa(msgspec.Struct, frozen=True):
     """A certification service the instance trusts; ``profile`` names how its subjects are read."""
 
     name: str
@@ -93,8 +90,7 @@ class ApprovedCa:
     acme_server: AcmeServer | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ApprovedTsa:
+class ApprovedTsa(msgspec.Struct, frozen=True):
     """A timestamping authority the instance trusts."""
 
     name: str
@@ -103,24 +99,21 @@ class ApprovedTsa:
     cost_type: CostType | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Subsystem:
+class Subsystem(msgspec.Struct, frozen=True):
     """A subsystem of a member."""
 
     code: str
     name: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class MemberClass:
+class MemberClass(msgspec.Struct, frozen=True):
     """A class of members: its code and its description."""
 
     code: str
     description: str
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(msgspec.Struct, frozen=True):
     """A member with its subsystems."""
 
     id: ClientId
@@ -129,8 +122,7 @@ class Member:
     subsystems: tuple[Subsystem, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class SecurityServer:
+class SecurityServer(msgspec.Struct, frozen=True):
     """A security server: ``clients`` without its owner, ``maintenance`` the notice when it is in maintenance mode."""
 
     id: ServerId
@@ -140,8 +132,7 @@ class SecurityServer:
     maintenance: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class GlobalGroup:
+class GlobalGroup(msgspec.Struct, frozen=True):
     """A group of members and subsystems."""
 
     id: GlobalGroupId

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass
 
+import msgspec
 from lxml import etree
 
 from schemas.faults import BadMessage, Kind, NotProved
@@ -15,8 +15,7 @@ from schemas.safexml import XmlLimits, parse_xml
 MOST_BYTES = 128 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class ChainResult:
+class ChainResult(msgspec.Struct, frozen=True):
     """A hash chain result document: the algorithm and digest that the signature covers."""
 
     chain_uri: str
@@ -25,8 +24,7 @@ class ChainResult:
     digest: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class ChainInput:
+class ChainInput(msgspec.Struct, frozen=True):
     """One input of a step: a given digest, a reference to a step, or a reference to data."""
 
     kind: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from schemas.faults import Kind, NotProved
 from schemas.hashchain.documents import (
@@ -82,8 +83,7 @@ def verify(
     return tuple(walk.touched)
 
 
-@dataclass(slots=True)
-class _Frame:
+class _Frame(msgspec.Struct):
     """A step under evaluation: its name, the inputs still to come, and (digest, method URI) of those done."""
 
     key: _StepKey

@@ -12,7 +12,8 @@ import base64
 import binascii
 import hashlib
 import re
-from dataclasses import dataclass, replace
+
+import msgspec
 
 from schemas.faults import BadMessage, Kind
 from schemas.showing import shown
@@ -28,8 +29,7 @@ _NUMBER = re.compile(r"0|[1-9]\d{0,18}", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 
 
-@dataclass(frozen=True, slots=True)
-class NoteSignature:
+class NoteSignature(msgspec.Struct, frozen=True):
     """A signature line: the key by name and id, and what it made."""
 
     name: str
@@ -41,8 +41,7 @@ class NoteSignature:
         return f"{_LINE}{self.name} {base64.b64encode(self.key_id + self.signature).decode()}\n"
 
 
-@dataclass(frozen=True, slots=True)
-class SignedNote:
+class SignedNote(msgspec.Struct, frozen=True):
     """A note's text, with its last newline, and its signatures."""
 
     text: str
@@ -55,11 +54,10 @@ class SignedNote:
     def signed_also(self, *signatures: NoteSignature) -> SignedNote:
         """The note with more signatures; a newer one of the same key takes the place of the older."""
         made = {(s.name, s.key_id): s for s in (*self.signatures, *signatures)}
-        return replace(self, signatures=tuple(made.values()))
+        return msgspec.structs.replace(self, signatures=tuple(made.values()))
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Checkpoint(msgspec.Struct, frozen=True):
     """The head of a log: how many entries it has and the root over them."""
 
     origin: str
@@ -73,8 +71,7 @@ class Checkpoint:
         return "".join(f"{line}\n" for line in lines)
 
 
-@dataclass(frozen=True, slots=True)
-class VerifierKey:
+class VerifierKey(msgspec.Struct, frozen=True):
     """A public key as notes name it: ``<name>+<id in hex>+base64(type ‖ key)``."""
 
     name: str

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass
+
+import msgspec
 
 from schemas.faults import BadMessage, Kind
 from schemas.showing import shown
@@ -18,8 +19,7 @@ HEAD = "c2sp.org/tlog-proof@v1"
 LONGEST_EXTRA = 16 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class InclusionProof:
+class InclusionProof(msgspec.Struct, frozen=True):
     """An entry's place in a log, the path to the root and the checkpoint with that root. ``extra`` proves nothing by itself."""
 
     index: int
@@ -52,8 +52,7 @@ def parse_inclusion_proof(raw: bytes) -> InclusionProof:
     return InclusionProof(index, _parse_hashes(lines), note, extra)
 
 
-@dataclass(frozen=True, slots=True)
-class WitnessRequest:
+class WitnessRequest(msgspec.Struct, frozen=True):
     """A log's request to a witness: from which size on, the consistency proof, and the checkpoint."""
 
     old_size: int

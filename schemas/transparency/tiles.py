@@ -9,9 +9,10 @@ Spec: C2SP tlog-tiles.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from schemas.faults import BadMessage, Kind
 from schemas.transparency.merkle import HASH_BYTES, complete_root, fold_peaks, leaf_hash
@@ -30,8 +31,7 @@ _PATH = re.compile(r"tile/(entries|[0-7])/((?:x\d{3}/){0,6}\d{3})(?:\.p/([1-9]\d
 _TILES_AT_HAND = 64
 
 
-@dataclass(frozen=True, slots=True)
-class TileName:
+class TileName(msgspec.Struct, frozen=True):
     """A tile's or bundle's place. ``level`` None is an entry bundle; ``width`` below 256 a partial one."""
 
     level: int | None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import binascii
-from dataclasses import dataclass
+
+import msgspec
 
 from schemas.faults import Kind, NotProved
 
@@ -18,8 +19,7 @@ MESSAGE_URI = "/message.xml"
 HASH_CHAIN_RESULT_URI = "/sig-hashchainresult.xml"
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(msgspec.Struct, frozen=True):
     """One signed reference: its URI and the digest of the part it names."""
 
     uri: str
@@ -29,8 +29,7 @@ class Reference:
     transforms: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SignatureDocument:
+class SignatureDocument(msgspec.Struct, frozen=True):
     """Everything a signature document says, unproved.
 
     ``signed_info`` is what the signature value is over; ``signed_properties`` what the properties' reference is over;

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
+
+import msgspec
 
 from schemas.faults import Kind, NotProved
 from schemas.xades.document import (
@@ -43,8 +44,7 @@ _POLICY = (
 _SHA512_METHOD = f'<ds:DigestMethod Algorithm="{SHA512_URI}"></ds:DigestMethod>'
 
 
-@dataclass(frozen=True, slots=True)
-class SignerFacts:
+class SignerFacts(msgspec.Struct, frozen=True):
     """A signing certificate as a signature document names it: DER, issuer in RFC 4514 text, serial number."""
 
     certificate: bytes
@@ -52,8 +52,7 @@ class SignerFacts:
     serial: int
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(msgspec.Struct, frozen=True):
     """A document waiting for its signature value. ``signed_info`` is to be digested and signed."""
 
     signed_info: bytes

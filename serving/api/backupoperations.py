@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -69,8 +68,7 @@ class TokensLoggedOut(msgspec.Struct, frozen=True):
     hsm_tokens_logged_out: bool
 
 
-@dataclass(slots=True)
-class BackupResource:
+class BackupResource(msgspec.Struct):
     """Backups of one server, as operations of its admin API."""
 
     data: Path

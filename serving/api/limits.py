@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import ipaddress
 from collections import OrderedDict, deque
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,8 +42,7 @@ class RateLimit:
         return True
 
 
-@dataclass(frozen=True, slots=True)
-class AddressList:
+class AddressList(msgspec.Struct, frozen=True):
     """Networks that may call; IPv4 addresses in IPv6 form are understood."""
 
     networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
@@ -64,9 +64,8 @@ class AddressList:
         return any(parsed.version == n.version and parsed in n for n in self.networks)
 
 
-@dataclass(slots=True)
-class _Failures:
-    times: deque[float] = field(default_factory=deque)
+class _Failures(msgspec.Struct):
+    times: deque[float] = msgspec.field(default_factory=deque)
     locked_until: float = 0.0
 
 

@@ -13,6 +13,7 @@ from http import HTTPStatus
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+import msgspec
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily
@@ -32,8 +33,7 @@ CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 REFUSAL = "metrics are for this machine and the networks of the settings\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Gauge:
+class Gauge(msgspec.Struct, frozen=True):
     """One figure: its name without ``sacbe_``, what it says, and values by labels (one value: no labels)."""
 
     name: str

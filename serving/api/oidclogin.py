@@ -14,10 +14,10 @@ import hashlib
 import hmac
 import secrets
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlencode
 
+import msgspec
 from aiohttp import web
 
 from serving.api.problems import Problem
@@ -71,8 +71,7 @@ DOCUMENTED: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(msgspec.Struct, frozen=True):
     """A login on its way."""
 
     nonce: str

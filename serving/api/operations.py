@@ -6,7 +6,6 @@ so what is published is what is served. Bodies are `msgspec.Struct` types; a mem
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
@@ -23,8 +22,7 @@ T = TypeVar("T")
 LONGEST_FIELD = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(msgspec.Struct, frozen=True):
     """One part of a multipart form."""
 
     content: bytes
@@ -43,24 +41,21 @@ class Part:
             raise Problem(400, "validation_failure", [fault.detail]) from fault
 
 
-@dataclass(frozen=True, slots=True)
-class Bytes:
+class Bytes(msgspec.Struct, frozen=True):
     """A body that is a file as it is."""
 
     media_type: str = "application/octet-stream"
 
 
-@dataclass(frozen=True, slots=True)
-class MultipartForm:
+class MultipartForm(msgspec.Struct, frozen=True):
     """A multipart form; a handler finds `Part`s by name in `Call.parts`."""
 
     # Name -> whether it must be there.
     fields: dict[str, bool]
-    files: dict[str, bool] = field(default_factory=dict)
+    files: dict[str, bool] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Download:
+class Download(msgspec.Struct, frozen=True):
     """An answer that is a file."""
 
     content: bytes
@@ -68,32 +63,29 @@ class Download:
     file_name: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ApiAnswer:
+class ApiAnswer(msgspec.Struct, frozen=True):
     """An answer with more than a body: another status, or headers."""
 
     body: object = None
     status: int | None = None
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class OperationInput:
+class OperationInput(msgspec.Struct, frozen=True):
     """An operation's input that did not come as a request of its own: from a page's form.
 
     ``path`` and ``query`` are texts by name, ``body`` a decoded JSON value, ``file`` the body of an operation that takes one, ``parts``
     those of a multipart form.
     """
 
-    path: Mapping[str, str] = field(default_factory=dict)
-    query: Mapping[str, str] = field(default_factory=dict)
+    path: Mapping[str, str] = msgspec.field(default_factory=dict)
+    query: Mapping[str, str] = msgspec.field(default_factory=dict)
     body: Any = None
     file: bytes = b""
-    parts: Mapping[str, Part] = field(default_factory=dict)
+    parts: Mapping[str, Part] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
+class Principal(msgspec.Struct, frozen=True):
     """Who calls, how that was proved, and what he may do."""
 
     name: str
@@ -105,8 +97,7 @@ class Principal:
     scope: frozenset[str] = frozenset()
 
 
-@dataclass(slots=True)
-class Call:
+class Call(msgspec.Struct):
     """One request on its way through a handler."""
 
     principal: Principal
@@ -116,13 +107,13 @@ class Call:
     address: str = ""
     query: object = None
     body: object = None
-    parts: dict[str, Part] = field(default_factory=dict)
+    parts: dict[str, Part] = msgspec.field(default_factory=dict)
     # What the operation's ``prepare`` made for its handler.
     prepared: object = None
     # The lines for the audit log of a handler that knows what it changed; None has them found by comparing.
     changes: list[str] | None = None
     # What the audit log shall say beside the path; never a secret.
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any] = msgspec.field(default_factory=dict)
 
     def body_as(self, kind: type[T]) -> T:
         """The body, validated already, as a value of the row's type."""
@@ -161,8 +152,7 @@ class Call:
             raise forbidden("forbidden", f"this login may not act for {encoded_client}")
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(msgspec.Struct, frozen=True):
     """A row of the table. ``path`` stands below ``/api/v1``."""
 
     method: str
@@ -181,7 +171,7 @@ class Operation:
     answer: Any = None
     status: int = 200
     # Further successful statuses with their answers.
-    other_answers: dict[int, Any] = field(default_factory=dict)
+    other_answers: dict[int, Any] = msgspec.field(default_factory=dict)
     # Error statuses this operation adds to those every operation has.
     errors: tuple[int, ...] = ()
     # Name of the change in the audit log; None: nothing changes.

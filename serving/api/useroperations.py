@@ -8,7 +8,6 @@ key manages no users, for what it made would outlive it.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -106,8 +105,7 @@ def operations(logins: Logins, roles: Roles, authentication: Authentication) -> 
     )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class _Users:
+class _Users(msgspec.Struct, frozen=True):
     logins: Logins
     roles: Roles
     authentication: Authentication

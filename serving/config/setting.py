@@ -6,7 +6,7 @@ own. Loading, commands, the admin API and the documentation read all of it by `s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 # Bounds that many settings have: seconds of a day, the highest port, bytes of a GiB.
 DAY_S = 86_400
@@ -16,8 +16,7 @@ GIB = 1024**3
 EVERYWHERE = "0.0.0.0"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
+class Setting(msgspec.Struct, frozen=True, kw_only=True):
     """A setting's text (English; the catalogue has the other languages) and the bounds of a number, both allowed themselves.
 
     ``live`` ones are taken by a running server, the others by its next start.

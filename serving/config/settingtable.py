@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import enum
 import math
-from dataclasses import dataclass, replace
 from functools import cached_property
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -26,8 +25,7 @@ YES = frozenset({"true", "yes", "si", "sí", "on", "1"})
 NO = frozenset({"false", "no", "off", "0"})
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """One setting that is different."""
 
     name: str
@@ -59,7 +57,7 @@ class SettingTable:
         """Every setting's description, by its name. Raises TypeError for a field that has none."""
         found = {name: _setting_of(name, kind) for name, kind in self.types.items()}
         return {
-            name: setting if self._takes_live else replace(setting, live=False)
+            name: setting if self._takes_live else msgspec.structs.replace(setting, live=False)
             for name, setting in found.items()
         }
 

@@ -10,8 +10,9 @@ import hmac
 import math
 import secrets
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+import msgspec
 
 if TYPE_CHECKING:
     from serving.login.users import User
@@ -22,8 +23,7 @@ CSRF_HEADER = "X-XSRF-TOKEN"
 MOST_SESSIONS = 1000
 
 
-@dataclass(slots=True)
-class Session:
+class Session(msgspec.Struct):
     """One login: who, since when, until when."""
 
     name: str
@@ -42,8 +42,7 @@ class Session:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class LiveSession:
+class LiveSession(msgspec.Struct, frozen=True):
     """A session as an administrator sees it: whose, unused for how long, and whether another server vouched for its holder."""
 
     name: str

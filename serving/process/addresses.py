@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import errno
 import socket
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from schemas.names import host_in_url
 from serving.config.setting import EVERYWHERE
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
 _LOOPBACK = {EVERYWHERE: "127.0.0.1", "": "127.0.0.1", "::": "::1"}
 
 
-@dataclass(frozen=True, slots=True)
-class ListenAddress:
+class ListenAddress(msgspec.Struct, frozen=True):
     """One listener: for whom, where, and the settings that say so. Port 0 is no listener."""
 
     purpose: str

@@ -17,6 +17,8 @@ import time
 from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from schemas.faults import Fault
 from serving.process.pace import Pace
 
@@ -31,8 +33,7 @@ LONGEST_RETRY_S = 60.0
 STALLED_S = 900.0
 
 
-@dataclass(frozen=True, slots=True)
-class LoopFailure:
+class LoopFailure(msgspec.Struct, frozen=True):
     """A loop's trouble: its name, the reason for a person, and rounds failed in a row (0: one never ends)."""
 
     name: str

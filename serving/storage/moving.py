@@ -7,8 +7,9 @@ other is small, and copied anew in one transaction. What was copied is compared 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from certs.edges.tokenfiles import sync_folder
 from serving.errors import OperatorError
@@ -27,8 +28,7 @@ _STEP = "step"
 MOVED = ".moved"
 
 
-@dataclass(frozen=True, slots=True)
-class MovedTable:
+class MovedTable(msgspec.Struct, frozen=True):
     """A table: its columns, the columns of its key in their order, and whether those are whole numbers."""
 
     name: str

@@ -6,8 +6,9 @@ ignores them is carried out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from gateway.clients.model import Endpoint, Validation
 from gateway.clients.records import ServiceRecord
@@ -26,8 +27,7 @@ DEFAULT_TIMEOUT_S = 60.0
 DEFAULT_NOTICE = "Out of order"
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceChanges:
+class ServiceChanges(msgspec.Struct, frozen=True):
     """The services a description has after a reading, and which of them are new or gone."""
 
     after: tuple[ServiceRecord, ...]
@@ -35,8 +35,7 @@ class ServiceChanges:
     removed: tuple[ServiceRecord, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class EndpointChanges:
+class EndpointChanges(msgspec.Struct, frozen=True):
     """Endpoints to add, generated ones to remove, and hand-made ones that the description has now."""
 
     added: tuple[Endpoint, ...]
@@ -59,7 +58,7 @@ def compare_services(
         after.append(
             new_service(identifier, description_id, service.url, service.title)
             if kept is None
-            else replace(kept, title=service.title)
+            else msgspec.structs.replace(kept, title=service.title)
         )
     names = {s.id for s in after}
     return ServiceChanges(

@@ -7,8 +7,9 @@ accept is a warning.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+import msgspec
 
 from gateway.refusals import GatewayCode
 from schemas import names
@@ -47,8 +48,7 @@ _URL_CHARACTERS = frozenset(
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
-@dataclass(frozen=True, slots=True)
-class DescribedService:
+class DescribedService(msgspec.Struct, frozen=True):
     """A service as its description names it; ``url`` is empty when it names none."""
 
     code: str
@@ -57,8 +57,7 @@ class DescribedService:
     url: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedDescription:
+class ParsedDescription(msgspec.Struct, frozen=True):
     """A description as read: the services of a WSDL, or the one service (without a code) and operations of an OpenAPI."""
 
     services: tuple[DescribedService, ...]

@@ -7,8 +7,9 @@ name. The address that was checked is the one connected to, so a name that chang
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+import msgspec
 
 from gateway.clients.descriptions.described import MAX_BYTES, check_url
 from gateway.refusals import GatewayCode
@@ -16,8 +17,7 @@ from serving.errors import Refused
 from serving.process.outward import DENIED, address_of, is_within, network_of
 
 
-@dataclass(frozen=True, slots=True)
-class FetchPolicy:
+class FetchPolicy(msgspec.Struct, frozen=True):
     """Where descriptions may come from, how large they may be and how long fetching one may take."""
 
     allowed: tuple[str, ...] = ()

@@ -13,8 +13,9 @@ import asyncio
 import contextlib
 import os
 import shlex
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from gateway.clients.descriptions.wsdl import MAX_WARNINGS
 from gateway.clients.model import ServiceType
@@ -40,7 +41,9 @@ def with_validator(read: Read, command: Callable[[], str]) -> Read:
         words = shlex.split(command()) if kind is ServiceType.WSDL else []
         if not words:
             return described
-        return replace(described, warnings=(*described.warnings, *await run_validator(words, content, url)))
+        return msgspec.structs.replace(
+            described, warnings=(*described.warnings, *await run_validator(words, content, url))
+        )
 
     return checked
 

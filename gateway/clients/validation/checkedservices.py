@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -40,8 +39,7 @@ _KEPT = 256
 _TOO_LARGE = f"the body has more than {MAX_BODY_BYTES} bytes and is not checked"
 
 
-@dataclass(frozen=True, slots=True)
-class CannotCheck:
+class CannotCheck(msgspec.Struct, frozen=True):
     """Why a service's messages cannot be checked."""
 
     reason: str

@@ -7,9 +7,9 @@ part. Findings name elements and rules, never values, for they go into logs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from lxml import etree
 
 from gateway.clients.descriptions.wsdl import (
@@ -50,8 +50,7 @@ _NAMES_ONLY = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class SoapChecks:
+class SoapChecks(msgspec.Struct, frozen=True):
     """The checks of requests and answers of one SOAP service against the schema in its WSDL."""
 
     request: str
