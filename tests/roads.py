@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import uuid
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
+
+import msgspec
 
 from certs.certificates import der_of
 from certs.configuration import TrustedConfiguration
@@ -49,7 +50,7 @@ SERVICE = ServiceId(PROVIDER, "afiliados")
 
 def provider_conf(**changes: object) -> ServerConf:
     """The provider's gateway: one service, which the consumer may call."""
-    service = replace(Service(SERVICE, ServiceType.REST, "http://system.invalid"), **changes)  # type: ignore[arg-type]
+    service = msgspec.structs.replace(Service(SERVICE, ServiceType.REST, "http://system.invalid"), **changes)  # type: ignore[arg-type]
     right = AccessRight(PROVIDER, CONSUMER, Endpoint(SERVICE.service_code))
     return ServerConf(PROVIDER_SERVER, (Client(PROVIDER, ConnectionType.HTTP),), (service,), (right,))
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -183,7 +184,7 @@ def no_right(roads: Roads) -> None:
 
 def right_to_another_path(roads: Roads) -> None:
     (right,) = roads.provider_conf.rights
-    other = replace(right, endpoint=Endpoint("afiliados", "GET", "/public/**"))
+    other = msgspec.structs.replace(right, endpoint=Endpoint("afiliados", "GET", "/public/**"))
     roads.provider_conf = replace(roads.provider_conf, rights=(other,))
 
 

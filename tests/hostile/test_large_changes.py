@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -85,7 +84,7 @@ async def test_adding_changing_and_removing_are_the_same_in_a_process(
     assert len(added.lines) == len(kept.services) == len(added.shown.services) == len(store.load().services)
     assert store.view.descriptions.document(number) == content.document
     described = content.described
-    fewer = replace(
+    fewer = msgspec.structs.replace(
         described, services=described.services[:300], operations=described.operations[: LARGE // 2]
     )
     later = msgspec.structs.replace(content, code=None, described=fewer)
@@ -115,7 +114,7 @@ async def test_what_may_be_kept_nowhere_is_refused_with_its_reason_and_changes_n
     store: ServerConfStore, request: pytest.FixtureRequest
 ) -> None:
     how = request.node.callspec.params["store"]
-    bad = (*SERVICES[:-1], replace(SERVICES[-1], title="pago\u202e"))
+    bad = (*SERVICES[:-1], msgspec.structs.replace(SERVICES[-1], title="pago\u202e"))
     content = msgspec.structs.replace(WSDL, described=ParsedDescription(bad))
     with pytest.raises(Fault, match=r"U\+202E"):
         await change(store, DescriptionChange(client=CLIENT, content=content), how)

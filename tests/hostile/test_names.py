@@ -418,7 +418,7 @@ def test_member_add_refuses_the_name_in_one_line(tmp_path: Path, instance: Insta
 @pytest.mark.parametrize("text", cases(BAD_TEXTS, BAD_ENDS))
 def test_a_registry_file_is_refused_with_the_row_at_fault(instance: Instance, text: str) -> None:
     registry = instance.registry(MEMBER)
-    renamed = tuple(replace(m, name=text) if m.id == MEMBER else m for m in registry.members)
+    renamed = tuple(msgspec.structs.replace(m, name=text) if m.id == MEMBER else m for m in registry.members)
     assert any("MX/GOB/15-ISSEMYM" in p for p in check_registry(replace(registry, members=renamed)))
     assert any("address" in p for p in check_registry(replace(registry, address=text)))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from schemas.globalconf.shared import (
@@ -34,7 +35,7 @@ def with_maintenance() -> SharedParameters:
 
 def with_names() -> SharedParameters:
     first, *others = PLAIN.members
-    named = replace(first, subsystems=(*first.subsystems, Subsystem("N", "Named")))
+    named = msgspec.structs.replace(first, subsystems=(*first.subsystems, Subsystem("N", "Named")))
     return replace(PLAIN, members=(named, *others))
 
 
@@ -44,7 +45,9 @@ def with_tsa_cost() -> SharedParameters:
 
 
 def with_ocsp_cost() -> SharedParameters:
-    top = replace(PLAIN.approved_cas[0].top, ocsp=(OcspInfo("http://o/", None, CostType.PAID),))
+    top = msgspec.structs.replace(
+        PLAIN.approved_cas[0].top, ocsp=(OcspInfo("http://o/", None, CostType.PAID),)
+    )
     return with_ca(top=top)
 
 

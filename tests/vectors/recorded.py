@@ -22,6 +22,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from certs.configuration import TrustedConfiguration
 from certs.edges.configurationfiles import load_configuration_folder
 from gateway.clients.records import Document
@@ -58,7 +60,7 @@ class AtHome(TrustedConfiguration):
     """The recorded configuration, with every security server at this machine's address."""
 
     def servers_of(self, client: ClientId) -> tuple[SecurityServer, ...]:
-        return tuple(replace(s, address=stage.HOST) for s in super().servers_of(client))
+        return tuple(msgspec.structs.replace(s, address=stage.HOST) for s in super().servers_of(client))
 
     def in_global_group(self, client: ClientId, group: GlobalGroupId) -> bool:
         return group == stage.EVERYONE or super().in_global_group(client, group)

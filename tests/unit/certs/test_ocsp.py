@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+import msgspec
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -112,7 +113,7 @@ def test_the_issuer_itself_may_answer() -> None:
 def test_a_delegated_responder_needs_no_configuration() -> None:
     world = worlds.world()
     (ca,) = world.shared.approved_cas
-    bare = replace(ca, intermediates=(CaInfo(ca.intermediates[0].certificate),))
+    bare = msgspec.structs.replace(ca, intermediates=(CaInfo(ca.intermediates[0].certificate),))
     unconfigured = worlds.trusted(replace(world.shared, approved_cas=(bare,)), NOW)
     check_response(world.ocsp(leaf()), leaf(), world.pki.intermediate, unconfigured, NOW)
 

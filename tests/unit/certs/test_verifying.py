@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 import io
-from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 
+import msgspec
 import pytest
 
 from certs.algorithms import SignatureAlgorithm
@@ -53,7 +53,7 @@ def chained() -> tuple[Message, MessageSignature, xades.SignatureDocument]:
 def with_reference(document: xades.SignatureDocument, **changes: object) -> xades.SignatureDocument:
     """The document with its first reference changed."""
     first, *others = document.references
-    return replace(document, references=(replace(first, **changes), *others))  # type: ignore[arg-type]
+    return msgspec.structs.replace(document, references=(msgspec.structs.replace(first, **changes), *others))  # type: ignore[arg-type]
 
 
 def coverage(
@@ -73,7 +73,7 @@ def test_what_was_signed_verifies() -> None:
 
 def test_a_message_that_the_signature_does_not_reference_is_refused() -> None:
     message, signature, document = alone()
-    only_properties = replace(document, references=document.references[1:])
+    only_properties = msgspec.structs.replace(document, references=document.references[1:])
     with pytest.raises(NotProved, match=r"does not cover /message\.xml"):
         coverage(only_properties, message, signature)
 
@@ -112,12 +112,14 @@ def test_both_the_message_and_a_chain_referenced_is_refused() -> None:
     message, signature, document = chained()
     extra = xades.Reference(xades.MESSAGE_URI, "", xades.SHA512_URI, message.digest, ())
     with pytest.raises(NotProved, match="both"):
-        coverage(replace(document, references=(*document.references, extra)), message, signature)
+        coverage(
+            msgspec.structs.replace(document, references=(*document.references, extra)), message, signature
+        )
 
 
 def test_two_references_to_one_part_are_refused() -> None:
     message, signature, document = alone()
-    doubled = replace(document, references=(document.references[0], *document.references))
+    doubled = msgspec.structs.replace(document, references=(document.references[0], *document.references))
     with pytest.raises(NotProved, match="same URI"):
         coverage(doubled, message, signature)
 
@@ -183,10 +185,15 @@ def test_another_certificate_in_key_info_than_the_signed_one_is_refused() -> Non
     world = worlds.world()
     stranger = worlds.der_of(world.identities[PROVIDER.member].certificate)
     with pytest.raises(NotProved, match="another certificate"):
-        verify_document(replace(document, certificate=stranger), PROVIDER, world.configuration, worlds.NOW)
+        verify_document(
+            msgspec.structs.replace(document, certificate=stranger), PROVIDER, world.configuration, worlds.NOW
+        )
     with pytest.raises(NotProved, match="another certificate"):
         verify_document(
-            replace(document, certificate_digest_uri=SHA1), CONSUMER, world.configuration, worlds.NOW
+            msgspec.structs.replace(document, certificate_digest_uri=SHA1),
+            CONSUMER,
+            world.configuration,
+            worlds.NOW,
         )
 
 
@@ -195,7 +202,9 @@ def test_an_authentication_certificate_signs_no_message() -> None:
     world = worlds.world()
     auth = worlds.der_of(world.auth[worlds.CONSUMER_SERVER])
     with pytest.raises(NotProved) as caught:
-        verify_document(replace(document, certificate=auth), CONSUMER, world.configuration, worlds.NOW)
+        verify_document(
+            msgspec.structs.replace(document, certificate=auth), CONSUMER, world.configuration, worlds.NOW
+        )
     assert caught.value.code == "wrong_cert_usage"
 
 
@@ -216,7 +225,7 @@ def test_a_value_that_is_not_the_keys_over_this_document_is_refused(changes: dic
     _, _, document = alone()
     certificate = worlds.world().identities[CONSUMER.member].certificate
     with pytest.raises(NotProved):
-        check_signature_value(replace(document, **changes), certificate)  # type: ignore[arg-type]
+        check_signature_value(msgspec.structs.replace(document, **changes), certificate)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -225,7 +234,9 @@ def test_a_value_that_is_not_the_keys_over_this_document_is_refused(changes: dic
 def test_signed_properties_must_be_referenced_as_such(changes: dict[str, object]) -> None:
     _, _, document = alone()
     first, properties = document.references
-    changed = replace(document, references=(first, replace(properties, **changes)))  # type: ignore[arg-type]
+    changed = msgspec.structs.replace(
+        document, references=(first, msgspec.structs.replace(properties, **changes))
+    )  # type: ignore[arg-type]
     with pytest.raises(NotProved):
         check_signature_value(changed, worlds.world().identities[CONSUMER.member].certificate)
 
@@ -234,7 +245,10 @@ def test_a_signature_without_an_ocsp_response_is_refused() -> None:
     _, _, document = alone()
     with pytest.raises(NotProved, match="no OCSP response"):
         verify_document(
-            replace(document, ocsp_responses=()), CONSUMER, worlds.world().configuration, worlds.NOW
+            msgspec.structs.replace(document, ocsp_responses=()),
+            CONSUMER,
+            worlds.world().configuration,
+            worlds.NOW,
         )
 
 
@@ -243,7 +257,12 @@ def test_an_ocsp_response_about_another_certificate_does_not_help() -> None:
     world = worlds.world()
     other = world.ocsp(world.identities[PROVIDER.member].certificate)
     with pytest.raises(NotProved, match="no OCSP response came for"):
-        verify_document(replace(document, ocsp_responses=(other,)), CONSUMER, world.configuration, worlds.NOW)
+        verify_document(
+            msgspec.structs.replace(document, ocsp_responses=(other,)),
+            CONSUMER,
+            world.configuration,
+            worlds.NOW,
+        )
 
 
 @pytest.mark.parametrize("later", [timedelta(hours=2), timedelta(days=400)], ids=["OCSP old", "expired"])
@@ -291,13 +310,13 @@ def test_what_a_certificate_proved_once_counts_only_for_its_time_and_its_documen
             verify_document(document, CONSUMER, world.configuration, at)
     with pytest.raises(NotProved, match="was expected"):
         verify_document(document, PROVIDER, world.configuration, worlds.NOW)
-    spoiled = replace(document, signature_value=bytes(len(document.signature_value)))
+    spoiled = msgspec.structs.replace(document, signature_value=bytes(len(document.signature_value)))
     with pytest.raises(NotProved):
         verify_document(spoiled, CONSUMER, world.configuration, worlds.NOW)
-    other_name = replace(document, certificate_digest=bytes(64))
+    other_name = msgspec.structs.replace(document, certificate_digest=bytes(64))
     with pytest.raises(NotProved, match="name another certificate"):
         verify_document(other_name, CONSUMER, world.configuration, worlds.NOW)
-    without = replace(document, ocsp_responses=())
+    without = msgspec.structs.replace(document, ocsp_responses=())
     with pytest.raises(NotProved, match="no OCSP response"):
         verify_document(without, CONSUMER, world.configuration, worlds.NOW)
 

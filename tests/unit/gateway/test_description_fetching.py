@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import gzip
 import ssl
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -92,7 +92,7 @@ def test_a_hundred_megabytes_are_cut_off_at_the_bound() -> None:
 
 
 def test_a_document_that_never_ends_is_given_up() -> None:
-    assert "did not come within" in str(refused("endless", replace(POLICY, timeout_s=0.2)))
+    assert "did not come within" in str(refused("endless", msgspec.structs.replace(POLICY, timeout_s=0.2)))
 
 
 def test_a_compressed_document_is_not_unpacked() -> None:
@@ -109,7 +109,9 @@ def test_a_missing_document_says_the_status() -> None:
 
 def test_a_name_that_leads_to_a_denied_network_is_refused() -> None:
     async def run() -> None:
-        await fetch_description(replace(POLICY, denied=("127.0.0.0/8", "::1/128")), "http://localhost:9/x")
+        await fetch_description(
+            msgspec.structs.replace(POLICY, denied=("127.0.0.0/8", "::1/128")), "http://localhost:9/x"
+        )
 
     with pytest.raises(Refused) as found:
         asyncio.run(run())

@@ -7,10 +7,10 @@ import json
 import shutil
 import sqlite3
 import zipfile
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from certs.verify.container import Verdict, verify_container
@@ -254,7 +254,7 @@ async def test_a_sealed_archive_proves_itself_and_opens_to_the_archive_of_x_road
         opened = io.BytesIO()
         assert open_archive(file, opened, log.keys.record_key) == []
     plain = verify_archive(opened, "", valid)
-    assert outside == inside == replace(plain, containers=list(plain.containers))
+    assert outside == inside == msgspec.structs.replace(plain, containers=list(plain.containers))
     await log.close()
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from gateway.clients.model import ConnectionType
@@ -43,7 +44,7 @@ class Central:
 
     def lists(self, *clients: ClientId) -> None:
         assert self.server is not None
-        self.server = replace(self.server, clients=frozenset(clients))
+        self.server = msgspec.structs.replace(self.server, clients=frozenset(clients))
 
     async def fetch_status(self, sent: SentRequest) -> RequestStatus:
         if sent.request_id in self.breaks:
@@ -208,13 +209,13 @@ def test_address_and_maintenance_are_over_once_the_server_has_them(stage: Stage)
     stage.send(K.MAINTENANCE_ENABLE, SERVER.path(), "", 2)
     stage.observe()
     assert stage.waiting == [K.ADDRESS_CHANGE, K.MAINTENANCE_ENABLE]
-    stage.central.server = replace(stage.central.server, address="b.example", maintenance="")
+    stage.central.server = msgspec.structs.replace(stage.central.server, address="b.example", maintenance="")
     stage.observe()
     assert stage.waiting == []
     stage.send(K.MAINTENANCE_DISABLE, SERVER.path(), "", 3)
     stage.observe()
     assert stage.waiting == [K.MAINTENANCE_DISABLE]
-    stage.central.server = replace(stage.central.server, maintenance=None)
+    stage.central.server = msgspec.structs.replace(stage.central.server, maintenance=None)
     stage.observe()
     assert stage.waiting == []
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
+import msgspec
 import pytest
 
 from gateway.clients.model import Service, ServiceType
@@ -384,7 +385,7 @@ async def test_soap_service_under_a_policy_that_says_nothing_of_soap_is_not_call
     document = json.loads(build_policy("1.0.0", NOW - timedelta(days=1)))
     del document["soap"]
     gate = Gate(ANSWER, Excess.REFUSE, parse_document(json.dumps(document).encode()))
-    soap = replace(SERVICE, type=ServiceType.WSDL)
+    soap = msgspec.structs.replace(SERVICE, type=ServiceType.WSDL)
     with pytest.raises(Fault, match="says nothing of SOAP"):
         await gate.ask(service=soap)
     assert gate.system.calls == 0

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from benchmarks.described import NAMESPACE, openapi, wsdl
@@ -213,14 +213,19 @@ def test_a_refused_answer_never_reaches_the_consumer() -> None:
 
 
 def test_a_reporting_service_passes_what_does_not_fit() -> None:
-    reporting = replace(PEOPLE, validation=Validation.REPORT)
+    reporting = msgspec.structs.replace(PEOPLE, validation=Validation.REPORT)
     assert ask(Echo(b'{"id": 7}'), reporting) == b'{"id": 7}'
     assert ask(Echo(b"whatever", "text/plain"), reporting, "/nothing") == b"whatever"
 
 
 def test_a_service_without_checks_is_left_alone() -> None:
     assert (
-        ask(Echo(b"whatever", "text/plain"), replace(PEOPLE, validation=Validation.OFF), "/x", None)
+        ask(
+            Echo(b"whatever", "text/plain"),
+            msgspec.structs.replace(PEOPLE, validation=Validation.OFF),
+            "/x",
+            None,
+        )
         == b"whatever"
     )
 
@@ -234,4 +239,4 @@ def test_a_large_answer_is_refused_unchecked_or_passes_whole_with_a_report() -> 
     large = b"x" * (MAX_BODY_BYTES + (3 << 20))
     with pytest.raises(Fault, match="not checked"):
         ask(Echo(large))
-    assert ask(Echo(large), replace(PEOPLE, validation=Validation.REPORT)) == large
+    assert ask(Echo(large), msgspec.structs.replace(PEOPLE, validation=Validation.REPORT)) == large

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from gateway.clients.model import Client, ConnectionType
@@ -27,7 +28,7 @@ def with_servers(**changes: object) -> TrustedConfiguration:
     configuration = worlds.world().configuration
     own = configuration.own
     servers = tuple(
-        replace(s, **changes) if s.id == PROVIDER_SERVER else s  # type: ignore[arg-type]
+        msgspec.structs.replace(s, **changes) if s.id == PROVIDER_SERVER else s  # type: ignore[arg-type]
         for s in own.shared.security_servers
     )
     shared = replace(own.shared, security_servers=servers)
