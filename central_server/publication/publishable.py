@@ -52,7 +52,8 @@ def publishable(registry: Registry) -> tuple[Registry, tuple[str, ...]]:
             cas=tuple(mending.ca(ca) for ca in registry.cas),
             tsas=tuple(mending.tsa(tsa) for tsa in registry.tsas),
             sources=tuple(
-                replace(s, address=mending.text("a node's address", s.address)) for s in registry.sources
+                msgspec.structs.replace(s, address=mending.text("a node's address", s.address))
+                for s in registry.sources
             ),
         ),
         tuple(mending.faults),

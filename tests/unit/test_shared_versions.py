@@ -25,12 +25,14 @@ PLAIN = world().shared
 
 def with_ca(**changed: Any) -> SharedParameters:
     first, *others = PLAIN.approved_cas
-    return replace(PLAIN, approved_cas=(replace(first, **changed), *others))
+    return replace(PLAIN, approved_cas=(msgspec.structs.replace(first, **changed), *others))
 
 
 def with_maintenance() -> SharedParameters:
     first, *others = PLAIN.security_servers
-    return replace(PLAIN, security_servers=(replace(first, maintenance="until noon"), *others))
+    return replace(
+        PLAIN, security_servers=(msgspec.structs.replace(first, maintenance="until noon"), *others)
+    )
 
 
 def with_names() -> SharedParameters:
@@ -41,7 +43,7 @@ def with_names() -> SharedParameters:
 
 def with_tsa_cost() -> SharedParameters:
     first, *others = PLAIN.approved_tsas
-    return replace(PLAIN, approved_tsas=(replace(first, cost_type=CostType.FREE), *others))
+    return replace(PLAIN, approved_tsas=(msgspec.structs.replace(first, cost_type=CostType.FREE), *others))
 
 
 def with_ocsp_cost() -> SharedParameters:
