@@ -12,7 +12,6 @@ import itertools
 import logging
 import smtplib
 from collections import deque
-from dataclasses import replace
 from datetime import datetime, timedelta
 from email.message import EmailMessage
 from typing import TYPE_CHECKING
@@ -127,7 +126,7 @@ class Notifier:
 
     def _queue(self, notice: OperatorNotice) -> None:
         texts = {language: escape_controls(text) for language, text in notice.texts.items()}
-        notice = replace(notice, subject=escape_controls(notice.subject), texts=texts)
+        notice = msgspec.structs.replace(notice, subject=escape_controls(notice.subject), texts=texts)
         log.log(
             logging.INFO if notice.severity == RESOLVED or notice.code in GOOD_NEWS else logging.WARNING,
             "notice",

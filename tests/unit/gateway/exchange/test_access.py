@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+import msgspec
 import pytest
 
 from gateway.clients.model import AccessRight, Endpoint, LocalGroup, ServerConf, Service, ServiceType
@@ -71,5 +70,5 @@ def test_a_right_opens_what_it_names_however_the_path_is_read(
 def test_a_service_that_is_switched_off_says_the_provider_s_notice() -> None:
     check_enabled(PEOPLE)
     with pytest.raises(Fault, match="back on Monday") as caught:
-        check_enabled(replace(PEOPLE, disabled="back on Monday"))
+        check_enabled(msgspec.structs.replace(PEOPLE, disabled="back on Monday"))
     assert caught.value.kind is Kind.SERVICE_DISABLED
