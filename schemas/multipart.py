@@ -220,7 +220,7 @@ class MultipartParser:
             if blank_line is None and delimiter >= 0:
                 return self._headers_alone(events, delimiter)
             if blank_line is None:
-                if len(buffer) > self._limits.header_bytes:
+                if len(buffer) >= farthest:  # before that, what ends the headers may still be coming
                     raise BadMessage(
                         Kind.MIME_PARSING_FAILED, f"a part's headers exceed {self._limits.header_bytes} bytes"
                     )

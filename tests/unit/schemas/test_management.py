@@ -17,6 +17,7 @@ from schemas.management import (
     parse_parts,
     parse_request,
     parse_response,
+    parse_status,
     render_parts,
     render_request,
     render_response,
@@ -134,3 +135,81 @@ def test_too_long_a_server_code_is_refused() -> None:
     )
     with pytest.raises(BadMessage):
         parse_request(raw)
+
+
+def test_an_envelope_lacks_no_element_of_its_service() -> None:
+    raw = render_request(REQUESTS[2], HEADER)
+    start, end = raw.index(b"<xroad:server"), raw.index(b"</xroad:server>") + len(b"</xroad:server>")
+    for changed, words in (
+        (raw[:start] + raw[end:], "clientReg lacks server"),
+        (raw[:end] + raw[start:end] + raw[end:], "cannot be there"),
+        (
+            raw.replace(b"<xroad:subsystemName>", b"<subsystemName>").replace(b"</xroad:subs", b"</subs"),
+            "cannot be",
+        ),
+        (b" \n", "the request is empty"),
+        (b"<a/>", "a SOAP 1.1 envelope with a header and one body element was expected"),
+        (raw.replace(b"Header>", b"Head>"), "a SOAP 1.1 envelope with a header"),
+        (raw.replace(b"</SOAP-ENV:Body>", b"<x/></SOAP-ENV:Body>"), "one body element was expected"),
+    ):
+        with pytest.raises(BadMessage, match=words) as caught:
+            parse_request(changed)
+        assert caught.value.kind is Kind.INVALID_REQUEST
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "other", "words"),
+    [
+        (
+            b"<id:serviceCode>clientReg</id:serviceCode>",
+            b"SERVICE",
+            b"SUBSYSTEM",
+            "'service' names no service",
+        ),
+        (b"<id:serverCode>SS1</id:serverCode>", b"SERVER", b"MEMBER", "'server' names no security server"),
+    ],
+)
+def test_identifiers_of_an_envelope_are_of_the_kinds_that_stand_there(
+    code: bytes, kind: bytes, other: bytes, words: str
+) -> None:
+    raw = render_request(REQUESTS[2], HEADER)
+    assert raw.count(code) == raw.count(b'"' + kind + b'"') == 1
+    with pytest.raises(BadMessage, match=words):
+        parse_request(raw.replace(code, b"").replace(b'"' + kind + b'"', b'"' + other + b'"'))
+
+
+def test_a_certificate_is_base64_and_comes_back_through_line_breaks() -> None:
+    raw = render_request(REQUESTS[1], HEADER)
+    assert parse_request(raw.replace(b">MII=<", b">M\nII =<")).request.auth_certificate == b"\x30\x82"
+    for wrong in (b"MI", b"M*I=", b"MII==="):
+        with pytest.raises(BadMessage, match="authCert is not base64"):
+            parse_request(raw.replace(b">MII=<", b">" + wrong + b"<"))
+
+
+@pytest.mark.parametrize("number", ["", "x", "-1", "1.5", "9" * 19, "٣"])
+def test_an_answer_without_a_number_that_a_database_takes_is_refused(number: str) -> None:
+    answer = render_response(render_request(REQUESTS[2], HEADER), 413).decode()
+    with pytest.raises(BadMessage, match="clientRegResponse with a requestId was expected"):
+        parse_response(answer.replace(">413<", f">{number}<").encode(), ManagementServiceCode.CLIENT_REG)
+    with pytest.raises(BadMessage, match="ownerChangeResponse with a requestId was expected"):
+        parse_response(answer.encode(), ManagementServiceCode.OWNER_CHANGE)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"", b"[]", b"{}", b"\xff", b'{"id": "x", "type": "a", "status": "b"}', b'{"id": 1e999}', b"[" * 9999],
+)
+def test_the_status_of_a_request_that_cannot_be_read_is_refused(raw: bytes) -> None:
+    assert parse_status(b'{"id": "7", "type": "a", "status": "b"}').request_id == 7
+    with pytest.raises(BadMessage, match="status of a request cannot be read"):
+        parse_status(raw)
+
+
+def test_signatures_come_before_certificates() -> None:
+    parts = RequestParts(b"<a/>", (RequestSignature("SHA512withRSA", b"s"),), (b"cert",))
+    content_type, body = render_parts(parts, "boundary0123456789")
+    pieces = body.split(b"--boundary0123456789")
+    assert parse_parts(content_type, b"--boundary0123456789".join(pieces)) == parts
+    pieces[2], pieces[3] = pieces[3], pieces[2]
+    with pytest.raises(BadMessage, match="signatures come before certificates"):
+        parse_parts(content_type, b"--boundary0123456789".join(pieces))

@@ -138,3 +138,87 @@ def test_content_that_is_not_what_was_announced_is_refused_when_it_is_read(raw: 
 def test_a_file_larger_than_who_reads_it_allows_is_not_read() -> None:
     with pytest.raises(BadMessage, match="has 5 bytes; at most 4"):
         opened(GOOD).read("a.txt", 4)
+
+
+@pytest.mark.parametrize(
+    ("raw", "words"),
+    [
+        # A gap before the directory, which says that it begins behind it.
+        (
+            GOOD[:START] + b"\0" + GOOD[START:-6] + struct.pack("<L", START + 1) + b"\0\0",
+            "does not end where",
+        ),
+        (
+            b"\0" + GOOD[:START] + GOOD[START:-6] + struct.pack("<L", START + 1) + b"\0\0",
+            "otherwise than its directory",
+        ),
+        (made()[:-6] + struct.pack("<L", 0) + b"\0\0", ""),
+        (b"\0" + made()[:-6] + struct.pack("<L", 1) + b"\0\0", "something lies before its directory"),
+    ],
+)
+def test_nothing_lies_before_between_or_behind_the_files_of_a_zip(raw: bytes, words: str) -> None:
+    if not words:
+        assert open_zip(io.BytesIO(raw)).names == []
+        return
+    with pytest.raises(BadMessage, match=words):
+        open_zip(io.BytesIO(raw))
+
+
+def test_a_zip_unpacks_to_no_more_than_a_multiple_of_its_size() -> None:
+    def saying(size: int) -> io.BytesIO:
+        says = struct.pack("<L", size)
+        return io.BytesIO(patched(patched(FOLDED, LOCAL, 22, says), CENTRAL, 24, says))
+
+    least = 256 << 20
+    assert open_zip(saying(least)).entries["a.txt"].size_bytes == least
+    with pytest.raises(BadMessage, match=f"its {len(FOLDED)} bytes unpack to {least + 1}; at most 64 times"):
+        open_zip(saying(least + 1))
+
+
+def test_a_file_that_was_cut_after_its_zip_was_opened_ends_too_early() -> None:
+    source = io.BytesIO(GOOD)
+    archive = open_zip(source)
+    source.truncate(GOOD.index(b"hello"))
+    with pytest.raises(BadMessage, match="ends too early"):
+        list(archive.chunks("a.txt"))
+
+
+def test_a_deflated_file_is_one_whole_stream() -> None:
+    for packed in (b"\x4b\x04\x00\x00", b"\x4a\x04"):  # something behind its end; no end
+        head = GOOD[:START].replace(b"hello", packed)
+        raw = bytearray(head + GOOD[START:])
+        for sign, offset in ((LOCAL, 8), (CENTRAL, 10)):
+            place = raw.index(sign)
+            struct.pack_into("<H", raw, place + offset, zipfile.ZIP_DEFLATED)
+            struct.pack_into("<LL", raw, place + offset + 10, len(packed), 1)
+        struct.pack_into("<L", raw, raw.index(END) + 16, len(head))
+        with pytest.raises(BadMessage, match=r"is not one whole deflated stream|cannot be unpacked"):
+            open_zip(io.BytesIO(bytes(raw))).read("a.txt", 100)
+
+
+def test_what_follows_a_streamed_file_has_one_of_its_two_lengths() -> None:
+    raw = streamed(b"hello")
+    place = raw.index(DESCRIPTOR)
+    shorter = raw[:place] + raw[place + 4 :]
+    shorter = shorter[:-6] + struct.pack("<L", shorter.index(CENTRAL)) + b"\0\0"
+    with pytest.raises(BadMessage, match="does not end where the next one begins"):
+        open_zip(io.BytesIO(shorter))
+
+
+def test_the_two_ends_of_a_large_zip_say_the_same() -> None:
+    start, size = START, GOOD.index(END) - START
+    wide = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, 1, 1, size, start)
+    locator = struct.pack("<4sLQL", b"PK\6\7", 0, GOOD.index(END), 1)
+    assert open_zip(io.BytesIO(GOOD[: GOOD.index(END)] + wide + locator + GOOD[GOOD.index(END) :])).names == [
+        "a.txt"
+    ]
+    for end, words in (
+        (wide.replace(b"PK\6\6\x2c", b"PK\6\6\x2d"), "64-bit end is not where and what it says"),
+        (struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, 2, 1, size, start), "64-bit end is not"),
+        (
+            struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, 1, 1, size + 1, start),
+            "contradict each other",
+        ),
+    ):
+        with pytest.raises(BadMessage, match=words):
+            open_zip(io.BytesIO(GOOD[: GOOD.index(END)] + end + locator + GOOD[GOOD.index(END) :]))
