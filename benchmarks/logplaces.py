@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING
 
 from benchmarks.load import HISTORY, Table
 from gateway.messagelog.keys import KeySecret, LogKeys
-from gateway.messagelog.record import LogEntry, Side
+from gateway.messagelog.record import LogEntry
 from gateway.messagelog.store import MessageLog
 from gateway.settings.datafolder import DataFolder
 from schemas.identifiers import ClientId, ServiceId
-from schemas.message import Message, MessageProtocol
+from schemas.message import Message, MessageProtocol, Side
 from serving.errors import OperatorError
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 A `NoteSigner` is a private key under the name notes call it by. `verify_log` and `verify_cosignatures` say what holds of a
 checkpoint for whoever has the public keys: unknown keys are passed over, a signature of a known key that fails refuses the whole.
+`verify_record` says what a proof of a record proves to whoever has a signed configuration, which names the keys of every log.
 
 Spec: C2SP signed-note, tlog-cosignature.
 """
@@ -15,8 +16,13 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from schemas.faults import Kind, NotProved
+from schemas.faults import Fault, Kind, NotProved
+from schemas.globalconf.parts import WITNESSES_ID
+from schemas.globalconf.witnesses import Appointments, parse_appointments
 from schemas.showing import shown
+from schemas.transparency.announcement import log_origin
+from schemas.transparency.entries import parse_opening
+from schemas.transparency.merkle import leaf_hash, verify_inclusion
 from schemas.transparency.notes import (
     COSIGNATURE_ED25519,
     ED25519,
@@ -31,7 +37,11 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    from certs.configuration import TrustedConfiguration
+    from schemas.transparency.entries import Opening
     from schemas.transparency.notes import Checkpoint, SignedNote
+    from schemas.transparency.proofs import InclusionProof
+    from schemas.transparency.records import RecordProof, RecordStatement
 
 _SIGNATURE_BYTES = 64
 
@@ -83,6 +93,63 @@ def verify_cosignatures(note: SignedNote, witnesses: Iterable[VerifierKey]) -> d
             _verify(witness, line.signature[8:], cosigned_text(note.text, at_s))
             seen[witness.name] = _moment(witness, at_s)
     return seen
+
+
+def appointments_in(configuration: TrustedConfiguration | None) -> Appointments:
+    """Who is appointed in a configuration; nobody where it says nothing, or nothing that can be read."""
+    raw = None if configuration is None else configuration.parts.get(WITNESSES_ID)
+    if raw is None:
+        return Appointments()
+    try:
+        return parse_appointments(raw)
+    except Fault:  # it was refused when it was fetched; a stored one may be of another version
+        return Appointments()
+
+
+def verify_entry(proof: InclusionProof, key: VerifierKey) -> tuple[Opening, Checkpoint]:
+    """The opened entry that a proof is of, and the head that covers it. Raises `NotProved`, or `BadMessage` when it cannot be read."""
+    opening = parse_opening(proof.extra)
+    checkpoint = verify_log(proof.checkpoint, key)
+    verify_inclusion(leaf_hash(opening.entry()), proof.index, checkpoint.size, checkpoint.root, proof.path)
+    if not opening.number:
+        raise NotProved(Kind.INVALID_HASH_CHAIN, "the proof is of no record")
+    return opening, checkpoint
+
+
+class ProvedRecord(msgspec.Struct, frozen=True):
+    """A record that a log has: its fields in clear, its number, the head that covers it, and who cosigned that head, and when."""
+
+    statement: RecordStatement
+    number: int
+    checkpoint: Checkpoint
+    cosigned: dict[str, datetime]
+
+
+def verify_record(proof: RecordProof, appointments: Appointments) -> ProvedRecord:
+    """The proved record, by the keys that a configuration names. Raises `NotProved`, or `BadMessage` when it cannot be read."""
+    origin = proof.inclusion.checkpoint.text.partition("\n")[0]
+    opening, checkpoint = verify_entry(proof.inclusion, _log_key(appointments, origin))
+    statement = proof.statement
+    fields = (statement.side, statement.at_ms, statement.digest())
+    if fields != (opening.side, opening.at_ms, opening.record_digest):
+        raise NotProved(
+            Kind.INVALID_HASH_CHAIN,
+            f"what is said of record {opening.number} is not what entry {proof.inclusion.index} of {shown(origin)} commits to",
+        )
+    cosigned = verify_cosignatures(proof.inclusion.checkpoint, appointments.keys())
+    return ProvedRecord(statement, opening.number, checkpoint, cosigned)
+
+
+def _log_key(appointments: Appointments, origin: str) -> VerifierKey:
+    """The key of the log of that name; a log that was declared to go on (``…/log/2``) has that of its server."""
+    stem, _, number = origin.rpartition("/log/")
+    name = stem if stem and number.isascii() and number.isdigit() else origin
+    for log in appointments.logs:
+        if log_origin(log.server) == name:
+            return VerifierKey(origin, log.log_key.kind, log.log_key.public)
+    raise _unproved(
+        f"the configuration has no key of a log {shown(origin)}; one whose log that is was expected"
+    )
 
 
 def _moment(witness: VerifierKey, at_s: int) -> datetime:

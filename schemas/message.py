@@ -28,6 +28,13 @@ class MessageProtocol(enum.StrEnum):
     SOAP = "SOAP"
 
 
+class Side(enum.StrEnum):
+    """On which side of the exchange this server stood."""
+
+    CONSUMER = "consumer"
+    PROVIDER = "provider"
+
+
 class Attachment(msgspec.Struct, frozen=True):
     """A body or attachment: SHA-512 digest and size in bytes."""
 

@@ -10,13 +10,13 @@ from certs.edges.tokenfiles import TokenFolder
 from certs.tokens.soft import SoftToken
 from gateway.messagelog.keys import TOKEN_PURPOSE, KeySecret, LogKeys
 from gateway.messagelog.places import FolderBodies
-from gateway.messagelog.record import LogEntry, Side
+from gateway.messagelog.record import LogEntry
 from gateway.messagelog.spool import SpoolFolder
 from gateway.messagelog.store import LogSettings, MessageLog, Stamp
 from gateway.settings.datafolder import DataFolder
 from schemas import soap, xades
 from schemas.identifiers import ClientId, ServiceId
-from schemas.message import Attachment, Message, MessageProtocol, digest_of
+from schemas.message import Attachment, Message, MessageProtocol, Side, digest_of
 from tests import worlds
 from tests.worlds import CONSUMER, PROVIDER
 

@@ -17,14 +17,15 @@ from gateway.messagelog.committed import CommittedReader
 from gateway.messagelog.keys import LogKeys
 from gateway.messagelog.places import FolderPlace
 from gateway.messagelog.reading import LogReader
-from gateway.messagelog.record import chain_value, record_digest
+from gateway.messagelog.record import chain_value
 from gateway.messagelog.rows import DIGESTED, MESSAGE_PLACE
 from gateway.messagelog.steps import DATABASE
 from gateway.transparency.builder import LogBuilder
-from gateway.transparency.entries import OPENING_BYTES, parse_opening
 from gateway.transparency.files import TransparencyFiles
 from gateway.transparency.verification import Findings, ShownContainer, verify_message_log
+from schemas.transparency.entries import OPENING_BYTES, parse_opening
 from schemas.transparency.notes import ED25519, SignedNote, VerifierKey, parse_note
+from schemas.transparency.records import record_digest
 from schemas.transparency.tiles import WIDTH, TileName, parse_bundle, render_bundle
 from tests.logs import NOW
 

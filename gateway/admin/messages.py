@@ -22,8 +22,8 @@ from gateway.admin.context import AdminContext, instant, number_of, row
 from gateway.admin.verdicts import VerdictView, view_verdict
 from gateway.messagelog.export import container_name, write_record
 from gateway.messagelog.finding import RecordSearch, find_records, newest_records, status_of
-from gateway.messagelog.record import Side
 from schemas.asic.manifest import MIMETYPE
+from schemas.message import Side
 from schemas.zipwriting import ZipWriter
 from serving.api.operations import Bytes, Download
 from serving.api.problems import bad_request, conflict, not_found

@@ -56,6 +56,7 @@ def audit_group() -> click.Group:
     group.add_command(click.Command("verify", params=params, callback=either, help=verify.help))
     group.add_command(report_html)
     group.add_command(reconcile)
+    group.add_command(proof)
     return group
 
 
@@ -192,6 +193,34 @@ def reconcile(context: click.Context, /, work: Path | None, a: Path, b: Path, *,
         err=as_json,
     )
     context.exit(1 if found.disagreements else 2 if found.unread else 0)
+
+
+@click.command(
+    help="Verify proofs that records are in a transparency log (*.record-proof.json), offline, by the keys of the verification configuration. Exit 1 when one fails."
+)
+@NEEDED_CONFIGURATION
+@click.option("--json", "as_json", is_flag=True, help="a line of JSON a proof")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
+@click.pass_context
+@report_errors
+def proof(context: click.Context, /, configuration: Path, files: tuple[Path, ...], *, as_json: bool) -> None:
+    """Verify proofs of records, and print what each proves."""
+    from certs.edges.configurationfiles import load_configuration_folder
+    from certs.transparency import appointments_in
+    from gateway.audit.recordproofs import judge_proof
+
+    appointments = appointments_in(load_configuration_folder(configuration, strict=False))
+    judged = [judge_proof(file, appointments) for file in files]
+    for judgement in judged:
+        if as_json:
+            click.echo(shown_json(judgement.row()))
+        elif judgement.proved is None:
+            click.echo(f"INVALID   {shown(judgement.file)}  {shown(judgement.reason, 300)}")
+        else:
+            click.echo(f"PROVED    {shown(judgement.file)}")
+            for line in judgement.lines():
+                click.echo(f"          {shown(line, 400)}")
+    context.exit(1 if any(j.proved is None for j in judged) else 0)
 
 
 @contextlib.contextmanager

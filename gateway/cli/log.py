@@ -125,8 +125,8 @@ def find(
     from gateway.cli.foundrecords import export_record, show_record
     from gateway.messagelog.finding import RecordSearch, find_records
     from gateway.messagelog.reading import LogReader
-    from gateway.messagelog.record import Side
     from gateway.settings.datafolder import find_folder
+    from schemas.message import Side
 
     if is_proved and export is None:
         raise ValueError(_("--checkpoint goes with --export"))

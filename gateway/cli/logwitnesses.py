@@ -13,12 +13,12 @@ import click
 from certs.edges.configurationfiles import load_configuration_folder
 from certs.edges.fetch import read_answer
 from certs.edges.profilefiles import load_profiles
-from certs.transparency import verify_cosignatures
+from certs.transparency import appointments_in, verify_cosignatures
 from gateway.clients.store import ServerConfStore
 from gateway.server.partsettings import following_settings
 from gateway.settings import config
 from gateway.settings.datafolder import DataFolder, find_folder
-from gateway.transparency.appointed import ConfiguredWitnesses, appointments_in
+from gateway.transparency.appointed import ConfiguredWitnesses
 from schemas.faults import Fault
 from schemas.transparency.notes import LONGEST_NOTE, parse_note
 from serving.language import _

@@ -1,6 +1,6 @@
 """The listeners for consumer systems (8080 and 8443).
 
-``/r1/...`` is an exchange over REST. ``GET /listClients`` says who is there; ``GET /asic`` and
+``/r1/...`` is an exchange over REST. ``GET /listClients`` says who is there; ``GET /asic``, ``GET /recordproofs`` and
 ``GET /verificationconf`` hand out evidence, ``GET /wsdl`` a service's description. Everything else is SOAP, whatever its
 path, and must be POST. Errors have the shape of the protocol that was spoken: PR-REST 4.6, or a SOAP
 fault under status 200; what the HTTP protocol itself refuses is told in the shape of REST.
@@ -8,6 +8,7 @@ fault under status 200; what the HTTP protocol itself refuses is told in the sha
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
@@ -29,19 +30,25 @@ from schemas import rest
 from schemas.faults import BadMessage, Fault, Kind, Origin, PeerFault, Spelling, origin
 from schemas.faultxml import render_soap_fault
 from schemas.identifiers import ClientId
+from schemas.jsontext import dump_json
 from schemas.metadata import render_clients_json, render_clients_xml
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from gateway.exchange.ports import ExchangeContext
     from gateway.exchange.protocols import A, ConsumerProtocol, Q
     from gateway.messagelog.export import EvidenceFile
+    from gateway.transparency.proving import MessageProofs
 
     AsicDownload = Callable[[dict[str, str]], Awaitable[EvidenceFile]]
+    ProveMessages = Callable[[str, Sequence[str]], MessageProofs]
     VerificationConf = Callable[[], bytes]
 
 log = logging.getLogger("gateway.consumers")
+
+# Messages whose proofs are given in one answer: each has some 20 KiB.
+MOST_PROVED = 50
 
 
 class ConsumerListener:
@@ -54,6 +61,7 @@ class ConsumerListener:
         asic: AsicDownload,
         verificationconf: VerificationConf,
         *,
+        prove: ProveMessages | None = None,
         idle_s: float = 30.0,
         log_certificates: bool = False,
     ) -> None:
@@ -63,6 +71,7 @@ class ConsumerListener:
         self._spelling = spelling
         self._asic = asic
         self._verificationconf = verificationconf
+        self._prove = prove
 
     def reconfigure(
         self, context: ExchangeContext, spelling: Spelling, idle_s: float, *, log_certificates: bool
@@ -91,6 +100,8 @@ class ConsumerListener:
         try:
             if request.method == "GET" and path == "/asic":
                 return await self._give_containers(request)
+            if request.method == "GET" and path == "/recordproofs":
+                return await self._give_proofs(request)
             if request.method == "GET" and path == "/verificationconf":
                 return self._give_verificationconf()
             if request.method == "GET" and path == "/wsdl":
@@ -158,8 +169,25 @@ class ConsumerListener:
         await request.send(answer, download.chunks, stall_s=self._idle_s)
         return None
 
-    def _check_may_read(self, request: RawRequest, query: dict[str, str]) -> None:
-        """Whoever may send for a client may read that client's evidence."""
+    async def _give_proofs(self, request: RawRequest) -> Answer:
+        """Proofs that a client's records of some messages (``queryId``, each once) are in the transparency log; no content."""
+        pairs = parse_qsl(request.target.partition("?")[2], keep_blank_values=True)
+        message_ids = list(dict.fromkeys(value for name, value in pairs if name == "queryId"))
+        with origin(Origin.CLIENT_PROXY):
+            check_fresh(self._context.configuration(), self._context.now())
+            client = self._check_may_read(request, dict(pairs))
+            if self._prove is None:
+                raise Fault(Kind.LOGGING_FAILED, "this security server keeps no transparency log")
+            if len(message_ids) > MOST_PROVED:
+                raise BadMessage(
+                    Kind.BAD_REQUEST, f"at most {MOST_PROVED} queryId were expected; {len(message_ids)} came"
+                )
+            found = await asyncio.to_thread(self._prove, client.path(), message_ids)
+        body = dump_json(found.to_json(), ensure_ascii=False).encode()
+        return Answer(body=body, headers=(("Content-Type", "application/json; charset=utf-8"),))
+
+    def _check_may_read(self, request: RawRequest, query: dict[str, str]) -> ClientId:
+        """The client, whose evidence whoever may send for it may read."""
         missing = [n for n in ("xRoadInstance", "memberClass", "memberCode", "queryId") if not query.get(n)]
         if missing:
             raise BadMessage(Kind.BAD_REQUEST, f"the query lacks {', '.join(missing)}")
@@ -176,6 +204,7 @@ class ConsumerListener:
                 f"{client_id.path()} is not a client of this security server; it has no records here",
             )
         check_consumer_system(client, _connection(request), self._context.own_certificates())
+        return client_id
 
     def _give_clients(self, request: RawRequest, *, as_json: bool) -> Answer:
         """Who is there: XML, or JSON where it is accepted; the path GovStack names gives JSON."""
@@ -251,7 +280,7 @@ _DOWNLOAD_STATUS = {
 
 
 def _is_download(request: RawRequest) -> bool:
-    return request.target.startswith(("/asic", "/verificationconf", "/wsdl"))
+    return request.target.startswith(("/asic", "/recordproofs", "/verificationconf", "/wsdl"))
 
 
 def _accepts_json(request: RawRequest) -> bool:

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 from certs.verify.signature import verify_message_signature
 from gateway.exchange import wire
 from gateway.exchange.authentication import check_consumer_system
-from gateway.exchange.evidence import Side, log_message
+from gateway.exchange.evidence import log_message
 from gateway.exchange.protocols import ConsumerAnswer, ConsumerRequest
 from gateway.exchange.routing import check_fresh, check_registered_here, choose_servers
 from gateway.exchange.versions import PROXY_VERSION, PROXY_VERSION_HEADER
 from schemas import transport
 from schemas.faults import BadMessage, Fault, Kind, Origin, Step, origin, step
+from schemas.message import Side
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.messagelog.store import LogEntry, Side
+from gateway.messagelog.record import LogEntry
 from schemas.faults import Step, step
 
 if TYPE_CHECKING:
@@ -13,9 +13,7 @@ if TYPE_CHECKING:
     from gateway.exchange.ports import ExchangeContext
     from gateway.exchange.wire import Body, SignatureLike
     from schemas.identifiers import ClientId
-    from schemas.message import Message
-
-__all__ = ["Side", "log_message"]
+    from schemas.message import Message, Side
 
 
 async def log_message(

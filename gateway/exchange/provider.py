@@ -18,7 +18,7 @@ import msgspec
 
 from certs.verify.signature import verify_message_signature
 from gateway.exchange import access, wire
-from gateway.exchange.evidence import Side, log_message
+from gateway.exchange.evidence import log_message
 from gateway.exchange.ports import ServiceAnswer
 from gateway.exchange.protocols import PeerRequest, ProvedRequest
 from gateway.exchange.restprotocol import RestProvider
@@ -29,7 +29,7 @@ from gateway.http.whole import WholeBody
 from schemas import transport
 from schemas.faults import BadMessage, Kind, Origin, Step, origin, step
 from schemas.headers import without_gateways_own
-from schemas.message import MessageProtocol
+from schemas.message import MessageProtocol, Side
 from schemas.rest import check_final
 
 if TYPE_CHECKING:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gateway.messagelog.record import LogEntry, Side
+from gateway.messagelog.record import LogEntry
 from schemas.faults import Fault, Kind
+from schemas.message import Side
 
 if TYPE_CHECKING:
     from schemas.identifiers import ClientId

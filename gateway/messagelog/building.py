@@ -12,16 +12,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.messagelog import rows
-from gateway.messagelog.record import (
-    FIRST_CHAIN_VALUE,
-    Links,
-    RecordForm,
-    chain_value,
-    record_digest,
-    sealed_label,
-)
+from gateway.messagelog.record import FIRST_CHAIN_VALUE, Links, RecordForm, chain_value, sealed_label
 from gateway.messagelog.sealing import NONCE_BYTES, seal
 from schemas.reduced import reduce_message
+from schemas.transparency.records import record_digest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.messagelog import rows
-from gateway.messagelog.record import Links, Side, record_digest
+from gateway.messagelog.record import Links
 from schemas import xades
 from schemas.faults import Fault
+from schemas.message import Side
+from schemas.transparency.records import record_digest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

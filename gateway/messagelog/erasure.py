@@ -20,8 +20,9 @@ from gateway.messagelog import rows
 from gateway.messagelog.keytree import as_ranges
 from gateway.messagelog.places import place_of
 from gateway.messagelog.reading import LogReader
-from gateway.messagelog.record import Links, record_digest
+from gateway.messagelog.record import Links
 from schemas.faults import Fault, Kind
+from schemas.transparency.records import record_digest
 from serving.storage.database import Database
 
 if TYPE_CHECKING:

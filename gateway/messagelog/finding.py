@@ -14,13 +14,15 @@ import msgspec
 from gateway.messagelog import rows
 from schemas import rest
 from schemas.faults import Fault
+from schemas.message import MessageProtocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
     from gateway.messagelog.reading import LogReader
-    from gateway.messagelog.record import LogRecord, Side
+    from gateway.messagelog.record import LogRecord
+    from schemas.message import Side
 
 _PAGE = 200
 # Records looked at in one go: by columns alone, and where each answer has to be opened for its status.
@@ -51,7 +53,7 @@ class RecordSearch(msgspec.Struct, frozen=True):
             ("side = ?", None if self.side is None else self.side.value),
             ("message_id = ?", self.message_id),
             ("is_response = ?", None if self.status is None else 1),
-            ("protocol = ?", None if self.status is None else "rest"),
+            ("protocol = ?", None if self.status is None else str(MessageProtocol.REST)),
         ):
             if value is not None:
                 terms.append(term)
@@ -121,7 +123,7 @@ def _number_at(reader: LogReader, at: datetime, first: int, last: int) -> int:
 
 def status_of(reader: LogReader, record: LogRecord) -> int | None:
     """The status of a REST answer; None for other messages, and where its content is not there or does not open."""
-    if not record.is_response or record.protocol != "rest":
+    if not record.is_response or record.protocol != MessageProtocol.REST:
         return None
     try:
         return _status(reader, record)

@@ -15,12 +15,12 @@ from gateway.messagelog.record import (
     RecordForm,
     Unstamped,
     chain_value,
-    record_digest,
     sealed_label,
 )
 from gateway.messagelog.sealing import open_sealed
 from schemas.faults import Fault, Kind
 from schemas.message import digest_of
+from schemas.transparency.records import record_digest
 from schemas.zipwriting import Redrawn
 
 if TYPE_CHECKING:

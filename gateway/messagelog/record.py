@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from schemas.identifiers import ClientId
+from schemas.message import Side
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,13 +24,6 @@ if TYPE_CHECKING:
     from schemas.message import Message
 
 FIRST_CHAIN_VALUE = bytes(32)
-
-
-class Side(enum.StrEnum):
-    """On which side of the exchange this server stood."""
-
-    CONSUMER = "consumer"
-    PROVIDER = "provider"
 
 
 class LogEntry(msgspec.Struct, frozen=True):
@@ -130,22 +123,6 @@ class LogRecord(msgspec.Struct, frozen=True):
     is_timestamped: bool = False
     attachments: tuple[LoggedAttachment, ...] = ()
     erasure: ErasureOrder | None = None
-
-
-def record_digest(fields: Sequence[bytes | str | int | None]) -> bytes:
-    """SHA-256 over the fields, each with its length, so that nothing can move from one to the next."""
-    pieces = [
-        b"%d:%b" % (len(v), v) if type(v) is bytes else b"-1:" if v is None else _text_piece(v)
-        for v in fields
-    ]
-    return hashlib.sha256(b"".join(pieces)).digest()
-
-
-@lru_cache(maxsize=1024, typed=True)
-def _text_piece(value: str | int | bytes) -> bytes:
-    """A field that is no bytes, with its length: side, protocol and parties are the same in most records."""
-    raw = str(value).encode()
-    return b"%d:%b" % (len(raw), raw)
 
 
 def sealed_label(record_id: int, what: str) -> bytes:

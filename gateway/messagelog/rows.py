@@ -7,16 +7,9 @@ from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from gateway.messagelog.record import (
-    ErasureOrder,
-    Links,
-    LogEntry,
-    LoggedAttachment,
-    LogRecord,
-    RecordForm,
-    Side,
-)
+from gateway.messagelog.record import ErasureOrder, Links, LogEntry, LoggedAttachment, LogRecord, RecordForm
 from schemas.identifiers import ClientId
+from schemas.message import Side
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -28,9 +28,10 @@ from gateway.messagelog.building import ChainEnd, build_batch
 from gateway.messagelog.erasure import finish_erasures
 from gateway.messagelog.places import place_of
 from gateway.messagelog.reading import LogReader
-from gateway.messagelog.record import LogEntry, LogRecord, Side, Unstamped
+from gateway.messagelog.record import LogEntry, LogRecord, Unstamped
 from gateway.messagelog.writing import LogWriter, chain_end
 from schemas.faults import Fault, Kind
+from schemas.message import Side
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

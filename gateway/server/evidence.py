@@ -11,10 +11,13 @@ from gateway.server import parts
 from gateway.server.state import GatewayState, utc_now
 from gateway.transparency.announcing import KeyAnnouncing
 from gateway.transparency.appointed import ConfiguredWitnesses
+from gateway.transparency.proving import prove_messages
 from schemas.faults import Fault
 from serving.process.loops import Loop
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import aiohttp
     from aiohttp import web
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from gateway.messagelog.timestamper import Timestamper
     from gateway.server.proofs import Proofs
     from gateway.transparency.following import TransparencyFollowing
+    from gateway.transparency.proving import MessageProofs
     from schemas.identifiers import ServerId
     from serving.web.witnessing import Witness
 
@@ -89,6 +93,10 @@ class EvidenceKeeping:
         secret = await parts.log_secret(state.settings, state.tokens, state.environ)
         if secret is not None:
             await asyncio.to_thread(self.log.unlock, secret)
+
+    def prove(self, owner: str, message_ids: Sequence[str]) -> MessageProofs:
+        """The proofs of a client's records of some messages. Slow: call it in a thread."""
+        return prove_messages(self.log.reader, self.transparency.files, owner, message_ids)
 
     def opening_loop(self) -> Loop:
         """The loop that opens a log which could not be opened at the start."""

@@ -86,6 +86,7 @@ class ExchangeParts(msgspec.Struct, frozen=True):
             settings.fault_spelling,
             lambda query: asic_download(evidence.log, evidence.timestamper, query, settings.log.pgp()),
             proofs.verificationconf,
+            prove=evidence.prove,
             idle_s=settings.limits.consumer_idle_s,
             log_certificates=settings.systems.log_client_certificate,
         )

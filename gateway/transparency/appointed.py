@@ -8,10 +8,10 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from certs.transparency import appointments_in
 from gateway.transparency.asking import AppointedWitness
-from schemas.faults import Fault
 from schemas.globalconf.parts import WITNESSES_ID
-from schemas.globalconf.witnesses import Appointments, parse_appointments
+from schemas.globalconf.witnesses import Appointments
 from schemas.names import host_in_url
 from schemas.transparency.announcement import log_origin
 
@@ -22,17 +22,6 @@ if TYPE_CHECKING:
     from schemas.globalconf.witnesses import AppointedLog
     from schemas.identifiers import ServerId
     from schemas.transparency.notes import VerifierKey
-
-
-def appointments_in(configuration: TrustedConfiguration | None) -> Appointments:
-    """Who is appointed in a configuration; nobody where it says nothing, or nothing that can be read."""
-    raw = None if configuration is None else configuration.parts.get(WITNESSES_ID)
-    if raw is None:
-        return Appointments()
-    try:
-        return parse_appointments(raw)
-    except Fault:  # it was refused when it was fetched; a stored one may be of another version
-        return Appointments()
 
 
 class ConfiguredWitnesses:

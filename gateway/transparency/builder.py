@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from certs.edges.tokenfiles import sync_folder, write_whole
 from certs.transparency import NoteSigner, verify_log
-from gateway.transparency.entries import NO_OPENING, Beginning, Opening, parse_beginning
 from schemas.faults import Fault, Kind
+from schemas.transparency.entries import NO_OPENING, Beginning, Opening, parse_beginning
 from schemas.transparency.notes import ED25519, Checkpoint, SignedNote
 from schemas.transparency.tiles import WIDTH, GrowingTree, TileName, render_bundle
 
@@ -101,7 +101,7 @@ class LogBuilder:
                     Kind.LOGGING_FAILED,
                     f"record {growing.next_number} of the message log is missing: {record.number} came in its place; {_TO_DO}",
                 )
-            openings.append(Opening.of_record(record, self._salt(growing.origin, record)))
+            openings.append(_opening_of(record, self._salt(growing.origin, record)))
             entries.append(openings[-1].entry())
             growing.next_number += 1
         for entry in entries:
@@ -178,6 +178,10 @@ class LogBuilder:
                 Kind.LOGGING_FAILED,
                 f"the transparency log goes to record {last}, which the message log does not have as it was written; {_TO_DO}",
             )
+
+
+def _opening_of(record: CommittedRecord, salt: bytes) -> Opening:
+    return Opening(salt, record.number, record.side, record.at_ms, record.digest, record.signature_digest)
 
 
 def declare_restored(

@@ -13,8 +13,8 @@ import shutil
 from typing import TYPE_CHECKING
 
 from certs.edges.tokenfiles import sync_folder, write_whole
-from gateway.transparency.entries import OPENING_BYTES, parse_opening
 from schemas.faults import Fault, Kind
+from schemas.transparency.entries import OPENING_BYTES, parse_opening
 from schemas.transparency.merkle import HASH_BYTES
 from schemas.transparency.notes import parse_note
 from schemas.transparency.tiles import WIDTH, TileName, parse_bundle, parse_tile_path
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from gateway.transparency.entries import Opening
+    from schemas.transparency.entries import Opening
     from schemas.transparency.notes import SignedNote
 
 _ROWS_TOGETHER = 1_000

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from certs.transparency import verify_log
-from gateway.transparency.entries import parse_beginning
 from schemas.faults import Fault
+from schemas.transparency.entries import parse_beginning
 from schemas.transparency.merkle import HASH_BYTES, leaf_hash
 from schemas.transparency.tiles import WIDTH, GrowingTree, TileName
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from gateway.messagelog.committed import CommittedRecord
     from gateway.transparency.builder import CommittedRecords
-    from gateway.transparency.entries import Beginning, Opening
     from gateway.transparency.files import OpeningTable, TransparencyFiles
+    from schemas.transparency.entries import Beginning, Opening
     from schemas.transparency.notes import Checkpoint, SignedNote, VerifierKey
 
 _TOGETHER = 500

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import pytest
 from click.testing import CliRunner
@@ -17,10 +18,13 @@ from schemas.transparency.announcement import witness_name
 from schemas.transparency.merkle import tree_root
 from schemas.transparency.notes import parse_note, parse_verifier_key
 from schemas.transparency.tiles import TileName, tile_subtrees
-from tests.integration.calling import call, until
+from serving.api.evidence import save_configuration
+from tests.integration.calling import AFIL, call, until
 from tests.integration.conftest import CONSUMER, PROVIDER
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from benchmarks.federation import Federation
 
 pytestmark = pytest.mark.processes
@@ -66,3 +70,45 @@ def test_heads_are_cosigned_by_the_centre_and_the_other_gateways_which_nobody_to
 
     others = {"MX/central/witness", witness_name(federation.server(PROVIDER))}
     assert others <= until(cosigned, others.issubset, 120)
+
+
+def test_a_client_has_proofs_of_its_messages_that_anybody_verifies_offline(
+    federation: Federation, tmp_path: Path
+) -> None:
+    message_id = f"proved-{tmp_path.name}"
+    assert call(CONSUMER.address, headers={"X-Road-Id": message_id}).status == 200
+    client = AFIL.split("/")
+    names = ("xRoadInstance", "memberClass", "memberCode", "subsystemCode")
+    asked = [*zip(names, client, strict=True), ("queryId", message_id), ("queryId", "nobody's")]
+
+    def prove() -> Any:
+        return json.loads(get(f"/recordproofs?{urlencode(asked)}"))
+
+    told = until(
+        prove, lambda found: message_id in found["proofs"] and message_id not in found["waiting"], 90
+    )
+    assert told["absent"] == ["nobody's"]
+    request, answer = told["proofs"][message_id]
+    assert (request["record"]["isResponse"], answer["record"]["isResponse"]) == (False, True)
+    save_configuration(get("/verificationconf"), tmp_path / "conf")
+    for name, proof in (("one", request), ("two", answer)):
+        (tmp_path / f"{name}.record-proof.json").write_text(json.dumps(proof))
+    files = [str(path) for path in sorted(tmp_path.glob("*.json"))]
+    arguments = ["audit", "proof", "--json", "--configuration", str(tmp_path / "conf"), *files]
+    found = CliRunner().invoke(main, arguments)
+    assert found.exit_code == 0, found.output
+    verdicts = [json.loads(line) for line in found.output.splitlines()]
+    assert [(v["verdict"], v["messageId"], v["client"]) for v in verdicts] == [
+        ("proved", message_id, AFIL)
+    ] * 2
+    request["record"]["client"] = "MX/GOB/SOMEBODY/ELSE"
+    (tmp_path / "one.record-proof.json").write_text(json.dumps(request))
+    refused = CliRunner().invoke(main, [a for a in arguments if a != "--json"], env={"SACBE_LANG": "en"})
+    assert (refused.exit_code, refused.output.count("INVALID"), refused.output.count("PROVED")) == (1, 1, 1)
+
+
+def get(path: str) -> bytes:
+    """What the consumer's gateway answers its own systems."""
+    with urllib.request.urlopen(f"http://{CONSUMER.address}:8080{path}", timeout=60) as answer:
+        found: bytes = answer.read()
+        return found

@@ -10,7 +10,6 @@ import pytest
 from certs.verify.container import verify_container
 from gateway.messagelog.bodyrules import BodyRules
 from gateway.messagelog.export import write_record
-from gateway.messagelog.record import Side
 from gateway.messagelog.store import LogSettings
 from gateway.server.partsettings import body_rules
 from gateway.settings.config import GatewaySettings, MessageLogSettings
@@ -18,6 +17,7 @@ from schemas import rest, soap
 from schemas.asic import container as asic
 from schemas.asic.withheld import Reason
 from schemas.faults import Fault, Kind
+from schemas.message import Side
 from tests import worlds
 from tests.logs import append_message, append_signed, body_files, open_log, soap_messages, stamp_alone
 from tests.worlds import CONSUMER, PROVIDER

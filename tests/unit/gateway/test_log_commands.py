@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from certs.edges.tokenfiles import TokenFolder
 from certs.tokens.soft import SoftToken
-from certs.transparency import NoteSigner
+from certs.transparency import NoteSigner, verify_entry
 from certs.verify.container import verify_container
 from gateway.cli.main import main
 from gateway.messagelog.committed import CommittedReader, signature_digest
@@ -26,7 +26,6 @@ from gateway.settings.datafolder import DataFolder
 from gateway.transparency.builder import LogBuilder
 from gateway.transparency.files import TransparencyFiles
 from gateway.transparency.following import FOLDER, KEY_FILE
-from gateway.transparency.proving import verify_record_proof
 from schemas.faults import Fault
 from schemas.transparency.notes import ED25519
 from schemas.transparency.proofs import parse_inclusion_proof
@@ -217,7 +216,7 @@ def test_records_are_found_and_handed_out_with_the_proof_that_they_are_in_the_lo
         assert verify_container(source, worlds.world().configuration).is_valid
     safe = open_folder_safe(data, SealSettings(), lambda: PIN)
     key = NoteSigner("MX/GOB/A/SS1", kept_note_key(files.folder / KEY_FILE, safe)).verifier(ED25519)
-    opening, head = verify_record_proof(parse_inclusion_proof(proof.read_bytes()), key)
+    opening, head = verify_entry(parse_inclusion_proof(proof.read_bytes()), key)
     assert (opening.number, head.size) == (3, 4)
     with zipfile.ZipFile(container) as opened:
         assert opening.signature_digest == signature_digest(opened.read("META-INF/signatures.xml"))

@@ -11,10 +11,11 @@ import pytest
 
 from certs.verify.container import Verdict, verify_container
 from gateway.messagelog.export import write_record
-from gateway.messagelog.record import FIRST_CHAIN_VALUE, chain_value, record_digest
+from gateway.messagelog.record import FIRST_CHAIN_VALUE, chain_value
 from gateway.messagelog.rows import DIGESTED
 from gateway.messagelog.steps import DATABASE, STEPS
 from gateway.messagelog.store import MessageLog
+from schemas.transparency.records import record_digest
 from serving.storage.database import apply_steps, connect
 from tests import worlds
 from tests.logs import append_signed, open_log, stamp_alone

@@ -11,12 +11,13 @@ import pytest
 
 from gateway.messagelog.keys import KeySecret, LogKeys
 from gateway.messagelog.keytree import Destroyed
-from gateway.messagelog.record import FIRST_CHAIN_VALUE, chain_value, record_digest
+from gateway.messagelog.record import FIRST_CHAIN_VALUE, chain_value
 from gateway.messagelog.rows import DIGESTED, MESSAGE_PLACE
 from gateway.messagelog.spool import SpoolFolder
 from gateway.messagelog.steps import DATABASE, STEPS
 from gateway.messagelog.store import MessageLog
 from schemas.faults import Fault
+from schemas.transparency.records import record_digest
 from serving.storage.database import apply_steps, connect
 from tests.logs import NOW, OWNER, SECRET, body_files, entry, open_keys, open_log
 

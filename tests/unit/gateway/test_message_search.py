@@ -13,6 +13,7 @@ import pytest
 from certs.verify.container import verify_file
 from gateway.admin.messages import ContainerBody, ContainersBody, MessageLogResource, NewestQuery, SearchQuery
 from gateway.admin.roles import OBSERVER, REGISTRATION_OFFICER, SECURITY_OFFICER, gateway_roles
+from gateway.messagelog.finding import RecordSearch, find_records
 from serving.api.operations import Call
 from serving.api.problems import Problem
 from tests import worlds
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gateway.admin.context import AdminContext
-    from gateway.messagelog.store import MessageLog
+from gateway.messagelog.store import MessageLog
 
 COUNT = 5
 
@@ -132,6 +133,17 @@ async def test_the_newest_come_first_page_by_page_each_once(log: MessageLog) -> 
 async def test_the_newest_that_match(log: MessageLog, query: NewestQuery, numbers: list[int]) -> None:
     page = await resource(log).newest(call(query=query))
     assert ([r.record for r in page.records], page.before) == (numbers, None)
+
+
+async def test_answers_are_found_by_their_status(log: MessageLog, tmp_path: Path) -> None:
+    world = worlds.world()
+    answer = world.response(world.request(message_id="m1"))
+    number = await append_message(log, tmp_path, answer)
+    found = await resource(log).newest(call(query=NewestQuery(status=200)))
+    assert [r.record for r in found.records] == [number]
+    assert (await resource(log).one(call(path={"id": str(number)}))).status == 200
+    assert list(find_records(log.reader, RecordSearch(status=404))) == []
+    assert [r.id for r in find_records(log.reader, RecordSearch(status=200))] == [number]
 
 
 async def test_a_time_among_many_records_is_found_by_halving_and_a_long_look_goes_on(tmp_path: Path) -> None:

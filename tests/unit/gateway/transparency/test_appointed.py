@@ -26,10 +26,10 @@ from certs.algorithms import SignatureAlgorithm
 from certs.certificates import der_of
 from certs.configuration import TrustedConfiguration
 from certs.tokens.port import KeyId
-from certs.transparency import verify_cosignatures
+from certs.transparency import appointments_in, verify_cosignatures
 from gateway.messagelog.store import MessageLog
 from gateway.transparency.announcing import KeyAnnouncing
-from gateway.transparency.appointed import ConfiguredWitnesses, appointments_in
+from gateway.transparency.appointed import ConfiguredWitnesses
 from gateway.transparency.following import FollowingSettings, TransparencyFollowing
 from schemas.faults import Fault
 from schemas.globalconf.parts import WITNESSES_ID

@@ -14,7 +14,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from certs.transparency import NoteSigner, verify_cosignatures, verify_log
+from certs.transparency import NoteSigner, verify_cosignatures, verify_entry, verify_log
 from gateway.messagelog.store import MessageLog
 from gateway.transparency.asking import AppointedWitness
 from gateway.transparency.files import TransparencyFiles
@@ -23,7 +23,7 @@ from gateway.transparency.following import (
     FollowingSettings,
     TransparencyFollowing,
 )
-from gateway.transparency.proving import prove_record, verify_record_proof
+from gateway.transparency.proving import prove_record
 from schemas.faults import Fault
 from schemas.identifiers import ServerId
 from schemas.transparency.announcement import log_origin
@@ -117,7 +117,7 @@ async def test_a_head_is_cosigned_by_every_witness_timestamped_and_proves_each_r
         assert here.stamped == 2
     for number in (1, 255, 256, 303):
         raw = prove_record(here.following.files, number).render()
-        opening, head = verify_record_proof(parse_inclusion_proof(raw), here.verifier)
+        opening, head = verify_entry(parse_inclusion_proof(raw), here.verifier)
         assert (opening.number, opening.at, head.size) == (number, NOW, 305)
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from gateway.transparency.builder import declare_restored
-from gateway.transparency.entries import parse_beginning
 from gateway.transparency.verification import Difference
 from schemas.faults import Fault
+from schemas.transparency.entries import parse_beginning
 from tests.logs import NOW, open_log
 from tests.mutations import (
     IN_ARCHIVES,

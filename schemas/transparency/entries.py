@@ -12,14 +12,10 @@ import hashlib
 import struct
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
-from gateway.messagelog.record import Side
 from schemas.faults import BadMessage, Kind
 from schemas.jsontext import dump_json, load_json
-
-if TYPE_CHECKING:
-    from gateway.messagelog.committed import CommittedRecord
+from schemas.message import Side
 
 SALT_BYTES = 32
 _LABEL = b"sacbe transparency record 1\x00"
@@ -39,11 +35,6 @@ class Opening:
     at_ms: int
     record_digest: bytes
     signature_digest: bytes
-
-    @classmethod
-    def of_record(cls, record: CommittedRecord, salt: bytes) -> Opening:
-        """The opening of a record under a salt."""
-        return cls(salt, record.number, record.side, record.at_ms, record.digest, record.signature_digest)
 
     @property
     def at(self) -> datetime:
