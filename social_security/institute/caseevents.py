@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from social_security.domain import eventchain, pack
 from social_security.domain import states as machines
+from social_security.institute.casejoining import antecedents, is_newcomer
 from social_security.institute.portabilityrules import REGISTRY
 from social_security.wire.gatewayclient import Why
 from social_security.wire.outbox import OutboxItem, Outcome
@@ -44,11 +45,16 @@ async def deliver_notice(services: InstituteServices, notice: OutboxItem) -> Out
     subsystem, purpose, reason = _WAYS[notice.operation]
     why = Why(purpose, notice.case, _role(notice), reason)
     body = notice.body
-    if body.get("evento") == "PRESENTAR":
+    chain = services.cases.events(notice.case) if notice.operation == "agregarEvento" else []
+    joins = body.get("evento") == "AGREGAR_PARTICIPANTE" and not _is_first(notice)
+    joins = joins and is_newcomer(chain, body, notice.member)
+    if joins or body.get("evento") == "PRESENTAR":
         token = await _token(services, notice)
         if token is None:
             return Outcome()
         body = {**body, "testigo": token}
+    if joins:
+        body |= {"antecedentes": antecedents(chain, body["secuencia"])}
     heard = await services.gateway.ask(subsystem, notice.member, notice.operation, body, why)
     if heard.is_done:
         return Outcome(done=True, then=notices_after(services.member, notice))

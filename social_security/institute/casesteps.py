@@ -16,6 +16,8 @@ from social_security.domain.faults import APPEAL_DAYS, DomainError, concerning
 from social_security.domain.history import share, total
 from social_security.domain.pseudonyms import Pid
 from social_security.institute.caseevents import PERSONS, is_refused, notices_after, step_notice
+from social_security.institute.casejoining import check_added
+from social_security.institute.conventionrules import no_convention
 from social_security.institute.history import build_history
 from social_security.institute.portability import all_periods
 from social_security.institute.portabilityrules import REGISTRY, in_force, senders_of_round
@@ -48,6 +50,7 @@ STEPS: Final = (
     "RECURRIR",
     "RECORDAR",
     "INVALIDAR",
+    "AGREGAR_PARTICIPANTE",
 )
 # The roles in which the person acts, or who acts for her.
 PERSON_ROLES: Final = frozenset(("TITULAR", "REPRESENTANTE"))
@@ -179,6 +182,9 @@ async def _build(
         event["totalizacion"] = await _total(services, case, request.body.get("montoCentavos"))
     elif name == "RECHAZAR":
         event["negativa"] = _negativa(services, request)
+    elif name == "AGREGAR_PARTICIPANTE":
+        event["contraparte"] = await _with_added(services, request, case)
+        event |= {} if case.deadline is None else {"fechaLimite": case.deadline.isoformat()}
     elif name == "INVALIDAR":
         chain = services.cases.events(case.case)
         undone = last_own(chain, services.member)
@@ -217,6 +223,26 @@ async def _pair(services: InstituteServices, case: Case) -> Pid:
     if not heard.is_done:
         raise _passed_on(heard, REGISTRY)
     return Pid(heard.body["pidPar"])
+
+
+async def _with_added(services: InstituteServices, request: DomainRequest, case: Case) -> list[str]:
+    """The counterparties with those that join: the convention covers each, and the registry can name the person to it.
+
+    Raises SS-400, what `no_convention` gives, and the registry's refusals.
+    """
+    added = request.body.get("contrapartes", ())
+    parties = [*case.counterparties, *added]
+    check_added(case, parties)
+    members = (case.responsible, *parties)
+    if await services.conventions.find(members, request.today, case.convention) is None:
+        raise no_convention(services, request, members)
+    for member in added:
+        why = Why("PUR-PORT", case.case, "ANALISTA_PORTABILIDAD", "Un instituto entra al caso")
+        body = {"pid": case.pid, "destino": member}
+        heard = await services.gateway.ask("PORT", REGISTRY, "traducirPid", body, why)
+        if not heard.is_done:
+            raise _passed_on(heard, REGISTRY)
+    return parties
 
 
 async def _total(services: InstituteServices, case: Case, amount: int | None) -> dict[str, Any]:

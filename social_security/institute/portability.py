@@ -17,9 +17,11 @@ from social_security.domain import states as machines
 from social_security.domain.faults import DomainError, concerning
 from social_security.domain.history import check_history, check_total, check_total_alone, total
 from social_security.institute.caseevents import PERSONS
+from social_security.institute.casejoining import check_added, read_antecedents
 from social_security.institute.conventionrules import no_convention
 from social_security.institute.history import own_periods
 from social_security.institute.portabilityrules import (
+    check_all_delivered,
     check_delivered,
     check_due,
     check_living,
@@ -115,9 +117,10 @@ async def take_event(services: InstituteServices, request: DomainRequest) -> Dom
         await services.conventions.read()
     case = services.cases.case(event["caso"])
     if case is None:
-        if event["evento"] != "PRESENTAR":
+        come_in = {"PRESENTAR": _present, "AGREGAR_PARTICIPANTE": _join}.get(event["evento"])
+        if come_in is None:
             raise DomainError("SS-205", "el caso no existe aquí", "there is no such case here", field="caso")
-        return _acknowledged(eventchain.event_hash(event), await _present(services, request, event))
+        return _acknowledged(eventchain.event_hash(event), await come_in(services, request, event))
     digest = eventchain.event_hash(event)
     chain = services.cases.events(case.case)
     if request.context.member not in case.participants:
@@ -169,12 +172,46 @@ async def _present(services: InstituteServices, request: DomainRequest, event: d
     return pid
 
 
-def _check_presented(services: InstituteServices, request: DomainRequest, event: dict[str, Any]) -> None:
-    """Refuse a first event that is not its sender's to present, is another than the case's form, or has another entity's number."""
-    if event["responsable"] != request.context.member or services.member not in (
-        event["responsable"],
-        *event["contraparte"],
-    ):
+async def _join(services: InstituteServices, request: DomainRequest, event: dict[str, Any]) -> Pid:
+    """Come into a case that others have open, with the events before; whose it is.
+
+    Raises SS-405 for another sender than the responsible institute, SS-205 without the events before, and what
+    `read_antecedents`, `_check_free` and the person's reference give.
+    """
+    if event["responsable"] != request.context.member or services.member not in event["contraparte"]:
+        raise services.not_participant(request)
+    if "antecedentes" not in event:
+        raise DomainError("SS-205", "el caso no existe aquí", "there is no such case here", field="caso")
+    chain = read_antecedents(request.operation, event)
+    first = chain[0].event
+    _check_presented(services, request, first, joined=True)
+    pid = services.subject(request).pid
+    with concerning(pid):
+        await _check_free(services, request, first | {"contraparte": event["contraparte"]}, pid)
+        # The responsible institute's term counts; by this one's count of the days it may only be shorter.
+        last = due_on(services, event["responsable"], request.today)
+        told = event.get("fechaLimite")
+        deadline = last if told is None else min(last, date.fromisoformat(told))
+        case = Case(
+            event["caso"], pid, event["responsable"], tuple(event["contraparte"]), first["convenio"],
+            first["beneficio"], event["estadoNuevo"], deadline, len(chain), event["hashAnterior"],
+        )  # fmt: skip
+        digest = eventchain.event_hash(event)
+        # The case with its whole chain is on disk from here on, in one transaction; a crash before it leaves nothing, and the
+        # responsible institute sends the event again.
+        services.cases.append(case, event, digest, request.context.member, request.now, before=chain)
+    return pid
+
+
+def _check_presented(
+    services: InstituteServices, request: DomainRequest, event: dict[str, Any], *, joined: bool = False
+) -> None:
+    """Refuse a first event that is not its sender's to present, is another than the case's form, or has another entity's number.
+
+    Who has ``joined`` later is not among those whom the first event names.
+    """
+    parties = (event["responsable"], *event["contraparte"])
+    if event["responsable"] != request.context.member or (services.member in parties) == joined:
         raise services.not_participant(request)
     expected = first_event(
         event["caso"],
@@ -241,8 +278,7 @@ def _after(
         to = _state_before(request, chain, event)
     elif name == "AGREGAR_PARTICIPANTE":
         counterparties = tuple(event["contraparte"])
-        if not set(case.counterparties) <= set(counterparties):
-            raise DomainError("SS-400", "nadie sale de un caso", "nobody leaves a case", field="contraparte")
+        check_added(case, counterparties)
         convention = next((c for c in services.conventions.known() if c.id == case.convention), None)
         if convention is None or not convention.covers((case.responsible, *counterparties), request.today):
             raise no_convention(services, request, (case.responsible, *counterparties))
@@ -283,6 +319,8 @@ def _state_before(request: DomainRequest, chain: list[Logged], event: dict[str, 
     """The state that an event's taking back leads to: the one before it. Raises SS-400 for anybody but its author."""
     undone = chain[event["anula"] - 1] if 1 < event.get("anula", 0) <= len(chain) else None
     is_hers = undone is not None and undone.event["evento"] in PERSONS
+    if undone is not None and undone.event["evento"] == "AGREGAR_PARTICIPANTE":
+        raise DomainError("SS-400", "nadie sale de un caso", "nobody leaves a case", field="anula")
     if (
         undone is None
         or undone.sender != request.context.member
@@ -365,6 +403,7 @@ def _check_content(
     if convention is None or "totalizacion" not in event:
         raise DomainError("SS-406", "falta la totalización", "the total is missing", field="totalizacion")
     if services.member == case.responsible:
+        check_all_delivered(case, chain)
         check_total(event["totalizacion"], total(all_periods(services, case, chain), convention.rules))
     else:
         check_total_alone(event["totalizacion"], convention.rules)
@@ -377,8 +416,8 @@ def _check_total_stands(services: InstituteServices, case: Case, chain: list[Log
     if convention is None or totals is None:
         raise DomainError(
             "SS-406",
-            "no hay totalización vigente; totalice primero",
-            "there are no totals that stand; total first",
+            "no hay totalización vigente de todos los participantes: ACLARAR y TOTALIZAR",
+            "there are no totals that stand of all participants: ACLARAR and TOTALIZAR",
             field="totalizacion",
         )
     try:

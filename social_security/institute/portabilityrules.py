@@ -155,14 +155,27 @@ def in_force(chain: Sequence[Logged]) -> list[Logged]:
 
 
 def last_total(chain: Sequence[Logged]) -> dict[str, Any] | None:
-    """The totals that the case goes by; None when a history has changed since, or there were none."""
+    """The totals that the case goes by; None when a history has changed or an institute has joined since, or there were none."""
     for logged in reversed(in_force(chain)):
-        if logged.event["evento"] in ("ACLARAR", "ENTREGAR_HISTORIA"):
+        if logged.event["evento"] in ("ACLARAR", "ENTREGAR_HISTORIA", "AGREGAR_PARTICIPANTE"):
             return None
         if logged.event["evento"] == "TOTALIZAR":
             found: dict[str, Any] | None = logged.event.get("totalizacion")
             return found
     return None
+
+
+def check_all_delivered(case: Case, chain: Sequence[Logged]) -> None:
+    """Refuse totals without the history of an institute that joined later: nobody's years are left out (SS-406)."""
+    given = {e.sender for e in in_force(chain) if e.event["evento"] in ("ENTREGAR_HISTORIA", "ACLARAR")}
+    missing = ", ".join(m for m in case.counterparties if m not in given)
+    if missing:
+        raise DomainError(
+            "SS-406",
+            f"falta la historia de {missing}, que la entrega con ACLARAR",
+            f"the history of {missing} is missing; it delivers it with ACLARAR",
+            field="totalizacion",
+        )
 
 
 def check_delivered(services: InstituteServices, case: Case, chain: Sequence[Logged]) -> None:

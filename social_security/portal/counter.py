@@ -147,7 +147,9 @@ class CounterPages:
         try:
             step = read_step(form)
         except ValueError:
-            wrong = N_("Choose a step and confirm it; a rejection has cause, legal basis and reasons.")
+            wrong = N_(
+                "Choose a step and confirm it; a rejection has cause, legal basis and reasons; to add institutes, choose them."
+            )
             return await self._show_case(request, visitor, wrong, form, status=400)
         heard = await self._asking.advance_case(self._member, local_id(visitor.user.name), case, step)
         if heard.is_done:
@@ -222,12 +224,14 @@ class CounterPages:
         heard = await self._asking.case(self._member, local_id(visitor.user.name), case)
         if not heard.is_done:
             raise Problem(404, words=explain(heard))
+        shown = heard.body["casos"][0]
         return self._portal.render(
             request,
             "staff/case.html",
             visitor,
             status=status,
-            c=heard.body["casos"][0],
+            c=shown,
+            joinable=await self._joinable(shown),
             mine=self._member,
             reasons=REJECTIONS,
             wrong=wrong,
@@ -259,6 +263,14 @@ class CounterPages:
             typed=typed or {},
             done="hecho" in request.query and wrong is None,
         )
+
+    async def _joinable(self, case: Mapping[str, Any]) -> list[str]:
+        """The institutes that may be added to a case: its convention's, without those that take part."""
+        if "AGREGAR_PARTICIPANTE" not in case["pasos"]:
+            return []
+        parties = (case["responsable"], *case["contrapartes"])
+        found = next((c for c in await self._conventions() if c["id"] == case["convenio"]), {})
+        return [m for m in found.get("members", ()) if m not in parties]
 
     async def _conventions(self) -> list[Mapping[str, Any]]:
         """The conventions that this institute is a party of, as ONIESS publishes them; none when it does not answer."""
@@ -339,6 +351,10 @@ def read_step(form: Mapping[str, list[str]]) -> dict[str, Any]:
             or not step["fundamento"]
         ):
             raise ValueError("a rejection has cause, legal basis and reasons")
+    if event == "AGREGAR_PARTICIPANTE":
+        step["contrapartes"] = form.get("contraparte", [])
+        if not step["contrapartes"]:
+            raise ValueError("the institutes that join are chosen")
     return step
 
 

@@ -106,7 +106,7 @@ _STEPS: Final[dict[str, Text]] = {
     "PRESENTAR": N_("Applied for"),
     "VENCER": N_("Its term passed"),
     "INVALIDAR": N_("This institute takes its last event back"),
-    "AGREGAR_PARTICIPANTE": N_("An institute joined the case"),
+    "AGREGAR_PARTICIPANTE": N_("An institute joins the case"),
 }
 _GATES: Final[dict[str, Text]] = {
     "documentos": N_("documents"),

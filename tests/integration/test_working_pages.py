@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from social_security.portal.accounts import COUNTER, OFFICER, OPERATOR, UNIT, Accounts
-from tests.accessibility import faults_of
+from tests.axe import walk_looks
 from tests.chromium import Tab, open_tab
 from tests.integration.test_browser import log_in
 from tests.portals import PIDS, Browser, World, open_world
@@ -35,7 +35,7 @@ async def begin_work(address: str, accounts: Accounts, world: World) -> list[str
         await enter(desk, accounts, COUNTER, "mesa-0")
         await desk.get(f"/?numero={PIDS['ana']}")
         wanted = [("pid", PIDS["ana"]), ("convenio", "CONV-DEMO-2025-01"), ("beneficio", "JUBILACION")]
-        wanted += [("contraparte", "MX/GOB/30-IPE"), ("contraparte", "MX/GOB/26-ISSSTESON")]
+        wanted += [("contraparte", "MX/GOB/30-IPE")]
         await desk.send("/casos", [*wanted, ("confirmo", "1")])
         (number,) = set(re.findall(r"PORT-15-2026-\d{8}", desk.page.source))
         case = f"/casos/{number}"

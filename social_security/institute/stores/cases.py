@@ -163,9 +163,11 @@ class CaseStore:
         sender: str,
         at: datetime,
         notices: Sequence[OutboxItem] = (),
+        before: Sequence[Logged] = (),
     ) -> None:
-        """Take an event, the state it leads to, and whom to tell of it, in one transaction."""
-        kept = {k: v for k, v in event.items() if k not in ("testigo", "pid")}
+        """Take an event, the state it leads to, and whom to tell of it, in one transaction; ``before`` is the chain of a case joined."""
+        kept = {k: v for k, v in event.items() if k not in ("testigo", "pid", "antecedentes")}
+        told = [*before, Logged(kept, digest, sender)]
         # All three on disk together: a crash leaves the case before the event, and its sender sends it again.
         with self._database.transaction() as connection:
             connection.execute(
@@ -184,14 +186,17 @@ class CaseStore:
                 ),
             )
             Outbox.put(connection, notices)
-            connection.execute(
+            connection.executemany(
                 "INSERT INTO port_event (case_id, sequence, event, hash, sender, at) VALUES (?, ?, ?, ?, ?, ?)",
-                (
-                    case.case,
-                    event["secuencia"],
-                    dump_json(kept, ensure_ascii=False),
-                    digest,
-                    sender,
-                    at.isoformat(),
-                ),
+                [
+                    (
+                        case.case,
+                        e.event["secuencia"],
+                        dump_json(e.event, ensure_ascii=False),
+                        e.hash,
+                        e.sender,
+                        at.isoformat(),
+                    )
+                    for e in told
+                ],
             )

@@ -53,13 +53,18 @@ async def test_a_case_goes_over_three_desks_and_the_person_to_its_end(world: Wor
         await logged_in(world, person, accounts, "ana")
         await desk.get(f"/?numero={PIDS['ana']}")
         wanted = [("pid", PIDS["ana"]), ("convenio", "CONV-DEMO-2025-01"), ("beneficio", "JUBILACION")]
-        wanted += [("contraparte", f"MX/GOB/{code}") for code in OTHERS]
+        late, first = (f"MX/GOB/{code}" for code in OTHERS)
+        wanted += [("contraparte", first)]
         await desk.send("/casos", wanted)
         assert desk.status == 400, "what begins a term is confirmed"
         await desk.send("/casos", [*wanted, ("confirmo", "1")])
         assert desk.status == 200, desk.page.text
         (case,) = set(re.findall(r"PORT-15-2026-\d{8}", desk.page.source))
         await move(desk, case, "ADMITIR")
+        await desk.send(f"/casos/{case}", [("paso", "AGREGAR_PARTICIPANTE"), ("confirmo", "1")])
+        assert desk.status == 400, "who joins is chosen"
+        await move(desk, case, "AGREGAR_PARTICIPANTE", ("contraparte", late))
+        assert 'value="AGREGAR_PARTICIPANTE"' not in desk.page.source, "nobody of the convention is left"
         await move(desk, case, "SOLICITAR_HISTORIA")
         for code in OTHERS:
             other, its = await world.portal(code)
