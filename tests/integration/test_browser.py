@@ -17,7 +17,16 @@ from tests.chromium import Tab, open_tab
 from tests.portals import PIDS, World, open_world
 
 pytestmark = pytest.mark.processes
-PERSON = ("/", "/historia", "/accesos", "/derechos", "/derechos/nueva", "/no-hay-tal")
+PERSON = (
+    "/",
+    "/historia",
+    "/calculadora",
+    "/tramites",
+    "/accesos",
+    "/derechos",
+    "/derechos/nueva",
+    "/no-hay-tal",
+)
 GUARANTOR = ("/", "/evidencia", "/politicas")
 EVERYBODY = ("/aviso", "/accesibilidad")
 

@@ -8,7 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from social_security.portal.accounts import COUNTER, OFFICER, OPERATOR, UNIT, Accounts
+from social_security.portal.accounts import (
+    COMMITTEE,
+    COUNTER,
+    GUARANTOR,
+    OFFICER,
+    OPERATOR,
+    UNIT,
+    Accounts,
+)
+from tests.accessibility import faults_of
 from tests.axe import walk_looks
 from tests.chromium import Tab, open_tab
 from tests.integration.test_browser import log_in
@@ -21,6 +30,7 @@ pytestmark = pytest.mark.processes
 SIZES = ((1280, 900), (320, 640))
 COUNTER_PAGES = ("/", f"/?numero={PIDS['ana']}", "/casos", "/casos?terminados=1", "/admisiones")
 OPERATOR_PAGES = ("/operacion", "/operacion/convenios", "/operacion/compromisos", "/operacion/indicadores")
+GUARANTOR_PAGES = ("/recursos", "/recursos/todos", "/inspeccion")
 
 
 @pytest.fixture
@@ -29,7 +39,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         yield opened
 
 
-async def begin_work(address: str, accounts: Accounts, world: World) -> list[str]:
+async def begin_work(address: str, accounts: Accounts, world: World) -> tuple[str, str]:
     """A case with totals of one institute, and a request for rights; where they are shown."""
     async with Browser(address) as desk, Browser(address) as person:
         await enter(desk, accounts, COUNTER, "mesa-0")
@@ -47,13 +57,19 @@ async def begin_work(address: str, accounts: Accounts, world: World) -> list[str
         await person.get("/derechos/nueva")
         await person.send("/derechos/nueva", [("derecho", "ACCESO"), ("instituto", "MX/GOB/15-ISSEMYM")])
         assert person.status == 200, person.page.text
-    return [case]
+        (folio,) = set(re.findall(r"ARCO-15-2026-\d{8}", person.page.source))
+    return case, f"/solicitudes/{folio}"
 
 
-async def walk(tab: Tab, address: str, pages: tuple[str, ...], language: str) -> dict[str, list[str]]:
-    """What is wrong with each page, wide and narrow."""
+async def walk(
+    tab: Tab, address: str, pages: tuple[str, ...], language: str, name: str
+) -> dict[str, list[str]]:
+    """What is wrong with each page by axe and `tests.accessibility` in its language's look; by the latter also at the other width."""
     wrong: dict[str, list[str]] = {}
     for path in pages:
+        tab.complaints.clear()
+        await tab.open(address + path)
+        found = await walk_looks(tab, f"{name}-{path}", language)
         for width, height in SIZES:
             await tab.send(
                 "Emulation.setDeviceMetricsOverride",
@@ -62,14 +78,13 @@ async def walk(tab: Tab, address: str, pages: tuple[str, ...], language: str) ->
                 deviceScaleFactor=1,
                 mobile=False,
             )
-            tab.complaints.clear()
-            await tab.open(address + path)
-            found = await faults_of(tab)
-            if await tab.ask("document.documentElement.lang") != language:
-                found.append("another language")
-            found += tab.complaints
-            if found:
-                wrong[f"{path} at {width}"] = found
+            found += [f"{width}: {fault}" for fault in await faults_of(tab)]
+        await tab.send("Emulation.clearDeviceMetricsOverride")
+        if await tab.ask("document.documentElement.lang") != language:
+            found.append("another language")
+        found += tab.complaints
+        if found:
+            wrong[path] = found
     return wrong
 
 
@@ -80,12 +95,15 @@ async def test_every_working_page_holds_for_everybody_s_eyes_wide_and_narrow(
     institute, accounts = await world.portal("15-ISSEMYM")
     oniess, operators = await world.portal("00-ONIESS")
     registry, officers = await world.portal("00-RNSS")
-    shown = await begin_work(institute, accounts, world)
+    guarantor, others = await world.portal("15-GARANTE")
+    case, request = await begin_work(institute, accounts, world)
     wrong: dict[str, list[str]] = {}
     async with open_tab(language) as tab:
         for address, its, role, pages in (
-            (institute, accounts, COUNTER, (*COUNTER_PAGES, *shown)),
-            (institute, accounts, UNIT, ("/", "/solicitudes")),
+            (institute, accounts, COUNTER, (*COUNTER_PAGES, case)),
+            (institute, accounts, UNIT, ("/", "/solicitudes", request)),
+            (institute, accounts, COMMITTEE, (request,)),
+            (guarantor, others, GUARANTOR, GUARANTOR_PAGES),
             (oniess, operators, OPERATOR, OPERATOR_PAGES),
             (registry, officers, OFFICER, ("/", "/niveles")),
         ):
@@ -93,6 +111,6 @@ async def test_every_working_page_holds_for_everybody_s_eyes_wide_and_narrow(
             await log_in(
                 tab, address, f"{role}-1".lower(), its.issue(f"{role}-1".lower(), None, "Portal", role)
             )
-            found = await walk(tab, address, pages, language)
+            found = await walk(tab, address, pages, language, role.lower())
             wrong |= {f"{role} {page}": faults for page, faults in found.items()}
     assert wrong == {}
