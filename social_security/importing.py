@@ -48,6 +48,8 @@ PERIODS: Final = (
 )  # fmt: skip
 STATES: Final = frozenset(("ACTIVA", "BAJA", "PENSIONADA", "FALLECIDA"))
 _TEXT: Final = re.compile(r"[^\x00-\x1f\x7f]{1,100}")
+_NUMBER: Final = re.compile(r"\d{1,13}", re.ASCII)
+_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 # What people and scanners take for each other.
 _CONFUSED: Final = {
     "O": "0",
@@ -105,8 +107,8 @@ def read_rows(file: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[st
                 )
             for number, cells in enumerate(reader, 2):
                 # A row of another width keeps its number and is told by its parser as one that lacks a field.
-                whole = cells if len(cells) == len(columns) else []
-                yield number, dict(zip(columns, (c.strip() for c in whole), strict=False))
+                whole = [c.strip() for c in cells] if len(cells) == len(columns) else []
+                yield number, dict(zip(columns, whole, strict=False))
         except (csv.Error, UnicodeDecodeError) as err:
             raise ValueError(_("{file}: not a CSV in UTF-8 ({err})", file=file, err=err)) from err
 
@@ -187,11 +189,12 @@ class Import:
     people: dict[str, str]
     seen: dict[str, int] = field(default_factory=dict)
     spans: dict[str, list[tuple[date, date, int]]] = field(default_factory=dict)
+    # The date of the run, and its moment as it is written to every row.
+    today: date = field(init=False)
+    moment: str = field(init=False)
 
-    @property
-    def today(self) -> date:
-        """The date of the run."""
-        return national_day(self.now)
+    def __post_init__(self) -> None:
+        self.today, self.moment = national_day(self.now), self.now.isoformat()
 
     def affiliation(self, number: int, row: dict[str, str]) -> tuple[Any, ...]:
         """A row of the affiliation table. Raises `InputError`."""
@@ -212,14 +215,15 @@ class Import:
         who = self._person(row)
         _once(self.seen, name, number, "id_periodo")
         since, until = self._span(row)
-        days = ((until or self.today) - since).days + 1
+        last = until or self.today
+        days = last.toordinal() - since.toordinal() + 1
         discounted = _whole(row, "dias_descontados", 0, days)
         reinstated = _whole(row, "dias_reintegrados", 0, discounted)
-        self.spans.setdefault(who, []).append((since, until or self.today, number))
+        self.spans.setdefault(who, []).append((since, last, number))
         return (
             f"{self.code}:{name}", 1, who, since.isoformat(), None if until is None else until.isoformat(),
             _text(row, "tipo"), discounted, reinstated, _text(row, "empleador"),
-            _whole(row, "sueldo_mensual_centavos", 0, 10**12), "CERTIFICADO", self.now.isoformat(), None,
+            _whole(row, "sueldo_mensual_centavos", 0, 10**12), "CERTIFICADO", self.moment, None,
         )  # fmt: skip
 
     def note_overlaps(self) -> None:
@@ -420,7 +424,7 @@ def _text(row: dict[str, str], name: str) -> str:
 
 def _whole(row: dict[str, str], name: str, least: int, most: int) -> int:
     value = row.get(name, "")
-    if re.fullmatch(r"\d{1,13}", value, re.ASCII) is None or not least <= int(value) <= most:
+    if _NUMBER.fullmatch(value) is None or not least <= int(value) <= most:
         raise InputError(name, f"se espera un entero de {least} a {most}")
     return int(value)
 
@@ -429,7 +433,7 @@ def parse_day(row: dict[str, str], name: str) -> date:
     """The day in a column, as ``2026-04-30``. Raises `InputError`, with a suggestion for 30/04/2026."""
     value = row.get(name, "")
     try:
-        if re.fullmatch(r"\d{4}-\d{2}-\d{2}", value, re.ASCII):
+        if _DAY.fullmatch(value):
             return date.fromisoformat(value)
     except ValueError:
         pass
