@@ -167,7 +167,7 @@ class CaseStore:
     ) -> None:
         """Take an event, the state it leads to, and whom to tell of it, in one transaction; ``before`` is the chain of a case joined."""
         kept = {k: v for k, v in event.items() if k not in ("testigo", "pid", "antecedentes")}
-        told = [*before, Logged(kept, digest, sender)]
+        appended = [*before, Logged(kept, digest, sender)]
         # All three on disk together: a crash leaves the case before the event, and its sender sends it again.
         with self._database.transaction() as connection:
             connection.execute(
@@ -197,6 +197,6 @@ class CaseStore:
                         e.sender,
                         at.isoformat(),
                     )
-                    for e in told
+                    for e in appended
                 ],
             )
