@@ -61,7 +61,7 @@ def period(number: int, persons: int) -> tuple[object, ...]:
 def time_import(kind: str, folder: Path, file: Path, rows: int, *more: str) -> str:
     """Import one file; what it took, in words."""
     report = file.with_suffix(".report.csv")
-    told = [
+    arguments = [
         "import",
         "--data",
         str(folder),
@@ -75,7 +75,7 @@ def time_import(kind: str, folder: Path, file: Path, rows: int, *more: str) -> s
         str(file),
     ]
     began, worked = time.perf_counter(), time.process_time()
-    done = CliRunner().invoke(main, told)
+    done = CliRunner().invoke(main, arguments)
     took, busy = time.perf_counter() - began, time.process_time() - worked
     if done.exit_code not in (0, 3):
         raise SystemExit(done.output)
@@ -101,6 +101,6 @@ def run(periods: int, persons: int, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    asked = [int(a) for a in sys.argv[1:]]
+    given = [int(a) for a in sys.argv[1:]]
     with tempfile.TemporaryDirectory(prefix="sacbe-import-") as place:
-        run(asked[0] if asked else 1_000_000, asked[1] if len(asked) > 1 else 200_000, Path(place))
+        run(given[0] if given else 1_000_000, given[1] if len(given) > 1 else 200_000, Path(place))

@@ -190,8 +190,8 @@ async def _join(services: InstituteServices, request: DomainRequest, event: dict
         await _check_free(services, request, first | {"contraparte": event["contraparte"]}, pid)
         # The responsible institute's term counts; by this one's count of the days it may only be shorter.
         last = due_on(services, event["responsable"], request.today)
-        told = event.get("fechaLimite")
-        deadline = last if told is None else min(last, date.fromisoformat(told))
+        counted = event.get("fechaLimite")
+        deadline = last if counted is None else min(last, date.fromisoformat(counted))
         case = Case(
             event["caso"], pid, event["responsable"], tuple(event["contraparte"]), first["convenio"],
             first["beneficio"], event["estadoNuevo"], deadline, len(chain), event["hashAnterior"],
