@@ -9,11 +9,14 @@ from __future__ import annotations
 import secrets
 
 from argon2.low_level import Type, hash_secret_raw
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 _MEMORY_KIB = 32 * 1024
 _PASSES = 2
 _NONCE_BYTES = 12
+# A nonce and the tag, around nothing.
+SHORTEST_SEALED = _NONCE_BYTES + 16
 
 
 def stretch(secret: str, salt: bytes) -> bytes:
@@ -36,5 +39,7 @@ def seal(key: bytes, clear: bytes, associated: bytes) -> bytes:
 
 
 def open_sealed(key: bytes, sealed: bytes, associated: bytes) -> bytes:
-    """The value, open. Raises `cryptography.exceptions.InvalidTag`."""
+    """The value, open. Raises `cryptography.exceptions.InvalidTag`, also for what is too short to have been sealed."""
+    if len(sealed) < SHORTEST_SEALED:
+        raise InvalidTag
     return AESGCM(key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], associated)

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from certs.sealing import open_sealed, seal, stretch
+from certs.sealing import SHORTEST_SEALED, open_sealed, seal, stretch
 from certs.tokens.port import KeyId
 from schemas.faults import Kind, TokenFailed
 from schemas.jsontext import dump_json, load_json
@@ -246,8 +246,10 @@ class SoftToken:
             raise TokenFailed(Kind.TOKEN_NOT_FOUND, "there is no token here; make one first")
         with _reading("the token's file (token.json)"):
             record: dict[str, str | int] = load_json(raw)
-            for name in ("salt", "master"):
-                base64.b64decode(str(record[name]), validate=True)
+            for name, least in (("salt", 8), ("master", SHORTEST_SEALED)):
+                found = len(base64.b64decode(str(record[name]), validate=True))
+                if found < least:
+                    raise ValueError(f"its {name} has {found} bytes; at least {least} were expected")
             int(record.get("wrong_pins", 0))
         return record
 
