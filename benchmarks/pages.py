@@ -64,7 +64,7 @@ PROVIDER = ClientId("MX", "GOB", "00000", "AFIL")
 CENTRAL = (
     "", "asistente", "solicitudes", "miembros", "miembros?q=0777", "miembros?orden=-member_name&pagina=200", "miembro?id=MX:GOB:00007",
     "servidores", "servidores?q=ss77", "servidor?id=MX:GOB:00007:SS0", "grupos", "grupo?codigo=security-server-owners", "confianza",
-    "autoridad?id=1", "configuracion", "federacion", "catalogo", "respaldos", "usuarios", "programas", "auditoria", "cuenta", "operaciones",
+    "autoridad?id=1", "configuracion", "nodos", "federacion", "catalogo", "respaldos", "usuarios", "programas", "auditoria", "cuenta", "operaciones",
     "operacion/post_members",
 )  # fmt: skip
 GATEWAY = (

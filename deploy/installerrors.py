@@ -87,7 +87,7 @@ CHAPTERS = (
     }),
     Chapter("serving/storage/nodes.py", "start of a node", "arranque de un nodo", {
         "this data folder is of the server": ("name the right database, or begin in another folder", "nombre la base correcta, o empiece en otra carpeta"),
-        "the gateway was moved away from": ("take node.database out, or name an empty database", "quite node.database, o nombre una base vacía"),
+        "the server was moved away from": ("take node.database out, or name an empty database", "quite node.database, o nombre una base vacía"),
     }),
     Chapter("serving/process/binding.py", "start, ports", "arranque, puertos", {
         "cannot listen at": ("choose another port or address, stop who listens there, or give CAP_NET_BIND_SERVICE", "elija otro puerto o dirección, pare a quien escucha ahí, o dé CAP_NET_BIND_SERVICE"),

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from central_server.cli.folder import DATA, SETTINGS, utc_now
-from central_server.config import load
+from central_server.cli.folder import DATA, SETTINGS, read_settings, utc_now
 from central_server.publication.anchors import remake_anchors
 from central_server.publication.node import open_store
 from central_server.registry.merging import Plan, Registered, plan
@@ -53,7 +51,7 @@ def apply(data: Path, settings: Path | None, dry_run: bool, prune: bool, as_json
         lambda name: read_certificate_der((file.parent / name).read_bytes()),
         load_profiles(data),
     )
-    store = open_store(data, load(settings, os.environ))
+    store = open_store(data, read_settings(data, settings))
     try:
         found = apply_registry(store, desired, prune=prune, dry_run=dry_run)
     finally:
@@ -119,7 +117,7 @@ def _tell(found: Plan, *, dry_run: bool, as_json: bool) -> None:
 @click.argument("out", type=click.Path(path_type=Path))
 @report_errors
 def export(data: Path, settings: Path | None, out: Path) -> None:
-    store = open_store(data, load(settings, os.environ))
+    store = open_store(data, read_settings(data, settings))
     try:
         registry = load_registry(store.read())
     except Refused as err:

@@ -26,9 +26,10 @@ from serving.process.devices import build_devices
 from serving.storage.audit import AuditLog
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from central_server.config import CentralSettings
+    from central_server.store.records import CentralStore
 
 FOLDERS = ServerFolders(
     "central-data",
@@ -45,13 +46,24 @@ NEW_DATA = FOLDERS.new_option()
 SETTINGS = click.option(
     "--settings",
     type=click.Path(path_type=Path, exists=True),
-    help="settings file (TOML)",
+    help="settings file (TOML); else the folder's own settings.toml, if there is one",
 )
 PIN = click.option(
     "--pin-file",
     type=click.Path(path_type=Path),
     help="file with the token's PIN",
 )
+
+
+def settings_file(data: Path, given: Path | None) -> Path | None:
+    """The settings file of a data folder: the one that is named, else its own, if it has one."""
+    own = data / "settings.toml"
+    return given or (own if own.exists() else None)
+
+
+def read_settings(data: Path, given: Path | None) -> CentralSettings:
+    """The settings of a data folder, from `settings_file` and the environment. Raises `OperatorError`."""
+    return load(settings_file(data, given), os.environ)
 
 
 def utc_now() -> datetime:
@@ -74,10 +86,20 @@ def new_pin(pin_file: Path | None) -> str:
     return read_pin(pin_file)
 
 
+@contextlib.contextmanager
+def opened_store(data: Path, settings: Path | None) -> Iterator[CentralStore]:
+    """The registry of a data folder, wherever its settings keep it; closed at the end."""
+    store = open_store(data, read_settings(data, settings))
+    try:
+        yield store
+    finally:
+        store.close()
+
+
 @contextlib.asynccontextmanager
 async def open_node(data: Path, settings: Path | None, *, kind: str = "") -> AsyncIterator[CentralNode]:
     """The node of a data folder; ``kind`` is what new keys are, instead of what the settings say."""
-    chosen = load(settings, os.environ)
+    chosen = read_settings(data, settings)
     publishing = msgspec.structs.replace(chosen.publishing, key_kind=kind or chosen.publishing.key_kind)
     node = CentralNode(
         data, open_store(data, chosen), publishing, build_devices(chosen.keys, data), load_profiles(data)
@@ -94,12 +116,12 @@ def open_logins(data: Path, settings: CentralSettings) -> Logins:
 
 
 def _registry_log(data: Path, settings: Path | None) -> dict[str, AuditLog]:
-    return {REGISTRY_LOG: AuditLog(open_store(data, load(settings, os.environ)).database)}
+    return {REGISTRY_LOG: AuditLog(open_store(data, read_settings(data, settings)).database)}
 
 
 WHERE = Where(
     FOLDERS,
-    lambda data, settings: open_logins(data, load(settings, os.environ)),
+    lambda data, settings: open_logins(data, read_settings(data, settings)),
     _registry_log,
     (REGISTRY_LOG, CALLS),
 )

@@ -17,7 +17,17 @@ import click
 
 from central_server.admin.roles import central_roles
 from central_server.cli.apply import apply_registry
-from central_server.cli.folder import DATA, NEW_DATA, PIN, SETTINGS, new_pin, open_logins, open_node, utc_now
+from central_server.cli.folder import (
+    DATA,
+    NEW_DATA,
+    PIN,
+    SETTINGS,
+    new_pin,
+    open_logins,
+    open_node,
+    read_settings,
+    utc_now,
+)
 from central_server.config import load
 from central_server.management.requests import MANUAL, add_request, approve_request
 from central_server.management.trusted import is_auth_certificate, trusted_configuration
@@ -270,8 +280,7 @@ def _make_administrator(data: Path, settings: CentralSettings, name: str) -> Non
 def management_gateway(
     data: Path, settings: Path | None, code: str, address: str, auth_file: Path, tls_file: Path
 ) -> None:
-    named = settings or (data / "settings.toml" if (data / "settings.toml").exists() else None)
-    chosen = load(named, os.environ)
+    chosen = read_settings(data, settings)
     if PINNED not in chosen.management.pinned_certificates:
         raise OperatorError(
             _(

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from typing import TYPE_CHECKING
 
 import click
 
-from central_server.cli.folder import DATA, PIN, SETTINGS, open_node, read_pin, utc_now
-from central_server.config import load
-from central_server.publication.node import open_store
+from central_server.cli.folder import DATA, PIN, SETTINGS, open_node, opened_store, read_pin, utc_now
 from central_server.store.records import OPERATOR
 from central_server.store.sources import SOURCES, activate_signing_key, need_signing_key, signing_keys
 from certs.tokens.port import SOFTWARE_TOKEN_ID
@@ -21,6 +18,8 @@ from serving.language import _
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from central_server.store.records import Records
 
 
 @click.group(help="The keys that sign the configuration.")
@@ -33,7 +32,11 @@ def key() -> None: ...
 @JSON
 @report_errors
 def list_keys(data: Path, settings: Path | None, as_json: bool) -> None:
-    records = open_store(data, load(settings, os.environ)).read()
+    with opened_store(data, settings) as store:
+        _say_keys(store.read(), as_json=as_json)
+
+
+def _say_keys(records: Records, *, as_json: bool) -> None:
     for source in SOURCES:
         for found in signing_keys(records, source):
             if as_json:
@@ -85,7 +88,10 @@ def add(
 @click.argument("key_id")
 @report_errors
 def activate(data: Path, settings: Path | None, key_id: str) -> None:
-    with open_store(data, load(settings, os.environ)).change(OPERATOR, utc_now()) as records:
+    with (
+        opened_store(data, settings) as store,
+        store.change(OPERATOR, utc_now()) as records,
+    ):
         activate_signing_key(records, key_id)
 
 

@@ -22,18 +22,21 @@ from central_server.cli.folder import (
     WHERE,
     new_pin,
     open_node,
+    opened_store,
     read_pin,
+    read_settings,
+    settings_file,
     utc_now,
 )
 from central_server.cli.founding import found, management_gateway
 from central_server.cli.keys import key
 from central_server.cli.members import member, request
 from central_server.cli.proxy import proxy
-from central_server.cli.status import health, look, settings_of, status
+from central_server.cli.status import health, look, status
+from central_server.cli.storage import storage
 from central_server.cli.trusted import trusted
 from central_server.config import load
 from central_server.datafolder import BACKUP_CONTENT, WITNESS, witness_name
-from central_server.publication.node import open_store
 from central_server.store.records import OPERATOR
 from central_server.store.sources import SOURCES, source_anchor
 from schemas.globalconf.anchor import file_name, parse_anchor
@@ -99,30 +102,31 @@ def init(data: Path, pin_file: Path | None, settings: Path | None, kind: str) ->
 @click.option("--out", type=click.Path(path_type=Path))
 @report_errors
 def anchor(data: Path, settings: Path | None, source: str, out: Path | None) -> None:
-    records = open_store(data, load(settings, os.environ)).read()
-    found = source_anchor(records, source)
+    with opened_store(data, settings) as store:
+        instance = store.read().parameter("instance") or ""
+        found = source_anchor(store.read(), source)
     if found is None:
         raise ValueError(
             _("there is no anchor yet; initialise the central server and make its signing keys first")
         )
-    target = out or Path(file_name(records.instance, source, datetime.fromisoformat(found[1])))
+    target = out or Path(file_name(instance, source, datetime.fromisoformat(found[1])))
     target.write_bytes(found[0])
     click.echo(f"{target}\n{parse_anchor(found[0]).hash_text()}")
 
 
 def _instance_of(data: Path) -> str:
     """The instance, for a backup's manifest; from the shared database where the folder's settings name one."""
-    named = data / "settings.toml"
-    chosen = load(named if named.exists() else None, os.environ)
+    chosen = read_settings(data, None)
     if not chosen.node.database and not (data / "central.sqlite").exists():
         raise ValueError(
             _(
                 "there is no central server in {data}; where nodes share a database, name it in {named} or in SACBE_CENTRAL_NODE_DATABASE",
                 data=data,
-                named=named,
+                named=data / "settings.toml",
             )
         )
-    return open_store(data, chosen).read().instance
+    with opened_store(data, None) as store:
+        return store.read().instance
 
 
 def _tokens(settings: Path | None) -> tuple[TokenKeeping, str]:
@@ -131,7 +135,7 @@ def _tokens(settings: Path | None) -> tuple[TokenKeeping, str]:
 
 
 def _safe(data: Path, settings: Path | None, pin_file: Path | None) -> KeySafe:
-    chosen = load(settings, os.environ)
+    chosen = read_settings(data, settings)
     return open_folder_safe(data, chosen.seal, lambda: read_pin(pin_file))
 
 
@@ -142,8 +146,9 @@ main.add_command(export)
 main.add_command(found)
 main.add_command(status)
 main.add_command(health)
-main.add_command(support_commands(FOLDERS, settings_of, look))
+main.add_command(support_commands(FOLDERS, read_settings, look))
 main.add_command(management_gateway)
+main.add_command(storage)
 main.add_command(trusted)
 main.add_command(proxy)
 main.add_command(member)
@@ -189,6 +194,7 @@ def serve(
 ) -> None:
     from central_server.cli.serving import check_start, chosen_settings, run_server
 
+    settings = settings_file(data, settings)
     given: dict[str, object] = {"host": host, "http_port": port, "https_port": https_port}
     chosen = chosen_settings(data, settings, given, admin_host)
     ending = Ending()
@@ -209,8 +215,9 @@ def serve(
 @SETTINGS
 @report_errors
 def witness(data: Path, pin_file: Path | None, settings: Path | None) -> None:
-    loaded = load(settings, os.environ)
+    loaded = read_settings(data, settings)
     safe = open_folder_safe(data, loaded.seal, lambda: read_pin(pin_file))
-    name = witness_name(open_store(data, loaded).read().instance)
+    with opened_store(data, settings) as store:
+        name = witness_name(store.read().instance)
     found = Witness(data / WITNESS, lambda: name, (), safe, utc_now)
     click.echo(found.signer().verifier(COSIGNATURE_ED25519).render())

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import getpass
-import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from central_server.cli.folder import DATA, SETTINGS, utc_now
-from central_server.config import load
+from central_server.cli.folder import DATA, SETTINGS, opened_store, read_settings, utc_now
 from central_server.management.requests import approve_request, end_request
-from central_server.publication.node import open_store
 from central_server.store.members import add_member, add_subsystem, find_client, list_clients
 from central_server.store.records import Actor
 from central_server.store.requests import OPEN, RequestType
@@ -28,8 +24,6 @@ from serving.cli.usercommands import JSON
 from serving.language import _
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from central_server.store.records import CentralStore
     from central_server.store.requests import KeptRequest
 
@@ -49,7 +43,7 @@ def member() -> None: ...
 @report_errors
 def add(data: Path, settings: Path | None, name: str, subsystems: tuple[str, ...], identifier: str) -> None:
     member_id = _member(identifier)
-    with _store(data, settings) as store, store.change(_actor(), utc_now()) as records:
+    with opened_store(data, settings) as store, store.change(_actor(), utc_now()) as records:
         if find_client(records, member_id) is None:
             add_member(records, member_id, name)
         for code in subsystems:
@@ -71,9 +65,9 @@ def add(data: Path, settings: Path | None, name: str, subsystems: tuple[str, ...
 def admit(
     data: Path, settings: Path | None, name: str, subsystems: tuple[str, ...], wait_s: float, identifier: str
 ) -> None:
-    policy, member_id = load(settings, os.environ).approval.policy(), _member(identifier)
+    policy, member_id = read_settings(data, settings).approval.policy(), _member(identifier)
     deadline = time.monotonic() + wait_s
-    with _store(data, settings) as store:
+    with opened_store(data, settings) as store:
         with store.change(_actor(), utc_now()) as records:
             if find_client(records, member_id) is None:
                 add_member(records, member_id, name)
@@ -96,7 +90,7 @@ def admit(
 @JSON
 @report_errors
 def list_members(data: Path, settings: Path | None, as_json: bool) -> None:
-    with _store(data, settings) as store:
+    with opened_store(data, settings) as store:
         found = [{"id": c.id.path(), "name": c.name or ""} for c in list_clients(store.read())]
     _print(found, as_json)
 
@@ -112,7 +106,7 @@ def request() -> None: ...
 @click.option("--all", "every", is_flag=True, help="those settled too")
 @report_errors
 def list_requests(data: Path, settings: Path | None, as_json: bool, every: bool) -> None:
-    with _store(data, settings) as store:
+    with opened_store(data, settings) as store:
         found = [_view(r) for r in kept_requests(store.read()) if every or r.state in OPEN]
     _print(found, as_json)
 
@@ -127,10 +121,10 @@ def list_requests(data: Path, settings: Path | None, as_json: bool, every: bool)
 def approve(
     data: Path, settings: Path | None, whose: str | None, wait_s: float, numbers: tuple[int, ...]
 ) -> None:
-    policy = load(settings, os.environ).approval.policy()
+    policy = read_settings(data, settings).approval.policy()
     if bool(numbers) == bool(whose):
         raise ValueError(_("give numbers or --member"))
-    with _store(data, settings) as store:
+    with opened_store(data, settings) as store:
         chosen = numbers or _next_of(store, _member(str(whose)), wait_s)
         for number in chosen:
             with store.change(_actor(), utc_now()) as records:
@@ -145,7 +139,7 @@ def approve(
 @click.argument("number", type=int)
 @report_errors
 def decline(data: Path, settings: Path | None, reason: str | None, number: int) -> None:
-    with _store(data, settings) as store, store.change(_actor(), utc_now()) as records:
+    with opened_store(data, settings) as store, store.change(_actor(), utc_now()) as records:
         done = end_request(records, number, reason)
     click.echo(_line(done))
 
@@ -220,12 +214,3 @@ def _member(text: str) -> ClientId:
 
 def _actor() -> Actor:
     return Actor(f"local:{getpass.getuser()}", "command line")
-
-
-@contextlib.contextmanager
-def _store(data: Path, settings: Path | None) -> Iterator[CentralStore]:
-    store = open_store(data, load(settings, os.environ))
-    try:
-        yield store
-    finally:
-        store.close()

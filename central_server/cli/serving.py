@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from central_server.cli.folder import read_pin
-from central_server.config import admin_host, load, management_host
+from central_server.cli.folder import read_pin, read_settings
+from central_server.config import admin_host, management_host
 from central_server.store.steps import STEPS
 from certs.edges.tokenfiles import write_whole
 from schemas.jsontext import dump_json
@@ -21,6 +21,7 @@ from serving.language import _
 from serving.process.addresses import ListenAddress, check_addresses, describe
 from serving.storage.database import naming
 from serving.storage.datafolder import check_initialised
+from serving.storage.nodes import check_not_moved, open_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -38,7 +39,7 @@ def chosen_settings(
     data: Path, file: Path | None, given: Mapping[str, object], admin_at: str | None = None
 ) -> CentralSettings:
     """The settings with what the command line says instead. Raises `OperatorError` for a folder without a node."""
-    chosen = load(file, os.environ)
+    chosen = read_settings(data, file)
     listen = msgspec.structs.replace(chosen.listen, **{k: v for k, v in given.items() if v is not None})
     admin = msgspec.structs.replace(chosen.admin, host=admin_at or chosen.admin.host)
     chosen = msgspec.structs.replace(chosen, listen=listen, admin=admin)
@@ -74,6 +75,10 @@ def check_start(data: Path, settings: CentralSettings, pin_file: Path | None) ->
     Raises ValueError and OSError with what to do.
     """
     path = data / "central.sqlite"
+    if settings.node.database:
+        with closing(open_nodes(settings.node.database)) as shared:
+            check_not_moved(shared)
+            yield _("database: {path}", path=shared.name)
     if not settings.node.database and path.exists():
         with (
             naming(path),

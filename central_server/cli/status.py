@@ -9,36 +9,26 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from central_server.cli.folder import DATA, SETTINGS
+from central_server.cli.folder import DATA, SETTINGS, read_settings
 from central_server.cli.serving import RUNNING, listen_addresses
-from central_server.config import load
 from schemas.jsontext import dump_json, load_json
 from serving.cli.commands import report_errors
 from serving.cli.usercommands import JSON
 from serving.language import _
 from serving.process.httpget import read_json_object
 
-if TYPE_CHECKING:
-    from central_server.config import CentralSettings
-
 NOT_RUNNING = 3
 TIMEOUT_S = 10
-
-
-def settings_of(data: Path, given: Path | None) -> CentralSettings:
-    """The settings of the file that is named, else of the folder's own."""
-    own = data / "settings.toml"
-    return load(given or (own if own.exists() else None), os.environ)
 
 
 def look(data: Path, settings_file: Path | None) -> dict[str, Any]:
     """The state of a folder's node, as far as this machine can know it."""
     note = _running_note(data)
-    addresses = listen_addresses(settings_of(data, settings_file))
+    addresses = listen_addresses(read_settings(data, settings_file))
     web = next((f"{a.local_url}/health" for a in addresses if a.purpose == "configuration" and a.port), "")
     state = read_json_object(str((note or {}).get("health") or web), TIMEOUT_S)
     shown = (note or {}).get("addresses") or {a.purpose: a.url for a in addresses if a.port}

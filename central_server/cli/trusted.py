@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from pathlib import Path
 
 import click
 
-from central_server.cli.folder import DATA, SETTINGS, utc_now
-from central_server.config import load
-from central_server.publication.node import open_store
+from central_server.cli.folder import DATA, SETTINGS, opened_store, utc_now
 from central_server.store.records import OPERATOR
 from central_server.store.sources import delete_trusted_anchor, keep_trusted_anchor, list_trusted_anchors
 from schemas.globalconf.anchor import parse_anchor
@@ -34,10 +31,8 @@ def add(data: Path, settings: Path | None, file: Path) -> None:
 
     anchor = parse_anchor(file.read_bytes())
     asyncio.run(check_external_source(anchor, utc_now()))
-    store = open_store(data, load(settings, os.environ))
-    with store.change(OPERATOR, utc_now()) as records:
+    with opened_store(data, settings) as store, store.change(OPERATOR, utc_now()) as records:
         keep_trusted_anchor(records, anchor)
-    store.close()
     digest = anchor.hash_text()
     click.echo(_("{instance} is trusted by {digest}", instance=anchor.instance, digest=digest))
 
@@ -51,7 +46,9 @@ def add(data: Path, settings: Path | None, file: Path) -> None:
 @JSON
 @report_errors
 def list_trusted(data: Path, settings: Path | None, as_json: bool) -> None:
-    for found in list_trusted_anchors(open_store(data, load(settings, os.environ)).read()):
+    with opened_store(data, settings) as store:
+        anchors = list_trusted_anchors(store.read())
+    for found in anchors:
         if as_json:
             value = {
                 "instance": found.instance,
@@ -69,5 +66,5 @@ def list_trusted(data: Path, settings: Path | None, as_json: bool) -> None:
 @click.argument("digest")
 @report_errors
 def remove(data: Path, settings: Path | None, digest: str) -> None:
-    with open_store(data, load(settings, os.environ)).change(OPERATOR, utc_now()) as records:
+    with opened_store(data, settings) as store, store.change(OPERATOR, utc_now()) as records:
         delete_trusted_anchor(records, digest)

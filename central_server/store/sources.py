@@ -12,6 +12,8 @@ from certs.tokens.port import KeyId
 from schemas.globalconf.anchor import parse_anchor
 from schemas.globalconf.shared import Source
 from schemas.names import check_code, check_name
+from serving.errors import OperatorError
+from serving.language import _
 
 if TYPE_CHECKING:
     from central_server.store.records import Records
@@ -76,10 +78,26 @@ def list_nodes(records: Records) -> list[tuple[str, str, str | None]]:
     return [(r[0], r[1], r[2]) for r in rows]
 
 
+def forget_node(records: Records, name: str) -> None:
+    """Take another node out of the database, with its keys and certificates; anchors must be made anew. Raises `OperatorError`."""
+    addresses = {known: address for known, address, _published in list_nodes(records)}
+    if name not in addresses:
+        raise OperatorError(
+            _("there is no node {name}; there are: {nodes}", name=name, nodes=", ".join(addresses))
+        )
+    if name == records.node:
+        raise OperatorError(_("{name} is this node: forget it from another one", name=name))
+    keys = [k.key_id for source in SOURCES for k in signing_keys(records, source, name)]
+    for table in ("signing_key", "tls_certificate", "central_witness"):
+        records.rows(f"DELETE FROM {table} WHERE node = ?", name)
+    records.rows("DELETE FROM node WHERE name = ?", name)
+    records.note("FORGET_NODE", name, before=[f"address {addresses[name]}", *(f"key {key}" for key in keys)])
+
+
 def list_sources(records: Records) -> tuple[Source, ...]:
     """Every node with the certificates its configuration may be verified with, as shared parameters name them."""
     found = []
-    for name, address, _ in list_nodes(records):
+    for name, address, _published in list_nodes(records):
         certificates = {
             source: tuple(k.certificate for k in signing_keys(records, source, name)) for source in SOURCES
         }

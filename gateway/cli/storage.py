@@ -43,9 +43,10 @@ def storage() -> None: ...
 def move(data: Path, to: str, password_file: Path | None) -> None:
     """Move the state of a stopped gateway."""
     from gateway.cli.localaudit import record
-    from gateway.server.moving import move_gateway, set_aside
+    from gateway.server.moving import PARTS, move_gateway
     from gateway.settings.datafolder import DataFolder, find_folder
     from serving.storage.datafolder import claim
+    from serving.storage.moving import set_aside
 
     with claim(data):
         source = find_folder(data, os.environ)
@@ -66,7 +67,7 @@ def move(data: Path, to: str, password_file: Path | None) -> None:
         else:
             _name_database(data, to, password_file)
             # From here on every command looks in the database; a crash leaves the old files under their names, unused.
-            set_aside(data)
+            set_aside(data, PARTS)
         record(data, "STORAGE_MOVE", "done", [f"+ storage {to.partition('://')[0]}"])
     click.echo(_("moved; start the gateway again"))
 
@@ -111,40 +112,19 @@ def _target(data: Path, to: str, password_file: Path | None) -> DataFolder:
 
 
 def _name_database(data: Path, to: str, password_file: Path | None) -> None:
-    """Put the database into the folder's settings, unless they have a table of the node already."""
-    from certs.edges.tokenfiles import write_whole
+    """Put the database into the folder's settings, unless they or the environment name it already."""
     from gateway.settings.nodesettings import FILE, read_node
+    from serving.config.nodetable import name_database
 
-    if read_node(data, os.environ).database == to:
-        return
-    file = data / FILE
-    text = file.read_text(encoding="utf-8") if file.exists() else ""
-    if "[node]" in text:
-        raise ValueError(
-            _(
-                "everything is copied; now set node.database in {file} to {to} and begin again",
-                file=file,
-                to=to,
-            )
-        )
-    lines = ["[node]", f"database = {encode_json(to).decode()}"]
-    if password_file is not None:
-        lines.append(f"password = {{ file = {encode_json(str(password_file.absolute())).decode()} }}")
-    write_whole(file, f"{text.rstrip()}\n\n{chr(10).join(lines)}\n".lstrip().encode(), mode=0o600)
+    if read_node(data, os.environ).database != to:
+        name_database(data / FILE, to, password_file)
 
 
 def _begin_folder(data: Path, source: DataFolder) -> None:
     """Let the folder's own SQLite be the gateway's again; the database remembers that it is not any more."""
-    from certs.edges.tokenfiles import write_whole
     from gateway.settings.nodesettings import FILE
+    from serving.config.nodetable import forget_database
     from serving.storage.nodes import note_moved
 
-    file = data / FILE
-    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-    kept, inside = list[str](), False
-    for line in lines:
-        inside = line.strip() == "[node]" or (inside and not line.startswith("["))
-        if not (inside and line.partition("=")[0].strip() in ("database", "password")):
-            kept.append(line)
     note_moved(source.database)
-    write_whole(file, ("\n".join(kept) + "\n").encode(), mode=0o600)
+    forget_database(data / FILE)

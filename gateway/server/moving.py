@@ -7,13 +7,9 @@ stopped is begun again with the same command. Only when every row was compared d
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
-import sqlite3
 from typing import TYPE_CHECKING, Any
-
-import msgspec
 
 from certs.edges.tokenfiles import sync_folder
 from gateway.messagelog import rows
@@ -29,31 +25,17 @@ from gateway.monitoring import store as monitoring
 from schemas.faults import Fault
 from serving.errors import OperatorError
 from serving.login import users
-from serving.storage.database import Database, open_database
-from serving.storage.moving import MOVED, compare_tables, copy_tables, tables_in
+from serving.storage.database import Database
+from serving.storage.moving import MovedPart, compare_tables, copy_tables, tables_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from gateway.settings.datafolder import DataFolder
     from serving.storage.database import AnyDatabase
     from serving.storage.moving import MovedTable
 
 _TOGETHER = 500
-
-
-class MovedPart(msgspec.Struct, frozen=True):
-    """A database of a gateway: its path in a folder, its steps, and the schema it has in a shared database."""
-
-    name: str
-    path: str
-    steps: Sequence[str]
-    schema: str
-
-    def open(self, folder: DataFolder) -> AnyDatabase:
-        """The part where the folder keeps it."""
-        return open_database(folder.database or folder.root / self.path, self.steps, self.schema)
 
 
 PARTS = (
@@ -68,7 +50,7 @@ def move_gateway(source: DataFolder, target: DataFolder) -> Iterator[str]:
     """Copy everything and prove that it is the same; a line for each piece. Raises `OperatorError`, OSError: nothing was switched."""
     _check_empty(target)
     for part in PARTS:
-        here, there = part.open(source), part.open(target)
+        here, there = (part.open(folder.root, folder.database) for folder in (source, target))
         try:
             sqlite = here if isinstance(here, Database) else there
             if not isinstance(sqlite, Database):
@@ -87,21 +69,8 @@ def move_gateway(source: DataFolder, target: DataFolder) -> Iterator[str]:
             there.close()
 
 
-def set_aside(folder: Path) -> None:
-    """Take the SQLite that was moved out of the way of a start; it stays beside under names ending in `MOVED`."""
-    for part in PARTS:
-        path = folder / part.path
-        if path.exists():
-            # With its write-ahead log in it, so that the one file is all of it.
-            with contextlib.closing(sqlite3.connect(path)) as database:
-                database.execute("PRAGMA journal_mode = DELETE")
-            # A crash between two of them leaves the rest under their names, unused: the settings name the database already.
-            path.replace(path.with_name(path.name + MOVED))
-            sync_folder(path.parent)
-
-
 def _check_empty(target: DataFolder) -> None:
-    database = PARTS[-1].open(target)
+    database = PARTS[-1].open(target.root, target.database)
     try:
         found = database.query("SELECT server_id FROM server")
     finally:

@@ -1,19 +1,21 @@
 """Copying databases of ours from SQLite to PostgreSQL and back, row by row, resumably, and proving that both hold the same.
 
 The tables are described by the SQLite side. A table whose key is whole numbers is continued after the last row that is there; any
-other is small, and copied anew in one transaction. What was copied is compared by a digest over every row of both sides.
+other is small, and copied anew. What was copied is compared by a digest over every row of both sides.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import sqlite3
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from certs.edges.tokenfiles import sync_folder
 from serving.errors import OperatorError
-from serving.storage.database import Database
+from serving.storage.database import Database, open_database
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +28,31 @@ TOGETHER = 500
 _STEP = "step"
 # What is added to the name of a file whose content is elsewhere now.
 MOVED = ".moved"
+
+
+class MovedPart(msgspec.Struct, frozen=True):
+    """A database of a server: its path in a folder, its steps, and the schema it has in a shared database."""
+
+    name: str
+    path: str
+    steps: Sequence[str]
+    schema: str
+
+    def open(self, folder: Path, database: str) -> AnyDatabase:
+        """The part in the shared database, or in the folder where ``database`` is empty. Raises `OperatorError`, OSError."""
+        return open_database(database or folder / self.path, self.steps, self.schema)
+
+
+def set_aside(folder: Path, parts: Sequence[MovedPart]) -> None:
+    """Take the SQLite that was moved out of the way of a start; it stays beside under names ending in `MOVED`."""
+    for part in parts:
+        path = folder / part.path
+        if path.exists():
+            # With its write-ahead log in it, so that the one file is all of it.
+            with contextlib.closing(sqlite3.connect(path)) as database:
+                database.execute("PRAGMA journal_mode = DELETE")
+            # A crash between two of them leaves the rest under their names, unused: the settings name the database already.
+            put_aside(path)
 
 
 class MovedTable(msgspec.Struct, frozen=True):
@@ -51,6 +78,14 @@ class MovedTable(msgspec.Struct, frozen=True):
         """The statement for one row."""
         marks = ", ".join("?" * len(self.columns))
         return f"INSERT INTO {self.name} ({', '.join(self.columns)}) VALUES ({marks})"
+
+    @property
+    def or_replace(self) -> str:
+        """The end of that statement where a row with the key may be there already."""
+        others = [f"{column} = excluded.{column}" for column in self.columns if column not in self.key]
+        if not self.key:
+            return ""
+        return f" ON CONFLICT ({', '.join(self.key)}) DO {'UPDATE SET ' + ', '.join(others) if others else 'NOTHING'}"
 
 
 def tables_in(database: Database) -> list[MovedTable]:
@@ -86,11 +121,9 @@ def _table(database: Database, name: str) -> MovedTable:
 
 def copy_tables(source: AnyDatabase, target: AnyDatabase, tables: Sequence[MovedTable]) -> Iterator[str]:
     """Copy what the target does not have yet; a line for each table. May be stopped and begun again anywhere."""
-    small = [table for table in tables if not table.is_numbered]
-    if small:
-        with target.transaction() as transaction:
-            for table in reversed(small):
-                transaction.execute(f"DELETE FROM {table.name}")
+    with target.transaction() as transaction:
+        for table in reversed([table for table in tables if not table.is_numbered]):
+            _remove_others(source, target, transaction, table)
     for table in tables:
         count = _continue(source, target, table) if table.is_numbered else _copy_anew(source, target, table)
         yield f"{table.name}: {count}"
@@ -98,10 +131,23 @@ def copy_tables(source: AnyDatabase, target: AnyDatabase, tables: Sequence[Moved
         _set_sequences(target, tables)
 
 
+def _remove_others(
+    source: AnyDatabase, target: AnyDatabase, transaction: Transaction, table: MovedTable
+) -> None:
+    """Take out of a small table of the target what the source does not have; rows that others refer to stay where they are."""
+    if not table.key:
+        transaction.execute(f"DELETE FROM {table.name}")
+        return
+    select = f"SELECT {', '.join(table.key)} FROM {table.name}"
+    where = " AND ".join(f"{column} = ?" for column in table.key)
+    for row in set(target.query(select)) - set(source.query(select)):
+        transaction.execute(f"DELETE FROM {table.name} WHERE {where}", row)
+
+
 def _copy_anew(source: AnyDatabase, target: AnyDatabase, table: MovedTable) -> int:
     rows = source.query(f"{table.select} ORDER BY {table.order}")
     with target.transaction() as transaction:
-        _insert(transaction, table, rows)
+        transaction.executemany(table.insert + table.or_replace, rows)
     return len(rows)
 
 
@@ -155,7 +201,7 @@ def put_aside(path: Path) -> Path:
     """Give a SQLite file whose content is elsewhere now a name that no server opens; the new path."""
     target = path.with_name(path.name + MOVED)
     # Both places hold the same, and until here the file counts: a crash before the rename finds it where it was.
-    path.rename(target)
+    path.replace(target)
     sync_folder(path.parent)
     return target
 

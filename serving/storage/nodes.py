@@ -95,11 +95,7 @@ class SharedNodes:
 
     def begin(self) -> str:
         """Be known as a node of a durable database; the code of the installation. Raises `OperatorError`, OSError."""
-        if self._database.query("SELECT 1 FROM installation WHERE moved_ms IS NOT NULL"):
-            raise OperatorError(
-                f"the gateway was moved away from the database {self._database.name} to SQLite, and went on there: take "
-                "node.database out of the settings and the environment, or name an empty database"
-            )
+        check_not_moved(self._database)
         check_durable(self._database)
         with self._database.transaction() as transaction:
             transaction.execute(
@@ -191,8 +187,17 @@ def list_nodes(address: str) -> list[SeenNode]:
         ]
 
 
+def check_not_moved(database: PostgresDatabase) -> None:
+    """Refuse a database whose server went on elsewhere. Raises `OperatorError`, OSError."""
+    if database.query("SELECT 1 FROM installation WHERE moved_ms IS NOT NULL"):
+        raise OperatorError(
+            f"the server was moved away from the database {database.name} to SQLite, and went on there: take "
+            "node.database out of the settings and the environment, or name an empty database"
+        )
+
+
 def note_moved(address: str) -> None:
-    """Let no node begin on a database any more: the gateway goes on elsewhere. Raises OSError."""
+    """Let no node begin on a database any more: the server goes on elsewhere. Raises OSError."""
     with contextlib.closing(open_nodes(address)) as database, database.transaction() as transaction:
         transaction.execute(
             "INSERT INTO installation (id, code, moved_ms) VALUES (1, ?, now_ms()) "

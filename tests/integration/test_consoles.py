@@ -70,6 +70,7 @@ CENTRAL = (
     "/consola/confianza",
     "/consola/autoridad?id=1",
     "/consola/configuracion",
+    "/consola/nodos",
     "/consola/federacion",
     "/consola/catalogo",
     "/consola/respaldos",

@@ -50,6 +50,10 @@ HELPS: Final[Mapping[str, Translatable]] = {
         "The configuration is made and signed here and fetched by every server. The anchor is what a new server begins with: give it, and its "
         "digest by another way. A second signing key lets you change keys without a pause."
     ),
+    "/nodos": N_(
+        "The nodes that share this central server's database. Each signs the configuration with its own keys, and the anchor names all of them: "
+        "while one is in order, the servers of the instance have their configuration."
+    ),
     "/federacion": N_(
         "How many servers of each member class are in order, and which need somebody: without a valid certificate, with one that ends soon, or under maintenance."
     ),

@@ -47,6 +47,7 @@ LINKS: Final = (
     NavigationLink(
         f"{ROOT}/configuracion", N_("Global configuration"), ("VIEW_INTERNAL_CONFIGURATION_SOURCE",)
     ),
+    NavigationLink(f"{ROOT}/nodos", N_("Nodes"), ("VIEW_VERSION",)),
     NavigationLink(f"{ROOT}/federacion", N_("Picture of the federation"), ("VIEW_SECURITY_SERVERS",)),
     NavigationLink(f"{ROOT}/catalogo", N_("Catalogue"), ("VIEW_SERVICE_CATALOGUE",)),
     NavigationLink(f"{ROOT}/respaldos", N_("Backups"), ("BACKUP_CONFIGURATION",)),
@@ -105,6 +106,7 @@ def add_pages(api: AdminApi, app: web.Application) -> None:
         ("/confianza", trust.trust),
         ("/autoridad", trust.authority),
         ("/configuracion", configuration.configuration),
+        ("/nodos", start.nodes),
         ("/federacion", federation.federation),
         ("/catalogo", services.catalogue),
         ("/catalogo/servicio", services.service),

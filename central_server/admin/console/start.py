@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from central_server.admin.members import PagedClients
 from central_server.admin.requests import PagedRequests
@@ -26,6 +26,9 @@ from serving.web.blocks import (
     code,
     moment,
     number,
+    phrase,
+    several,
+    text,
 )
 from serving.web.codewords import word
 from serving.web.console import ROOT
@@ -35,7 +38,8 @@ from serving.web.operationpages import ShownField
 if TYPE_CHECKING:
     from aiohttp import web
 
-    from serving.web.blocks import Block
+    from serving.language import Text
+    from serving.web.blocks import Block, Tone
     from serving.web.console import ConsoleOutcome, ConsoleRequest
 
 INITIALIZED = "INITIALIZED"
@@ -112,6 +116,45 @@ async def parts_listing(asking: ConsoleRequest, source: str) -> Listing | None:
         else N_("Parts of the configuration for other instances")
     )
     return Listing(caption, columns, rows, N_("Nothing is given out yet."))
+
+
+NODE_STATES: Final[dict[str, tuple[Text, Tone]]] = {
+    "OK": (N_("in order"), "good"),
+    "WARN": (N_("has published nothing for three minutes"), "caution"),
+    "ERROR": (N_("has published nothing for ten minutes"), "bad"),
+    "UNKNOWN": (N_("has published nothing yet"), "caution"),
+}
+
+
+async def nodes(asking: ConsoleRequest, _request: web.Request) -> PageView:
+    """Every node of this central server: where it is, how it stands, and when it made the configuration last."""
+    cluster = await asking.do("get_system_high_availability_cluster_status", ClusterStatus)
+    columns = (
+        Column(N_("Node")),
+        Column(N_("Address")),
+        Column(N_("State")),
+        Column(N_("Configuration made on")),
+    )
+    rows = tuple(
+        (
+            several(
+                text(node.node_name), phrase(N_("this one")) if node.node_name == cluster.node_name else None
+            ),
+            code(node.node_address),
+            phrase(*NODE_STATES[node.status]),
+            moment(node.configuration_generated),
+        )
+        for node in cluster.nodes
+    )
+    if not cluster.is_ha_configured:
+        said = PageNote(N_("This central server is one node. Several share a PostgreSQL database."))
+    elif cluster.all_nodes_ok:
+        said = PageNote(N_("Every node is in order."), "good")
+    else:
+        said = PageNote(N_("A node does not publish. Look at its machine; the others go on."), "bad")
+    return PageView(
+        N_("Nodes"), [said, Listing(N_("Nodes"), columns, rows, N_("No node has an address yet."))]
+    )
 
 
 async def wizard(asking: ConsoleRequest, _request: web.Request) -> PageView:

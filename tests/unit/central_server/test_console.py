@@ -27,6 +27,7 @@ PAGES = (
     "/consola/grupos",
     "/consola/confianza",
     "/consola/configuracion",
+    "/consola/nodos",
     "/consola/federacion",
     "/consola/catalogo",
     "/consola/programas",

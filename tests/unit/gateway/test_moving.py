@@ -13,10 +13,11 @@ from gateway.clients.model import ConnectionType
 from gateway.clients.store import ServerConfStore
 from gateway.messagelog.keys import LogKeys
 from gateway.messagelog.store import MessageLog
-from gateway.server.moving import MOVED, PARTS, move_gateway, set_aside
+from gateway.server.moving import PARTS, move_gateway
 from gateway.settings.datafolder import DataFolder
 from serving.errors import OperatorError
 from serving.login.users import Logins
+from serving.storage.moving import MOVED, set_aside
 from tests.logs import SECRET, append_signed, stamp_alone
 from tests.worlds import CONSUMER, CONSUMER_SERVER, NOW, PIN
 
@@ -62,7 +63,7 @@ async def test_a_moved_gateway_has_everything_and_goes_on(
     there = DataFolder(gateway.root, postgres.new_database())
     lines = list(move_gateway(gateway, there))
     assert "message log, chain of 3 records: whole" in lines
-    set_aside(gateway.root)
+    set_aside(gateway.root, PARTS)
     assert not any((gateway.root / part.path).exists() for part in PARTS)
     assert (gateway.root / f"log/messages.sqlite{MOVED}").exists()
     store, logins = ServerConfStore(there.serverconf), Logins(there.logins)
@@ -112,7 +113,7 @@ async def test_a_copy_that_differs_is_found_and_nothing_is_switched(
         if line.startswith("message log, record:"):
             break
     moving.close()
-    database = PARTS[0].open(there)
+    database = PARTS[0].open(there.root, there.database)
     database.query("UPDATE record SET service = 'MX/GOB/other' WHERE id = 2")
     database.close()
     with pytest.raises(OperatorError, match="the copy of the table record is not what was copied"):
