@@ -147,13 +147,13 @@ async def nodes(asking: ConsoleRequest, _request: web.Request) -> PageView:
         for node in cluster.nodes
     )
     if not cluster.is_ha_configured:
-        said = PageNote(N_("This central server is one node. Several share a PostgreSQL database."))
+        note = PageNote(N_("This central server is one node. Several share a PostgreSQL database."))
     elif cluster.all_nodes_ok:
-        said = PageNote(N_("Every node is in order."), "good")
+        note = PageNote(N_("Every node is in order."), "good")
     else:
-        said = PageNote(N_("A node does not publish. Look at its machine; the others go on."), "bad")
+        note = PageNote(N_("A node does not publish. Look at its machine; the others go on."), "bad")
     return PageView(
-        N_("Nodes"), [said, Listing(N_("Nodes"), columns, rows, N_("No node has an address yet."))]
+        N_("Nodes"), [note, Listing(N_("Nodes"), columns, rows, N_("No node has an address yet."))]
     )
 
 
