@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import ctypes
 import functools
 import hashlib
 import io
@@ -40,6 +39,7 @@ from certs.tokens.soft import SoftToken
 from gateway.cli.main import main as gateway_command
 from gateway.clients.store import ServerConfStore
 from schemas.identifiers import ClientId, ServerId
+from serving.process.parent import end_with_parent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -64,9 +64,7 @@ def free_base() -> str:
     raise RuntimeError("no free loopback network was found in 200 tries")
 
 
-def _die_with_parent() -> None:
-    """In a new process: be ended by SIGTERM when the parent ends (prctl(2), PR_SET_PDEATHSIG)."""
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM, 0, 0, 0)
+_die_with_parent = functools.partial(end_with_parent, signal.SIGTERM)
 
 
 @functools.cache
@@ -287,7 +285,7 @@ class Federation:
         self, name: str, *arguments: str, environment: dict[str, str] | None = None
     ) -> subprocess.Popen[bytes]:
         """Start a module as a process; its output goes to a file in the folder."""
-        tied = _die_with_parent if self.dies_with_us and sys.platform == "linux" else None
+        tied = _die_with_parent if self.dies_with_us else None
         with (self.folder / f"{name}.log").open("ab") as out:
             process = subprocess.Popen(
                 [*self.under.get(name, ()), sys.executable, "-m", *arguments],

@@ -353,7 +353,7 @@ def run(options: argparse.Namespace, folder: Path) -> None:
     specs = gateway_specs(base)
     # Compiled once, as an installed package is: else each start would compile all of it again.
     compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder / "compiled")}
-    federation = Federation(folder, specs, base=base, environment=compiled)
+    federation = Federation(folder, specs, base=base, environment=compiled, dies_with_us=True)
     federation.set_up()
     table = Table()
     try:

@@ -72,7 +72,11 @@ def run(options: argparse.Namespace) -> None:
     cluster = Cluster(is_durable=True)
     with tempfile.TemporaryDirectory() as folder:
         federation = Federation(
-            Path(folder) / "federation", gateway_specs(base)[:2], base=base, start_timeout_s=START_S
+            Path(folder) / "federation",
+            gateway_specs(base)[:2],
+            base=base,
+            start_timeout_s=START_S,
+            dies_with_us=True,
         )
         try:
             federation.set_up()
