@@ -31,7 +31,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from certs.edges.configurationfiles import read_configuration_files, render_verificationconf
 from certs.tokens.soft import KeyKind
 from certs.transparency import NoteSigner
-from gateway.audit.dasked import drawn
+from gateway.audit.daskpool import drawn
 from gateway.audit.evidence import find_units
 from gateway.audit.judging import VALID
 from gateway.audit.running import judge_all

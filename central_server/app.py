@@ -132,7 +132,7 @@ class CentralServer:
         self._runners: list[BoundedRunner] = []
         self.loops = Loops()
         self._signer_loops = Loops()  # they end last: what stops may sign still
-        self._told_metrics = CentralMetrics(self.node, self._failing, data)
+        self._gathered_metrics = CentralMetrics(self.node, self._failing, data)
         self._tls = _first_contexts(is_pinned=self._pinned is not None)
         self.node.keys.when_opened(self._take_tls)
         self.node.keys.when_opened(self._give_seal)
@@ -216,7 +216,7 @@ class CentralServer:
         app.router.add_routes(self.witness.routes("/tlog"))
         app.router.add_routes(announcement_routes(self.node.store, utc_now))
         app.router.add_get("/health", self._health)
-        self._told_metrics.metrics.add_route(app, lambda: self._settings.listen.metrics_from)
+        self._gathered_metrics.metrics.add_route(app, lambda: self._settings.listen.metrics_from)
         return app
 
     def _management_address(self) -> str:

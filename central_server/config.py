@@ -17,7 +17,7 @@ from serving.config.secret import SecretSource
 from serving.config.setting import DAY_S, EVERYWHERE, PORT, Setting
 from serving.config.settings import load_settings
 from serving.config.settingtable import SettingTable
-from serving.config.tokensettings import TokenKeeping
+from serving.config.tokensettings import TokensSection
 from serving.storage.keysafe import SealSettings
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Publishing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     # fmt: on
 
 
-class CentralKeySettings(TokenKeeping, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class CentralKeySettings(TokensSection, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Tokens: signing keys of the configuration may be on any of them; the TLS key is on the software token."""
 
 

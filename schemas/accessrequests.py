@@ -29,7 +29,7 @@ class AccessQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     contact: Annotated[str, msgspec.Meta(max_length=200)] = ""
 
 
-class AccessStanding(msgspec.Struct, frozen=True, omit_defaults=True):
+class AccessRequestState(msgspec.Struct, frozen=True, omit_defaults=True):
     """How a request stands: WAITING, APPROVED or DECLINED; times as RFC 3339; ``reason`` is the provider's."""
 
     service_code: str

@@ -65,7 +65,7 @@ def make_wsdl_impersonal(root: etree._Element) -> None:
         if isinstance(element, (etree._Comment, etree._ProcessingInstruction)):
             parent = element.getparent()
             if parent is not None:
-                _remove_keeping_tail(parent, element)
+                _remove_element(parent, element)
             continue
         if element.text:
             element.text = mask_mail(element.text)
@@ -73,7 +73,7 @@ def make_wsdl_impersonal(root: etree._Element) -> None:
             element.tail = mask_mail(element.tail)
 
 
-def _remove_keeping_tail(parent: etree._Element, element: etree._Element) -> None:
+def _remove_element(parent: etree._Element, element: etree._Element) -> None:
     before = element.getprevious()
     if element.tail:
         if before is not None:

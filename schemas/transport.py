@@ -303,13 +303,13 @@ class ProxyMessageParser:
             part = _Part.SOAP if self._place is _Place.START else _Part.FAULT
         if self._place is _Place.DONE:
             raise BadMessage(Kind.INVALID_MESSAGE, "a part came after the end of the message")
-        following = None if part is None else _ORDER.get((self._place, part))
-        if part is None or following is None:
+        next_place = None if part is None else _ORDER.get((self._place, part))
+        if part is None or next_place is None:
             raise BadMessage(
                 Kind.INVALID_CONTENT_TYPE,
                 f"a part of type {self._content_type[:200]!r} cannot come here ({self._place.name.lower()})",
             )
-        self._part, self._place = part, following
+        self._part, self._place = part, next_place
         self._collected.clear()
         if part is _Part.REST_BODY:
             self._attachments = 1

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import re
 
 # As for any text of strangers, but a tab and a line break are what the writer means.
-_MEANT = frozenset("\t\n")
+_ALLOWED = frozenset("\t\n")
 
 
 def escape_controls(text: str) -> str:
@@ -21,7 +21,7 @@ def escape_controls(text: str) -> str:
 
 
 def _escape(found: re.Match[str]) -> str:
-    return found[0] if found[0] in _MEANT else escape(found[0])
+    return found[0] if found[0] in _ALLOWED else escape(found[0])
 
 
 class SafeStream(io.TextIOWrapper):

@@ -15,13 +15,13 @@ from serving.config.secret import SecretSource
 from serving.errors import OperatorError
 from serving.language import _
 from serving.process import telemetry
-from serving.process.listener import serve_until_told
+from serving.process.listener import serve_until_signal
 from social_security import app, config
 from social_security.commands import seed
-from social_security.commands.asking import look_up_person
 from social_security.commands.conformance import SUITE, TESTS, run_suite
 from social_security.commands.extracting import extract
 from social_security.commands.handover import hand_over, translate_hand_over, withdraw
+from social_security.commands.lookup import look_up_person
 from social_security.commands.merges import COMMANDS as MERGES
 from social_security.commands.moving import move_command
 from social_security.commands.officers import officer
@@ -73,7 +73,7 @@ def serve(data: Path, settings: Path | None) -> None:
     except ValueError as err:  # keys that do not open, or a passphrase that cannot be had
         click.echo(str(err), err=True)
         sys.exit(2)
-    serve_until_told(system, loaded.host, loaded.port, setting="port")
+    serve_until_signal(system, loaded.host, loaded.port, setting="port")
 
 
 @main.command("seed")

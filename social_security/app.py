@@ -27,7 +27,7 @@ from social_security.registry.dci import add_dci
 from social_security.registry.services import RegistryServices
 from social_security.registry.store import RegistryStore
 from social_security.registry.tables import STEPS as REGISTRY_STEPS
-from social_security.wire.books import open_as_told
+from social_security.wire.books import open_books_of
 from social_security.wire.gatewayclient import GatewayClient
 from social_security.wire.metrics import add_metrics
 from social_security.wire.platform import open_platform
@@ -69,7 +69,7 @@ def build_registry(folder: Path, settings: SystemSettings, gateway: GatewayClien
     if not settings.fixture_keys:
         check_not_published(keys)
     member = members()[REGISTRY]
-    store = RegistryStore(open_as_told(folder, settings, "registry", REGISTRY_STEPS), keys)
+    store = RegistryStore(open_books_of(folder, settings, "registry", REGISTRY_STEPS), keys)
     copy = PublicationCopy(folder, store.database, clock_of(settings))
     system = RegistryServices(
         member.path,
@@ -91,7 +91,7 @@ def build_registry(folder: Path, settings: SystemSettings, gateway: GatewayClien
 
 def build_institute(folder: Path, settings: SystemSettings, gateway: GatewayClient) -> web.Application:
     """An institute's services, its daily routine, and the sending of its notices."""
-    database = open_as_told(folder, settings, "institute", STEPS)
+    database = open_books_of(folder, settings, "institute", STEPS)
     copy = PublicationCopy(folder, database, clock_of(settings))
     member = members()[settings.member]
     system = InstituteServices(
@@ -123,7 +123,7 @@ def build_institute(folder: Path, settings: SystemSettings, gateway: GatewayClie
 
 def build_oniess(folder: Path, settings: SystemSettings, gateway: GatewayClient) -> web.Application:
     """ONIESS's services and public readings."""
-    database = open_as_told(folder, settings, "oniess", ONIESS_STEPS)
+    database = open_books_of(folder, settings, "oniess", ONIESS_STEPS)
     copy = PublicationCopy(folder, database, clock_of(settings))
     member = members()[ONIESS]
     authorities, servers = folder / "authorities.pem", folder / "server-authorities.pem"

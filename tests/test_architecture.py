@@ -262,9 +262,22 @@ def test_exception_classes_are_those_of_the_list_and_documented() -> None:
     assert [n for n in found if len((ast.get_docstring(classes[n]) or "").split()) < 5] == []
 
 
-# Words that stood for several things and may not come back as identifiers.
-PRIVATE_WORDS = {"road", "desk"}
-VAGUE_WORDS = {"asked", "told", "wanted", "telling", "came", "said", "standing", "around"}
+# Words that stood for several things and may not come back in identifiers, whole or as a part.
+VAGUE_WORDS = {
+    "road",
+    "roads",
+    "desk",
+    "asked",
+    "told",
+    "wanted",
+    "telling",
+    "came",
+    "said",
+    "standing",
+    "around",
+}
+# Names of stored columns and of documents that others read.
+STORED_NAMES = {"asked_at", "told_id"}
 
 
 def identifiers(tree: ast.AST) -> Iterator[str]:
@@ -276,14 +289,18 @@ def identifiers(tree: ast.AST) -> Iterator[str]:
                 yield name
 
 
-def test_vague_and_private_words_are_no_identifiers() -> None:
-    found = set()
-    for module, path in modules().items():
-        found |= {
-            f"{module}: {name}"
-            for name in identifiers(tree_of(path))
-            if name.strip("_").lower() in PRIVATE_WORDS | VAGUE_WORDS
-        }
+def words_of(name: str) -> set[str]:
+    """The words of an identifier, in lower case: of ``_AccessRight`` and ``access_right`` the same two."""
+    return set(re.findall(r"[a-z]+", re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower()))
+
+
+def test_vague_and_private_words_are_in_no_identifier() -> None:
+    found = {
+        f"{module}: {name}"
+        for module, path in modules().items()
+        for name in identifiers(tree_of(path))
+        if name not in STORED_NAMES and words_of(name) & VAGUE_WORDS
+    }
     assert found == set()
 
 
@@ -504,3 +521,67 @@ def test_durable_steps_say_what_is_on_the_disk_and_what_a_crash_leaves() -> None
                 if not SAID.search(f"{comments} {ast.get_docstring(node) or ''}"):
                     silent.append(f"{module}:{node.lineno} {node.name}")
     assert silent == []
+
+
+# What a module keeps beside its functions and changes while it runs, each with the reason why no object owns it.
+CHANGING_GLOBALS = {
+    "certs.configuration._generations": "numbers that no two configurations of a process share",
+    "certs.remotetls._kept": "what OpenSSL calls back must outlive every context, whoever made it",
+    "certs.tls._shown": "a fact of each connection, forgotten with the connection",
+    "gateway.audit.judging._ThisProcess": "what a worker of a pool was given before its first unit",
+    "serving.cli.helptexts._ENGLISH": "the English of commands, which are values of modules themselves",
+    "serving.cli.helptexts._LANGUAGE_OF": "the language of commands, which are values of modules themselves",
+    "serving.process.binding._GIVEN": "sockets that this process inherited",
+    "serving.process.binding._SHARED": "sockets that this process inherited",
+    "serving.storage.postgres._BEGUN": "databases that this process has worked with before a newer version came",
+    "serving.storage.postgres._WORKS_BY": "the lease that the task at hand works by",
+    "social_security.domain.pack._PUBLISHED": "the documents of the one system that a process runs",
+}
+CHANGING_METHODS = {
+    *("append", "add", "setdefault", "update", "pop", "clear", "extend", "insert", "remove", "discard"),
+    *("popitem", "appendleft", "set"),
+}
+CHANGING_KINDS = {
+    "count",
+    "itertools.count",
+    "ContextVar",
+    "WeakKeyDictionary",
+    "WeakValueDictionary",
+    "deque",
+}
+
+
+def changing_globals(tree: ast.Module) -> Iterator[str]:
+    """The names of a module that something in it changes, or that are made to be changed."""
+    values = {
+        target.id: node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        if isinstance(target, ast.Name)
+    }
+    classes = {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
+    for name, value in values.items():
+        if isinstance(value, ast.Call) and ast.unparse(value.func).removeprefix("weakref.") in CHANGING_KINDS:
+            yield name
+    for function in ast.walk(tree):
+        if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        for node in ast.walk(function):
+            match node:
+                case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=method)):
+                    if name in values and method in CHANGING_METHODS:
+                        yield name
+                case ast.Subscript(value=ast.Name(id=name), ctx=ast.Store() | ast.Del()) if name in values:
+                    yield name
+                case ast.Attribute(value=ast.Name(id=name), ctx=ast.Store()) if name in classes:
+                    yield name
+                case ast.Global(names=names):
+                    yield from names
+
+
+def test_nothing_that_changes_is_kept_by_a_module_but_what_is_of_the_process() -> None:
+    found = {
+        f"{module}.{name}" for module, path in modules().items() for name in changing_globals(tree_of(path))
+    }
+    assert found == set(CHANGING_GLOBALS)

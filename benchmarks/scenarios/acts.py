@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from social_security.domain import pack
 from social_security.institute.arco import refusal_digest
-from tests.directroad import INSTITUTES, DirectCountry
+from tests.directgateway import INSTITUTES, DirectCountry
 
 if TYPE_CHECKING:
     from social_security.institute.stores.cases import Case

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from benchmarks.scenarios import variedcases, variedpersons, variedrights
 from benchmarks.scenarios.acts import Acts
 from benchmarks.scenarios.stage import Outcome
-from tests.directroad import DirectCountry
+from tests.directgateway import DirectCountry
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.scenarios.acts import IPE, ISSEMYM, MEMBERS, PERSON, PIDS, SONORA, SYSTEM, Acts
 from social_security.domain import pack
 from social_security.domain.history import Period, parse_rules, total
-from tests.directroad import INSTITUTES
+from tests.directgateway import INSTITUTES
 
 if TYPE_CHECKING:
     pass

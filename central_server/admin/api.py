@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from serving.api.backupoperations import BackupResource
     from serving.api.operations import Operation
     from serving.config.adminsettings import AdminSettings
-    from serving.login.sessions import SessionKeeping
+    from serving.login.sessions import SessionStore
     from serving.login.users import Logins
 
 
@@ -60,7 +60,7 @@ def make_api(
     clock: Clock,
     backups: BackupResource,
     environ: Mapping[str, str] = MappingProxyType({}),
-    sessions: SessionKeeping | None = None,
+    sessions: SessionStore | None = None,
 ) -> AdminApi:
     """The API, ready to listen."""
     served = Served(

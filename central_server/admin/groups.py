@@ -158,7 +158,7 @@ class _Groups:
         def name(found: KeptGroupMember) -> str:
             return names[found.client.id.member]
 
-        matching = [m for m in self._members(call) if _is_wanted(m, body, name(m))]
+        matching = [m for m in self._members(call) if _is_match(m, body, name(m))]
         found, paging = page_of(
             matching,
             body.paging_sorting,
@@ -208,7 +208,7 @@ def _view(group: KeptGroup) -> GroupView:
     return GroupView(group.code, group.description, group.created_at, group.updated_at, group.member_count)
 
 
-def _is_wanted(found: KeptGroupMember, query: MembersFilter, name: str) -> bool:
+def _is_match(found: KeptGroupMember, query: MembersFilter, name: str) -> bool:
     client = found.client.id
     return (
         matches(query.query, name, *client.components)

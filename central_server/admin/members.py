@@ -305,7 +305,7 @@ class _Members:
             )
             views = [client_view(c.id, c.name, owner) for c, owner in listed]
             return PagedClients(views, PagingMetadata(total, len(views), query.limit, query.offset))
-        matching = [r for r in self._rows(records) if _is_wanted(r, query, records.instance)]
+        matching = [r for r in self._rows(records) if _is_match(r, query, records.instance)]
         if query.security_server is not None:
             server = servers.need_server(records, server_of(query.security_server))
             there = {_key(c.id) for c in servers.clients_of(records, server)} | {_key(server.id.owner)}
@@ -342,7 +342,7 @@ def _key(client: ClientId) -> tuple[str, str, str]:
     return client.member_class, client.member_code, client.subsystem_code or ""
 
 
-def _is_wanted(row: ClientRow, query: ClientsQuery, instance: str) -> bool:
+def _is_match(row: ClientRow, query: ClientsQuery, instance: str) -> bool:
     return (
         query.client_type in (None, "SUBSYSTEM" if row.subsystem_code else "MEMBER")
         and (not query.q or query.q.lower() in row.searched)

@@ -46,7 +46,7 @@ class ClassOverview(msgspec.Struct, frozen=True):
     without_certificate: int
 
 
-class ServerStanding(msgspec.Struct, frozen=True):
+class ServerCondition(msgspec.Struct, frozen=True):
     """One server: its state, when its last certificate ends, how many clients it has, and of which members."""
 
     server_id: str
@@ -63,7 +63,7 @@ class FederationOverview(msgspec.Struct, frozen=True):
 
     server_count: int
     classes: list[ClassOverview]
-    servers: list[ServerStanding]
+    servers: list[ServerCondition]
 
 
 def operations(context: CentralAdminContext) -> Sequence[Operation]:
@@ -148,10 +148,10 @@ def _server_view(
     state: State,
     end: datetime | None,
     clients: Iterable[tuple[str, str]],
-) -> ServerStanding:
+) -> ServerCondition:
     found = servers.server_of_row(records, server)
     of_members = [":".join((found.id.instance, *c)) for c in clients]
-    return ServerStanding(
+    return ServerCondition(
         found.id.encoded(),
         found.id.server_code,
         found.owner_name,

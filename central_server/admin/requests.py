@@ -169,7 +169,7 @@ class _Requests:
         def owner(found: KeptRequest) -> str:
             return names.get(found.content.server.owner, "")
 
-        matching = [r for r in kept.list_requests(records, state) if _is_wanted(r, query, owner(r))]
+        matching = [r for r in kept.list_requests(records, state) if _is_match(r, query, owner(r))]
         found, paging = page_of(
             matching,
             query,
@@ -299,7 +299,7 @@ def _number(call: Call) -> int:
     return number_of(call, "management_request_id", RegistryCode.MANAGEMENT_REQUEST_NOT_FOUND)
 
 
-def _is_wanted(found: KeptRequest, query: RequestsQuery, owner: str) -> bool:
+def _is_match(found: KeptRequest, query: RequestsQuery, owner: str) -> bool:
     request = found.content
     types = None if query.types is None else query.types.split(",")
     server = query.server_id_of_binder or query.server_id

@@ -54,7 +54,7 @@ from serving.storage.datafolder import claim
 from serving.web.witnessing import Witness
 
 if TYPE_CHECKING:
-    from serving.config.tokensettings import TokenKeeping
+    from serving.config.tokensettings import TokensSection
     from serving.storage.keysafe import KeySafe
 
 
@@ -129,7 +129,7 @@ def _instance_of(data: Path) -> str:
         return store.read().instance
 
 
-def _tokens(settings: Path | None) -> tuple[TokenKeeping, str]:
+def _tokens(settings: Path | None) -> tuple[TokensSection, str]:
     found = load(settings, os.environ)
     return found.keys, found.log_level
 

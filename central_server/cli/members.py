@@ -74,7 +74,7 @@ def admit(
         click.echo(_("{path} is in the registry", path=member_id.path()))
         needed = {member_id.subsystem(code) for code in subsystems}
         while left := _unregistered(store, member_id, needed):
-            for found in _asked_by(store, member_id, left):
+            for found in _waiting_requests_of(store, member_id, left):
                 with store.change(_actor(), utc_now()) as records:
                     done = approve_request(records, found.number, policy)
                 click.echo(_line(done))
@@ -151,7 +151,7 @@ def _unregistered(store: CentralStore, whose: ClientId, needed: set[ClientId]) -
     return {c for c in needed if all(find_server_client(records, s, c) is None for s in own)}
 
 
-def _asked_by(store: CentralStore, whose: ClientId, needed: set[ClientId]) -> list[KeptRequest]:
+def _waiting_requests_of(store: CentralStore, whose: ClientId, needed: set[ClientId]) -> list[KeptRequest]:
     """A member's waiting requests for its own server's certificate and for these subsystems, but for those that this person has approved."""
     return [
         r

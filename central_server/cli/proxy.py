@@ -125,7 +125,7 @@ def serve(
 ) -> None:
     from central_server.proxy.serving import build_app
     from serving.process import telemetry
-    from serving.process.listener import serve_until_told
+    from serving.process.listener import serve_until_signal
 
     opened = [_folder(data, settings) for data in folders]
     pins: list[str] = []
@@ -140,4 +140,4 @@ def serve(
         pin()  # before there is a loop: it may be asked of a person
     app = build_app(opened, pin, interval_s=interval_s, validity_s=validity_s)
     telemetry.configure()
-    serve_until_told(app, host, port, setting="--port")
+    serve_until_signal(app, host, port, setting="--port")

@@ -41,12 +41,15 @@ def look(data: Path, settings_file: Path | None) -> dict[str, Any]:
         nothing = _("nobody answers")
         return {**found, "status": "down", "problems": [f"{nothing}: {(note or {}).get('health') or web}"]}
     problem = state.get("problem")
-    told_rows = state.get("rows_at_fault", 0)
+    rows_at_fault = state.get("rows_at_fault", 0)
     return {
         **found,
         "status": state.get("status", "down"),
         "problems": [problem] if problem else [],
-        "warnings": [*state.get("warnings", ()), *([f"rows at fault: {told_rows}"] if told_rows else [])],
+        "warnings": [
+            *state.get("warnings", ()),
+            *([f"rows at fault: {rows_at_fault}"] if rows_at_fault else []),
+        ],
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from central_server.registry.callexamples import build_asking, build_examples, read_calls
+from central_server.registry.callexamples import build_access_request_example, build_examples, read_calls
 from central_server.registry.sandbox import promised_answer, refused_answer
 from schemas.identifiers import ClientId, ServiceId
 from serving.language import N_, as_it_is
@@ -149,7 +149,9 @@ def _sandbox(
 
 
 def _asking(service: ServiceId, client: str, purpose: str, basis: str) -> list[Block | None]:
-    lines = build_asking(service, client, purpose or "WHAT YOU NEED IT FOR", basis or "LAW AND ARTICLE")
+    lines = build_access_request_example(
+        service, client, purpose or "WHAT YOU NEED IT FOR", basis or "LAW AND ARTICLE"
+    )
     return [
         Heading(
             N_("How to ask for access"),

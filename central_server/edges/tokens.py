@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from central_server.publication.nodekeys import NodeKeys
-    from serving.config.tokensettings import TokenKeeping
+    from serving.config.tokensettings import TokensSection
 
 log = logging.getLogger("central_server.tokens")
 
 
 async def open_tokens(
     keys: NodeKeys,
-    settings: TokenKeeping,
+    settings: TokensSection,
     pin: str | None,
     environ: Mapping[str, str],
     now: datetime,

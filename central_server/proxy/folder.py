@@ -20,7 +20,7 @@ from certs.edges.tokenfiles import write_whole
 from certs.tokens.port import SOFTWARE_TOKEN_ID, KeyId, TokenStatus, TokenType
 from schemas.globalconf.anchor import Anchor, AnchorSource, parse_anchor, render_anchor
 from schemas.jsontext import decode_json, encode_json
-from serving.config.tokensettings import TokenKeeping
+from serving.config.tokensettings import TokensSection
 from serving.process.devices import build_device, build_signers
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class ProxyFolder:
     def __init__(
         self,
         root: Path,
-        keys: TokenKeeping | None = None,
+        keys: TokensSection | None = None,
         token: str | None = None,
         arguments: Sequence[str] = (),
     ) -> None:
@@ -67,7 +67,7 @@ class ProxyFolder:
         self.root = root
         self.published = root / "published"
         self.token = token or (self.state().token if self.is_made else SOFTWARE_TOKEN_ID)
-        settings = keys or TokenKeeping()
+        settings = keys or TokensSection()
         chosen = settings.token(self.token)
         self.device = build_device(settings, root, chosen)
         alone = msgspec.structs.replace(settings, tokens=(chosen,))

@@ -66,7 +66,7 @@ def _check_whole(what: str, text: str) -> None:
         raise ValueError(f"{what}, {text!r}, holds {spelled(found)}, which XML cannot carry; correct it")
 
 
-def _is_carried(client: ClientId) -> bool:
+def _fits_xml(client: ClientId) -> bool:
     return not any(not_in_xml(component) for component in client.components)
 
 
@@ -125,14 +125,14 @@ class _Mending:
             found,
             address=self.text(f"server {where}: the address", found.address),
             maintenance=self.optional(f"server {where}: the notice", found.maintenance),
-            clients=tuple(c for c in found.clients if _is_carried(c)),
+            clients=tuple(c for c in found.clients if _fits_xml(c)),
         )
 
     def group(self, found: GlobalGroup) -> GlobalGroup:
         return msgspec.structs.replace(
             found,
             description=self.text(f"group {found.id.group_code}: the description", found.description),
-            members=frozenset(c for c in found.members if _is_carried(c)),
+            members=frozenset(c for c in found.members if _fits_xml(c)),
         )
 
     def ca(self, found: ApprovedCa) -> ApprovedCa:

@@ -124,7 +124,9 @@ def build_examples(service: ServiceId, call: DescribedCall, client: str) -> dict
     }
 
 
-def build_asking(service: ServiceId, client: str, purpose: str, legal_basis: str) -> dict[str, str]:
+def build_access_request_example(
+    service: ServiceId, client: str, purpose: str, legal_basis: str
+) -> dict[str, str]:
     """Lines that ask the provider for access as a client, through its own gateway, and that read how the request stands."""
     url = f"{GATEWAY}/r1/{quote(service.client.path(), safe='/')}/{REQUEST_ACCESS}"
     question = {"service_code": service.service_code, "purpose": purpose, "legal_basis": legal_basis}

@@ -9,7 +9,6 @@ from gateway.admin import authorities, certificates, keys, tokens
 from gateway.admin.accessrequests import AccessRequestResource
 from gateway.admin.accessview import AccessResource
 from gateway.admin.address_and_maintenance import AddressAndMaintenance
-from gateway.admin.askingaccess import AccessAskingResource
 from gateway.admin.backups import Backups
 from gateway.admin.clientcertificates import ClientCertificates
 from gateway.admin.clientrequests import ClientRequests
@@ -26,6 +25,7 @@ from gateway.admin.localgroups import LocalGroups
 from gateway.admin.mail import Mail
 from gateway.admin.messages import MessageLogResource
 from gateway.admin.orders import GatewayOrders
+from gateway.admin.outgoingaccess import OutgoingAccessResource
 from gateway.admin.registry import RegistryResource
 from gateway.admin.rights import RightResource
 from gateway.admin.roles import gateway_roles
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from serving.api.authentication import Clock
     from serving.api.operations import Operation
     from serving.config.adminsettings import AdminSettings
-    from serving.login.sessions import SessionKeeping
+    from serving.login.sessions import SessionStore
     from serving.login.users import Logins
 
 
@@ -109,7 +109,7 @@ def operations(process: Process, backups: BackupResource | None = None) -> Seque
         *RightResource(context).rows(),
         *AccessResource(context).rows(),
         *AccessRequestResource(context).rows(),
-        *AccessAskingResource(context).rows(),
+        *OutgoingAccessResource(context).rows(),
         *(o for module in (tokens, keys, certificates, authorities) for o in module.operations(key_context)),
         *RegistryResource(context).rows(),
         *Diagnostics(context).rows(),
@@ -144,7 +144,7 @@ def make_api(
     logins: Logins,
     clock: Clock,
     environ: Mapping[str, str],
-    sessions: SessionKeeping | None = None,
+    sessions: SessionStore | None = None,
 ) -> AdminApi:
     """The API, ready to listen."""
 

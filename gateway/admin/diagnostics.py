@@ -174,11 +174,11 @@ class Diagnostics:
 
     def _responder(self, url: str, cost_type: str) -> OcspResponderDiagnostics:
         revocation = self.context.gateway.revocation
-        state, following = revocation.responder(url), _at(revocation.next_round_at)
+        state, next_round = revocation.responder(url), _at(revocation.next_round_at)
         if state is None:
-            return OcspResponderDiagnostics(url, cost_type, "WAITING", None, following)
+            return OcspResponderDiagnostics(url, cost_type, "WAITING", None, next_round)
         return OcspResponderDiagnostics(
-            url, cost_type, _class(state.failure), _at(state.at), following, _error(state.failure)
+            url, cost_type, _class(state.failure), _at(state.at), next_round, _error(state.failure)
         )
 
     async def timestamping(self, _call: Call) -> list[TimestampingDiagnostics]:

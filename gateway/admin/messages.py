@@ -155,14 +155,12 @@ class MessageLogResource:
 
     async def find(self, call: Call) -> list[RecordView]:
         """Records that match, oldest first; ask again with ``after`` for those that follow. Raises `Problem`."""
-        wanted_records = call.query_as(SearchQuery)
-        search = msgspec.structs.replace(_search(wanted_records), status=wanted_records.status)
+        record_query = call.query_as(SearchQuery)
+        search = msgspec.structs.replace(_search(record_query), status=record_query.status)
         reader = self.context.gateway.log_reader
         return [
             _view(r)
-            for r in await asyncio.to_thread(
-                _some, reader, search, wanted_records.after, wanted_records.limit
-            )
+            for r in await asyncio.to_thread(_some, reader, search, record_query.after, record_query.limit)
         ]
 
     async def newest(self, call: Call) -> RecordPage:
@@ -216,13 +214,13 @@ class MessageLogResource:
 
     async def containers(self, call: Call) -> Download:
         """The containers of every record that matches. Raises `Problem` where they are none, or too many for one answer."""
-        wanted_records = call.body_as(ContainersBody)
+        record_query = call.body_as(ContainersBody)
         reader = self.context.gateway.log_reader
-        found = await asyncio.to_thread(_some, reader, _search(wanted_records), 0, MOST_CONTAINERS + 1)
-        call.note(reason=wanted_records.reason, records=[r.id for r in found])
+        found = await asyncio.to_thread(_some, reader, _search(record_query), 0, MOST_CONTAINERS + 1)
+        call.note(reason=record_query.reason, records=[r.id for r in found])
         _check(found)
-        content = await asyncio.to_thread(_zip, reader, found, digests_only=wanted_records.digests_only)
-        name = f"messages-{_utc(wanted_records.since):%Y%m%dT%H%M%SZ}-{_utc(wanted_records.until):%Y%m%dT%H%M%SZ}.zip"
+        content = await asyncio.to_thread(_zip, reader, found, digests_only=record_query.digests_only)
+        name = f"messages-{_utc(record_query.since):%Y%m%dT%H%M%SZ}-{_utc(record_query.until):%Y%m%dT%H%M%SZ}.zip"
         return Download(content, "application/zip", name)
 
 
@@ -261,14 +259,14 @@ def _container(reader: LogReader, record: LogRecord, *, digests_only: bool = Fal
     return out.getvalue()
 
 
-def _search(wanted_records: SearchQuery | ContainersBody) -> RecordSearch:
+def _search(record_query: SearchQuery | ContainersBody) -> RecordSearch:
     return RecordSearch(
-        None if wanted_records.since is None else _utc(wanted_records.since),
-        None if wanted_records.until is None else _utc(wanted_records.until),
-        wanted_records.client,
-        wanted_records.service,
-        None if wanted_records.side is None else Side(wanted_records.side),
-        wanted_records.message_id,
+        None if record_query.since is None else _utc(record_query.since),
+        None if record_query.until is None else _utc(record_query.until),
+        record_query.client,
+        record_query.service,
+        None if record_query.side is None else Side(record_query.side),
+        record_query.message_id,
     )
 
 

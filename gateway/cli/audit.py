@@ -110,7 +110,7 @@ def verify(
         if dask is None:
             judged = judge_all(left, configuration, jobs)
         else:
-            from gateway.audit.dasked import judge_on_dask
+            from gateway.audit.daskpool import judge_on_dask
 
             judged = judge_on_dask(left, configuration, dask, jobs)
         for unit, judgements in judged:

@@ -64,11 +64,11 @@ def join(data: Path, address: str, subsystems: tuple[str, ...], connection: str,
 
 def until(good: Callable[[], bool], deadline: float, what: str) -> None:
     """Wait for something, saying so once. Raises TimeoutError."""
-    said_so = False
+    has_announced = False
     while not good():
-        if not said_so:
+        if not has_announced:
             click.echo(_("waits for {what}", what=what))
-            said_so = True
+            has_announced = True
         if time.monotonic() >= deadline:
             raise TimeoutError(_("the wait for {what} is over", what=what))
         time.sleep(LOOK_S)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gateway.cli.keys import open_store, stored_configuration
 from gateway.clients.desiredfile import subject_text
-from gateway.server.running import told_running
+from gateway.server.running import running_note
 from schemas.identifiers import ClientId, GlobalGroupId, LocalGroupId
 from serving.language import _
 
@@ -59,7 +59,7 @@ def wait_for_subject(data: Path, subject: Subject, provider: ClientId) -> None:
     groups = store.view.groups.all()
     store.close()
     try:
-        told_running(data)
+        running_note(data)
         until = time.monotonic() + ARRIVAL_S
     except ProcessLookupError:
         until = 0.0

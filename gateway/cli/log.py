@@ -263,5 +263,5 @@ def _shown(ids: list[int]) -> str:
     from gateway.messagelog.keytree import as_ranges
 
     ranges = as_ranges(ids)
-    said_ranges = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in ranges[:20])
-    return said_ranges + (f", ... ({len(ranges) - 20} more ranges)" if len(ranges) > 20 else "")
+    range_texts = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in ranges[:20])
+    return range_texts + (f", ... ({len(ranges) - 20} more ranges)" if len(ranges) > 20 else "")

@@ -77,7 +77,7 @@ def verify(
     from gateway.messagelog.reading import LogReader
     from gateway.settings.datafolder import DataFolder, find_folder
     from gateway.transparency.files import TransparencyFiles
-    from gateway.transparency.following import FOLDER
+    from gateway.transparency.logloop import FOLDER
     from gateway.transparency.verification import verify_message_log
     from schemas.transparency.notes import parse_note
 
@@ -159,8 +159,8 @@ def _say(wrong: int | None, found: Findings | None) -> None:
             )
         )
         click.echo(_("head {size} {hex}", size=head.size, hex=head.root.hex()))
-    if found.beginning is not None and found.beginning.previous_origin:
-        begun = found.beginning
+    if found.first_entry is not None and found.first_entry.previous_origin:
+        begun = found.first_entry
         click.echo(
             _(
                 "follows {previous_origin} ({previous_size} entries): {reason}",
@@ -194,7 +194,7 @@ def log_key(data: Path, pin_file: Path | None, settings_file: Path | None) -> No
     """Print the verifier key of the transparency log."""
     from gateway.settings.datafolder import DataFolder
     from gateway.transparency.files import TransparencyFiles
-    from gateway.transparency.following import FOLDER
+    from gateway.transparency.logloop import FOLDER
 
     files = TransparencyFiles(DataFolder(data).log / FOLDER)
     private = _private_key(data, settings_file, pin_file)
@@ -209,7 +209,7 @@ def log_key(data: Path, pin_file: Path | None, settings_file: Path | None) -> No
 def witness(data: Path, pin_file: Path | None, settings_file: Path | None) -> None:
     """Print the verifier key of this server's witness."""
     from gateway.settings.datafolder import DataFolder
-    from gateway.transparency.following import FOLDER
+    from gateway.transparency.logloop import FOLDER
     from schemas.transparency.announcement import witness_name
     from schemas.transparency.notes import COSIGNATURE_ED25519
     from serving.web.witnessing import Witness
@@ -230,7 +230,7 @@ def proof(data: Path, number: int, out: Path) -> None:
     """Write the inclusion proof of a record to a file."""
     from gateway.settings.datafolder import DataFolder
     from gateway.transparency.files import TransparencyFiles
-    from gateway.transparency.following import FOLDER
+    from gateway.transparency.logloop import FOLDER
     from gateway.transparency.proving import prove_record
 
     out.write_bytes(prove_record(TransparencyFiles(DataFolder(data).log / FOLDER), number).render())
@@ -260,7 +260,7 @@ def declare(
     from gateway.settings.datafolder import DataFolder, find_folder
     from gateway.transparency.builder import declare_restored
     from gateway.transparency.files import TransparencyFiles
-    from gateway.transparency.following import FOLDER
+    from gateway.transparency.logloop import FOLDER
     from serving.storage.datafolder import claim
 
     folder, place = DataFolder(data).log, find_folder(data, os.environ).message_log
@@ -325,7 +325,7 @@ def _safe(data: Path, settings_file: Path | None, pin_file: Path | None) -> KeyS
 
 def _private_key(data: Path, settings_file: Path | None, pin_file: Path | None) -> Ed25519PrivateKey:
     from gateway.settings.datafolder import DataFolder
-    from gateway.transparency.following import FOLDER, KEY_FILE
+    from gateway.transparency.logloop import FOLDER, KEY_FILE
     from serving.web.witnessing import kept_note_key
 
     return kept_note_key(DataFolder(data).log / FOLDER / KEY_FILE, _safe(data, settings_file, pin_file))

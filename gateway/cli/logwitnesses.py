@@ -15,7 +15,7 @@ from certs.edges.fetch import read_answer
 from certs.edges.profilefiles import load_profiles
 from certs.transparency import appointments_in, verify_cosignatures
 from gateway.clients.store import ServerConfStore
-from gateway.server.partsettings import following_settings
+from gateway.server.partsettings import log_loop_settings
 from gateway.settings import config
 from gateway.settings.datafolder import DataFolder, find_folder
 from gateway.transparency.appointed import ConfiguredWitnesses
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from certs.configuration import TrustedConfiguration
-    from gateway.transparency.asking import AppointedWitness
+    from gateway.transparency.witnessclient import AppointedWitness
     from schemas.transparency.notes import SignedNote, VerifierKey
 
 _TIMEOUT = aiohttp.ClientTimeout(total=15)
@@ -42,7 +42,7 @@ class KnownWitnesses:
         """Raises `Fault` for settings that name a witness which is none."""
         self._data = data
         self._settings = config.load(settings_file, os.environ)
-        self._named = following_settings(self._settings).witnesses
+        self._named = log_loop_settings(self._settings).witnesses
         self._configuration = _configuration(data)
 
     def keys(self) -> tuple[VerifierKey, ...]:

@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gateway.server.running import AdminClient
-    from serving.config.tokensettings import TokenKeeping
+    from serving.config.tokensettings import TokensSection
 
 
 @click.group(cls=Program, sections=SECTIONS)
@@ -72,7 +72,7 @@ def main() -> None:
     """A Sacbé gateway: an X-Road security server."""
 
 
-def _tokens(settings: Path | None) -> tuple[TokenKeeping, str]:
+def _tokens(settings: Path | None) -> tuple[TokensSection, str]:
     from gateway.settings import config
 
     found = config.load(settings, os.environ)

@@ -180,7 +180,7 @@ def run_gateway(
     uvloop.run(run())
 
 
-def pin_if_wanted(data: Path, pin_file: Path | None) -> str | None:
+def optional_pin(data: Path, pin_file: Path | None) -> str | None:
     """The PIN, where there is a token to open and somebody to ask; otherwise the token waits for a login."""
     can_ask = "SACBE_PIN" in os.environ or sys.stdin.isatty()
     if pin_file is None and not (can_ask and (data / "token" / "token.json").exists()):
@@ -213,7 +213,7 @@ def serve(data: Path, pin_file: Path | None, settings_file: Path | None, check: 
         if not check and workers > 1:
             run_workers(data, pin_file, settings_file, ending, workers, lock)
         elif not check:
-            run_gateway(data, pin_file, settings_file, ending, pin_if_wanted)
+            run_gateway(data, pin_file, settings_file, ending, optional_pin)
     if ending.starts_anew:
         start_anew()
 

@@ -39,12 +39,12 @@ def look(data: Path, settings_file: Path | None) -> dict[str, Any]:
     """The state of a data folder's gateway as far as this machine can see it: running, health, problems, addresses."""
     from gateway.server.addresses import find_health, listen_addresses, settings_of
     from gateway.server.process import admin_settings
-    from gateway.server.running import told_running
+    from gateway.server.running import running_note
 
     settings = settings_of(data, settings_file)
     found: dict[str, Any] = {"running": True, "pid": None, "status": "down", "problems": []}
     try:
-        found["pid"] = told_running(data)["pid"]
+        found["pid"] = running_note(data)["pid"]
     except ProcessLookupError as err:
         found |= {"running": False, "problems": [str(err)]}
     state = read_json_object(find_health(data, settings_file), 10)

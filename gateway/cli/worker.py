@@ -23,7 +23,7 @@ from serving.process.ending import Ending
 @report_errors
 def main(arguments: str) -> None:
     """Carry messages beside other workers."""
-    from gateway.cli.serving import pin_if_wanted, run_gateway
+    from gateway.cli.serving import optional_pin, run_gateway
     from serving.process.binding import take_given
     from serving.process.parent import end_with_parent
     from serving.process.workers import RESTART_STATUS, WorkerArguments
@@ -34,7 +34,7 @@ def main(arguments: str) -> None:
     take_given(given.sockets)
     pin_file = Path(given.pin_file) if given.pin_file else None
     settings_file = Path(given.settings_file) if given.settings_file else None
-    run_gateway(Path(given.data), pin_file, settings_file, ending, pin_if_wanted, given.number)
+    run_gateway(Path(given.data), pin_file, settings_file, ending, optional_pin, given.number)
     if ending.starts_anew:
         sys.exit(RESTART_STATUS)
 

@@ -249,7 +249,9 @@ class _Documents:
             )
         digest, described = self._load(entry.description, service.type)
         described_service = (
-            described.services[0] if service.type is ServiceType.OPENAPI3 else _said_of(service, described)
+            described.services[0]
+            if service.type is ServiceType.OPENAPI3
+            else _described_service(service, described)
         )
         operations = tuple(Endpoint(entry.code, method, path) for method, path in described.operations)
         named = msgspec.structs.replace(
@@ -267,7 +269,7 @@ class _Documents:
         return self._described[name, kind]
 
 
-def _said_of(service: Service, described: ParsedDescription) -> DescribedService:
+def _described_service(service: Service, described: ParsedDescription) -> DescribedService:
     for described_service in described.services:
         if (described_service.code, described_service.version) == (
             service.id.service_code,

@@ -126,7 +126,7 @@ class ConfigurationClient:
         self._etags: dict[str, str] = {}
         self._offered_etag: str | None = None
         self._refusals: dict[str, str] = {}
-        self._told_of_refusals: list[Callable[[str, str], None]] = []
+        self._refusal_listeners: list[Callable[[str, str], None]] = []
         self.current: TrustedConfiguration | None = None
         self.last_failure: str | None = None
         # By how many seconds this clock was ahead of a source's, by its last answer, and which source that was.
@@ -153,7 +153,7 @@ class ConfigurationClient:
 
     def when_refused(self, callback: Callable[[str, str], None]) -> None:
         """Call ``callback`` with URL and reason when what came from a source was not proved; once a reason."""
-        self._told_of_refusals.append(callback)
+        self._refusal_listeners.append(callback)
         for url, reason in self._refusals.items():
             callback(url, reason)
 
@@ -161,7 +161,7 @@ class ConfigurationClient:
         if fault.kind is Kind.GLOBAL_CONF_DOWNLOAD_FAILED or self._refusals.get(url) == fault.detail:
             return
         self._refusals[url] = fault.detail
-        for callback in self._told_of_refusals:
+        for callback in self._refusal_listeners:
             callback(url, fault.detail)
 
     async def load(self) -> None:

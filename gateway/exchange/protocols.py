@@ -161,7 +161,7 @@ class ProviderProtocol(Protocol[Q]):
         context: ExchangeContext,
         target: Target,
         request: Q,
-        carried: ProvedRequest,
+        proved: ProvedRequest,
         record: ExchangeRecord,
     ) -> Outgoing:
         """Call the service and give its answer as a message, ready to be signed. A fault of the service's is raised."""

@@ -132,25 +132,25 @@ class RestProvider:
         context: ExchangeContext,
         target: Target,
         request: rest.RestRequest,
-        carried: ProvedRequest,
+        proved: ProvedRequest,
         record: ExchangeRecord,
     ) -> Outgoing:
         """The service's HTTP answer, whatever its status, as a response message."""
-        _one_body(carried.bodies)
-        forwarded = carried.bodies if rest.forwards_body(request.method) else ()
+        _one_body(proved.bodies)
+        forwarded = proved.bodies if rest.forwards_body(request.method) else ()
         service_call = ServiceCall(
-            carried.message,
+            proved.message,
             request.method,
             rest.service_target(request),
             rest.service_headers(request),
             forwarded[0].spool.chunks if forwarded else None,
-            carried.bodies,
+            proved.bodies,
         )
         async with target(service_call) as answered:
             spool = await _spool_answer(context, answered)
         record.response_in(context.now(), answered.status)
         response = rest.build_response(
-            answered.status, answered.reason, answered.headers, request, _request_hash(carried.message)
+            answered.status, answered.reason, answered.headers, request, _request_hash(proved.message)
         )
         bodies = () if spool is None else (Body(spool),)
         return Outgoing(response.to_message(attachments_of(bodies)), bodies)

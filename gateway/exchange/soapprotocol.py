@@ -204,31 +204,31 @@ class SoapProvider:
         context: ExchangeContext,
         target: Target,
         request: SoapReceived,
-        carried: ProvedRequest,
+        proved: ProvedRequest,
         record: ExchangeRecord,
     ) -> Outgoing:
         """The service's answer with the request's hash put in."""
         original = request.original_content_type
         content_type = content_type_for(
-            original, request.envelope, carried.bodies, system_boundary(context.new_id())
+            original, request.envelope, proved.bodies, system_boundary(context.new_id())
         )
         service_call = ServiceCall(
-            carried.message,
+            proved.message,
             "POST",
             "",
             (("Content-Type", content_type), ("SOAPAction", request.soap_action or "")),
-            lambda: write_entity(request.envelope, carried.bodies, content_type),
-            carried.bodies,
+            lambda: write_entity(request.envelope, proved.bodies, content_type),
+            proved.bodies,
         )
         with _services_own():
             async with target(service_call) as answered:
-                return await _read_answer(context, request, carried, answered, record)
+                return await _read_answer(context, request, proved, answered, record)
 
 
 async def _read_answer(
     context: ExchangeContext,
     request: SoapReceived,
-    carried: ProvedRequest,
+    proved: ProvedRequest,
     answered: ServiceAnswer,
     record: ExchangeRecord,
 ) -> Outgoing:
@@ -251,7 +251,7 @@ async def _read_answer(
     except BaseException:
         reader.discard()
         raise
-    answer = soap.with_request_hash(parsed, soap.compute_request_hash(carried.message.digest))
+    answer = soap.with_request_hash(parsed, soap.compute_request_hash(proved.message.digest))
     if len(answer.raw) > DEFAULT_LIMITS.size_bytes:
         reader.discard()
         raise Fault(
@@ -259,7 +259,7 @@ async def _read_answer(
             f"the service's envelope has {len(answer.raw)} bytes with the request's hash; gateways take "
             f"{DEFAULT_LIMITS.size_bytes}. Large content belongs in an attachment",
         )
-    message = answer.to_message(carried.message.request_id, is_response=True)
+    message = answer.to_message(proved.message.request_id, is_response=True)
     return Outgoing(
         message.with_attachments(attachments_of(bodies)),
         bodies,

@@ -130,7 +130,7 @@ class ServerConnection(asyncio.Protocol):
         self._answered = False
         self._last_answer = False
         self._is_stopping = False
-        self._has_carried = False  # a request began on it, some time
+        self._has_served = False  # a request began on it, some time
         self._left = 0  # bytes that the transport had not sent when last looked at
 
     # What the transport tells
@@ -214,7 +214,7 @@ class ServerConnection(asyncio.Protocol):
             self._body.attach(self.transport)
         self._request = RawRequest(head, self, self._body)
         self._answered = False
-        self._has_carried = True
+        self._has_served = True
         self._last_answer = self._is_stopping or self._server.is_retiring or not head.keeps_alive
         if refusal:
             self._refuse(NotHttpError(refusal, status=503))
@@ -438,7 +438,7 @@ class ServerConnection(asyncio.Protocol):
         self._is_stopping = self._last_answer = True
         if self.state is State.DRAINING:
             self._linger()
-        elif self.state is State.WAITING and self._has_carried and not self._head_began:
+        elif self.state is State.WAITING and self._has_served and not self._head_began:
             self._close()
 
     def _close(self) -> None:

@@ -1,4 +1,4 @@
-"""Following management requests: taking what a new configuration settles, and asking what was refused.
+"""Management requests: taking what a new configuration settles, and asking what was refused.
 
 The central server of this software says what became of a request (see `gateway.management.requests`); another one does not, and
 then a refused request goes on waiting, as it does in X-Road.
@@ -45,7 +45,7 @@ log = logging.getLogger("gateway.requests")
 MOST_A_ROUND = 5
 
 
-class Following(msgspec.Struct, frozen=True):
+class RequestTracker(msgspec.Struct, frozen=True):
     """Keeps requests and states as the central server has them. Uses the store from the event loop's thread."""
 
     store: ServerConfStore
@@ -57,7 +57,7 @@ class Following(msgspec.Struct, frozen=True):
     tell: Callable[[str, str, str], None]
     ask_s: float
     # The requests that were asked about last.
-    last_asked: list[int] = msgspec.field(default_factory=list)
+    last_queried: list[int] = msgspec.field(default_factory=list)
 
     def observe(self, configuration: TrustedConfiguration) -> None:
         """Take what a configuration settles; the owner of this server may be another now.
@@ -174,9 +174,9 @@ class Following(msgspec.Struct, frozen=True):
     def _due(self) -> list[PendingRequest]:
         """The next few of those that wait, in turn: the central server bounds how much it is asked."""
         waiting = [r for r in self.store.view.requests.all() if r.message_id and not r.effective]
-        last = self.last_asked[-1] if self.last_asked else 0
+        last = self.last_queried[-1] if self.last_queried else 0
         due = sorted(waiting, key=lambda r: (r.id <= last, r.id))[:MOST_A_ROUND]
-        self.last_asked[:] = [r.id for r in due]
+        self.last_queried[:] = [r.id for r in due]
         return due
 
     def _refuse(self, request: PendingRequest, why: str) -> None:

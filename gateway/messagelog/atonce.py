@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 
 class StampedAtOnce(msgspec.Struct, frozen=True):
-    """The log as exchanges write to it. ``is_wanted`` is asked for each record."""
+    """The log as exchanges write to it. ``is_enabled`` is asked for each record."""
 
     log: MessageLog
     timestamper: Timestamper
-    is_wanted: Callable[[], bool]
+    is_enabled: Callable[[], bool]
 
     async def append(self, entry: LogEntry) -> int:
         """The id of the durable record, timestamped if that is wanted. Raises `Fault`: then nothing is to leave."""
         number = await self.log.append(entry)
-        if self.is_wanted():
+        if self.is_enabled():
             await self.timestamper.stamp_with_others(number)
         return number

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
 _KEY = re.compile(r"[0-9A-F]{40}|[0-9A-F]{64}")
-_LONGEST_SAID = 500
+_LONGEST_OUTPUT = 500
 _CHUNK = 256 * 1024
 SUFFIX = ".gpg"
 
@@ -110,7 +110,7 @@ async def _run(command: Sequence[str], chunks: AsyncIterator[bytes], out: IO[byt
         raise _failed(f"gpg cannot be run: {err}") from err
     if process.stdin is None or process.stderr is None:
         raise RuntimeError("both were asked for")
-    reading = asyncio.create_task(process.stderr.read(16 * _LONGEST_SAID))
+    reading = asyncio.create_task(process.stderr.read(16 * _LONGEST_OUTPUT))
     try:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             async for chunk in chunks:
@@ -127,7 +127,7 @@ async def _run(command: Sequence[str], chunks: AsyncIterator[bytes], out: IO[byt
         await process.wait()
         raise
     if process.returncode:
-        text = shown(printed.decode("utf-8", "replace").strip(), _LONGEST_SAID)
+        text = shown(printed.decode("utf-8", "replace").strip(), _LONGEST_OUTPUT)
         raise _failed(f"gpg ended with {process.returncode}: {text}")
 
 

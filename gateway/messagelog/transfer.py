@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _MARKS, _ENCRYPTED = ".sent", ".encrypted"
-_LONGEST_SAID = 500
+_LONGEST_OUTPUT = 500
 
 
 class TransferSettings(msgspec.Struct, frozen=True):
@@ -152,7 +152,7 @@ async def _run(command: tuple[str, ...], timeout_s: float) -> None:
         await process.wait()
         raise _failed(path, f"{shown(command[0])} took longer than {timeout_s:g} s") from None
     if process.returncode:
-        text = shown(output.decode("utf-8", "replace").strip(), _LONGEST_SAID)
+        text = shown(output.decode("utf-8", "replace").strip(), _LONGEST_OUTPUT)
         raise _failed(path, f"{shown(command[0])} ended with {process.returncode}: {text}")
 
 

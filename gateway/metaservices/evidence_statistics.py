@@ -31,7 +31,7 @@ IN_TIME = timedelta(hours=8)
 
 
 @dataclass(frozen=True, slots=True)
-class EvidenceTelling:
+class EvidenceStatisticsService:
     """Finds the service, and answers it from the log."""
 
     reader: LogReader

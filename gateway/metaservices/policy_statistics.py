@@ -28,7 +28,7 @@ MAX_ROWS = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class PolicyTelling:
+class PolicyStatisticsService:
     """Finds the service, and answers it from the ledger."""
 
     ledger: PolicyLedger

@@ -189,7 +189,7 @@ DESCRIPTIONS = """
 """
 
 # What the central server knows a request by, and whether one that stays took effect.
-FOLLOWING = """
+REQUEST_NUMBERS_STEP = """
     ALTER TABLE pending_request ADD COLUMN number BIGINT NOT NULL DEFAULT 0;
     ALTER TABLE pending_request ADD COLUMN message_id TEXT NOT NULL DEFAULT '';
     ALTER TABLE pending_request ADD COLUMN effective INTEGER NOT NULL DEFAULT 0;
@@ -236,7 +236,7 @@ STEPS = (
     KEYCONF_STEP,
     POLICY_STEP,
     LEDGER_STEP,
-    FOLLOWING,
+    REQUEST_NUMBERS_STEP,
     SETTINGS,
     PRECHECK_STEP,
     ACTIVATION_STEP,

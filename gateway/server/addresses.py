@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gateway.server.running import told_running
+from gateway.server.running import running_note
 from serving.process.addresses import ListenAddress
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def health_address(settings: GatewaySettings) -> ListenAddress:
 def find_health(data: Path, settings_file: Path | None = None) -> str:
     """The health address of the gateway of a data folder: of the running one as it wrote it, else as the settings say."""
     try:
-        note = told_running(data)
+        note = running_note(data)
         if note.get("health"):
             return str(note["health"])
     except ProcessLookupError:

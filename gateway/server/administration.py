@@ -1,4 +1,4 @@
-"""What an administrator and the loops use: keys, management requests and their following, certificate orders, notices."""
+"""What an administrator and the loops use: keys, management requests and what becomes of them, certificate orders, notices."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gateway.edges.acmeorders import AcmeOrders, Renewing, renewal_loop
 from gateway.health.notifier import Notifier
 from gateway.keys.activation import activation_loop
 from gateway.keys.operations import KeyOperations
-from gateway.management.request_tracker import Following
+from gateway.management.request_tracker import RequestTracker
 from gateway.management.requests import ManagementSender
 from gateway.management.sender import HttpManagementChannel
 from gateway.server import parts
@@ -38,7 +38,7 @@ class Administration(msgspec.Struct, frozen=True):
     management: ManagementSender
     acme: AcmeOrders
     notifier: Notifier
-    following: Following
+    request_tracker: RequestTracker
     renewal_pace: Pace
     activation_pace: Pace
 
@@ -65,7 +65,7 @@ class Administration(msgspec.Struct, frozen=True):
             state.environ,
             folder.root / "notices.json",
         )
-        following = Following(
+        request_tracker = RequestTracker(
             state.store,
             state.keyconf,
             keys,
@@ -75,7 +75,7 @@ class Administration(msgspec.Struct, frozen=True):
             settings.trust.request_status_s,
         )
         acme = AcmeOrders(settings.acme, folder.root / "acme", state.environ)
-        return cls(state, proofs, keys, management, acme, notifier, following, Pace(), Pace())
+        return cls(state, proofs, keys, management, acme, notifier, request_tracker, Pace(), Pace())
 
     def loops(self) -> list[Loop]:
         """The loops that follow requests, renew certificates and activate those that wait for it."""
@@ -89,7 +89,7 @@ class Administration(msgspec.Struct, frozen=True):
             self.notifier.tell,
         )
         return [
-            self.following.loop(),
+            self.request_tracker.loop(),
             renewal_loop(lambda: self.state.settings.acme, renewing, self.renewal_pace),
             activation_loop(self.keys, self.notifier.tell, self.activation_pace),
         ]
@@ -103,7 +103,7 @@ class Administration(msgspec.Struct, frozen=True):
 
     def follow_registration(self, request: ManagementRequest, sent: SentRequest) -> None:
         """Follow the registration of an authentication certificate until it is settled."""
-        self.following.follow_registration(request, sent, utc_now())
+        self.request_tracker.follow_registration(request, sent, utc_now())
 
     async def _register(self, certificate: KeyCertificate) -> None:
         """Ask the central server to register a renewed authentication certificate at this server's address."""

@@ -22,13 +22,13 @@ from certs.certificates import name_text, parse_certificate
 from gateway.edges.revocation import responder_app
 from gateway.keys.model import CertificateStatus
 from gateway.server.administration import Administration
-from gateway.server.evidence import WATCH_S, EvidenceKeeping
+from gateway.server.evidence import WATCH_S, EvidenceParts
 from gateway.server.exchanging import ExchangeParts
 from gateway.server.listeners import health_app, serve
 from gateway.server.partsettings import (
     body_rules,
     configuration_settings,
-    following_settings,
+    log_loop_settings,
     retention_settings,
     store_settings,
     timestamp_settings,
@@ -83,7 +83,7 @@ class Gateway:
 
     state: GatewayState
     proofs: Proofs
-    evidence: EvidenceKeeping
+    evidence: EvidenceParts
     watching: Watching
     exchange: ExchangeParts
     administration: Administration
@@ -122,7 +122,7 @@ class Gateway:
             await state.open_tokens(pin)
             loops = Loops()
             proofs = Proofs.build(state, session)
-            evidence = EvidenceKeeping.build(state, proofs, session)
+            evidence = EvidenceParts.build(state, proofs, session)
             watching = Watching.build(
                 state, proofs, evidence, lambda: [*loops.failures(), *signers.failures()]
             )
@@ -213,7 +213,7 @@ class Gateway:
         proofs.identities.take_settle(settings.keys.authentication_settle_s)
         evidence.timestamper.reconfigure(timestamp_settings(settings))
         evidence.retention.reconfigure(retention_settings(settings))
-        evidence.transparency.reconfigure(following_settings(settings))
+        evidence.transparency.reconfigure(log_loop_settings(settings))
         evidence.log.reconfigure(settings.log.queue_length, body_rules(settings))
         self.watching.records.reconfigure(store_settings(settings))
         self.exchange.reconfigure(settings)
@@ -335,7 +335,7 @@ class Gateway:
     # What changes
 
     def _take_configuration(self, configuration: TrustedConfiguration) -> None:
-        self.administration.following.observe(configuration)
+        self.administration.request_tracker.observe(configuration)
         if self.state.store.server_id() != self.state.server_id:  # it has another owner
             self.reload()
             self.notifier.server = self.state.server_id.path()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gateway.messagelog.store import MessageLog
     from gateway.messagelog.timestamper import Timestamper
     from gateway.server.proofs import Proofs
-    from gateway.transparency.following import TransparencyFollowing
+    from gateway.transparency.logloop import TransparencyLoop
     from gateway.transparency.proving import MessageProofs
     from schemas.identifiers import ServerId
     from serving.web.witnessing import Witness
@@ -38,20 +38,20 @@ TLOG = "/tlog"
 
 
 @dataclass(frozen=True, slots=True)
-class EvidenceKeeping:
+class EvidenceParts:
     """The message log and those that work on it. The log may be closed until the token that opens it is logged in."""
 
     state: GatewayState
     log: MessageLog
     timestamper: Timestamper
     retention: Retention
-    transparency: TransparencyFollowing
+    transparency: TransparencyLoop
     witness: Witness
     # The reason why the log stayed closed, as it was logged last: at most one.
     _reasons: list[str] = field(default_factory=list)
 
     @classmethod
-    def build(cls, state: GatewayState, proofs: Proofs, session: aiohttp.ClientSession) -> EvidenceKeeping:
+    def build(cls, state: GatewayState, proofs: Proofs, session: aiohttp.ClientSession) -> EvidenceParts:
         """All of them, as the settings say; the log is not opened yet."""
         settings, folder = state.settings, state.folder
         kept = parts.message_log(settings, folder)
@@ -64,7 +64,7 @@ class EvidenceKeeping:
 
         configured = ConfiguredWitnesses(proofs.current, server_id, settings.listen.ocsp_port)
         witness = parts.witness(settings, folder, server_id, state.safe, utc_now, configured)
-        following = parts.transparency(
+        transparency_loop = parts.transparency(
             settings, folder, kept, server_id, state.safe, session, timestamper, utc_now
         )
         announcing = KeyAnnouncing(
@@ -77,13 +77,13 @@ class EvidenceKeeping:
             session,
             utc_now,
         )
-        following.surround(announcing)
+        transparency_loop.set_appointments(announcing)
         return cls(
             state,
             kept,
             timestamper,
             parts.retention(settings, folder, kept, utc_now),
-            following,
+            transparency_loop,
             witness,
         )
 

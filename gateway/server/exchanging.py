@@ -20,10 +20,10 @@ from gateway.exchange.ports import ExchangeContext, Several
 from gateway.messagelog.atonce import StampedAtOnce
 from gateway.messagelog.export import asic_download
 from gateway.messagelog.spool import SpoolFolder
-from gateway.metaservices.accessasking import AccessRequests
+from gateway.metaservices.accessrequests import AccessRequests
 from gateway.metaservices.answering import Metaservices
-from gateway.metaservices.evidence_statistics import EvidenceTelling
-from gateway.metaservices.policy_statistics import PolicyTelling
+from gateway.metaservices.evidence_statistics import EvidenceStatisticsService
+from gateway.metaservices.policy_statistics import PolicyStatisticsService
 from gateway.server import parts
 from gateway.server.listeners import open_exchange_listeners
 from gateway.server.partsettings import bounds, peer_times
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from gateway.edges.http import DataPlaneServer, Listening
     from gateway.edges.peers import PeerClient
-    from gateway.server.evidence import EvidenceKeeping
+    from gateway.server.evidence import EvidenceParts
     from gateway.server.proofs import Proofs
     from gateway.server.watching import Watching
     from gateway.settings.config import GatewaySettings
@@ -61,7 +61,7 @@ class ExchangeParts(msgspec.Struct, frozen=True):
         cls,
         state: GatewayState,
         proofs: Proofs,
-        evidence: EvidenceKeeping,
+        evidence: EvidenceParts,
         watching: Watching,
         session: aiohttp.ClientSession,
     ) -> ExchangeParts:
@@ -123,7 +123,7 @@ class ExchangeParts(msgspec.Struct, frozen=True):
 def _context(
     state: GatewayState,
     proofs: Proofs,
-    evidence: EvidenceKeeping,
+    evidence: EvidenceParts,
     watching: Watching,
     tls: TlsContexts,
     services: ServiceCaller,
@@ -136,8 +136,8 @@ def _context(
         Metaservices(lambda: state.serverconf, proofs.current, documents, parts.new_id),
         AccessRequests(state.store, utc_now),
         watching.services(),
-        PolicyTelling(state.ledger),
-        EvidenceTelling(evidence.log.reader, utc_now),
+        PolicyStatisticsService(state.ledger),
+        EvidenceStatisticsService(evidence.log.reader, utc_now),
     )
     return ExchangeContext(
         now=utc_now,

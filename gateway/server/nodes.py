@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from gateway.clients.store import ServerConfStore
     from gateway.settings.datafolder import DataFolder
     from gateway.settings.nodesettings import NodeSettings
-    from serving.login.sessions import SessionKeeping
+    from serving.login.sessions import SessionStore
     from serving.process.leases import Leases
     from serving.storage.nodes import SharedNodes
 
@@ -56,7 +56,7 @@ class Nodes:
             return NoLease()
         return EveryLease() if self.shared is None else self.shared
 
-    def sessions(self, idle_s: float) -> SessionKeeping:
+    def sessions(self, idle_s: float) -> SessionStore:
         """The browser sessions of the admin API, at every node or in this process alone."""
         if self.shared is None:
             return Sessions(idle_s)

@@ -18,13 +18,13 @@ from gateway.monitoring.store import RecordStore
 from gateway.server.partsettings import (
     body_rules,
     configuration_settings,
-    following_settings,
+    log_loop_settings,
     peer_times,
     retention_settings,
     store_settings,
     timestamp_settings,
 )
-from gateway.transparency.following import FOLDER, TransparencyFollowing
+from gateway.transparency.logloop import FOLDER, TransparencyLoop
 from schemas.faults import TokenFailed
 from schemas.transparency.announcement import witness_name
 from serving.config.setting import EVERYWHERE
@@ -132,9 +132,9 @@ def transparency(
     session: aiohttp.ClientSession,
     stamper: Timestamper,
     now: Clock,
-) -> TransparencyFollowing:
+) -> TransparencyLoop:
     """The keeper of the message log as a transparency log; with the timestamper it guards traffic."""
-    following = TransparencyFollowing(
+    transparency_loop = TransparencyLoop(
         log,
         folder.log,
         server,
@@ -142,15 +142,15 @@ def transparency(
         session,
         stamper.stamp_digest,
         now,
-        following_settings(settings),
+        log_loop_settings(settings),
     )
 
     def check(at: datetime) -> None:
         stamper.check(at)
-        following.check(at)
+        transparency_loop.check(at)
 
     log.guard(check)
-    return following
+    return transparency_loop
 
 
 def witness(

@@ -15,8 +15,8 @@ from gateway.messagelog.retention import RetentionSettings
 from gateway.messagelog.timestamper import TimestampSettings
 from gateway.messagelog.transfer import TransferSettings
 from gateway.monitoring.store import StoreSettings
-from gateway.transparency.asking import AppointedWitness
-from gateway.transparency.following import FollowingSettings
+from gateway.transparency.logloop import LogLoopSettings
+from gateway.transparency.witnessclient import AppointedWitness
 from serving.process.load import LoadLimits
 
 if TYPE_CHECKING:
@@ -76,10 +76,10 @@ def retention_settings(settings: GatewaySettings) -> RetentionSettings:
     )
 
 
-def following_settings(settings: GatewaySettings) -> FollowingSettings:
+def log_loop_settings(settings: GatewaySettings) -> LogLoopSettings:
     """Of the transparency log. Raises `BadMessage` for a witness that is none."""
     transparency = settings.transparency
-    return FollowingSettings(
+    return LogLoopSettings(
         transparency.checkpoint_s,
         transparency.stamp_s,
         transparency.witness_timeout_s,

@@ -54,7 +54,7 @@ def note_running(
     note: dict[str, Any] = {"pid": os.getpid(), "url": f"https://{shown}:{port}", "host_name": host_name}
     note["certificates"] = certificates
     note["health"] = health
-    # A crash leaves the note of a process that is gone: readers look whether its id still runs (`told_running`).
+    # A crash leaves the note of a process that is gone: readers look whether its id still runs (`running_note`).
     write_whole(folder / FILE, encode_json(note), mode=0o600)
 
 
@@ -110,7 +110,7 @@ def local_client(data: Path) -> Iterator[AdminClient]:
     from gateway.settings.datafolder import find_folder
     from serving.login.users import Logins
 
-    note = told_running(data)
+    note = running_note(data)
     logins = Logins(find_folder(data, os.environ).logins)
     expires = datetime.now(UTC) + KEY_LIVES
     roles = gateway_roles()
@@ -129,7 +129,7 @@ def remote_client(url: str, key: str, ca_file: Path | None) -> AdminClient:
     return AdminClient(url, key, ssl.create_default_context(cafile=None if ca_file is None else str(ca_file)))
 
 
-def told_running(data: Path) -> dict[str, Any]:
+def running_note(data: Path) -> dict[str, Any]:
     """The note of the process that runs on a data folder: its id and addresses. Raises `ProcessLookupError` when none runs."""
     try:
         note: dict[str, Any] = load_json((data / FILE).read_bytes())

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from gateway.exchange.record import ExchangeRecord
     from gateway.monitoring.store import RecordStore
-    from gateway.server.evidence import EvidenceKeeping
+    from gateway.server.evidence import EvidenceParts
     from gateway.server.proofs import Proofs
     from serving.process.loops import LoopFailure
 
@@ -46,7 +46,7 @@ class Watching(msgspec.Struct, frozen=True):
         cls,
         state: GatewayState,
         proofs: Proofs,
-        evidence: EvidenceKeeping,
+        evidence: EvidenceParts,
         failed_loops: Callable[[], list[LoopFailure]],
     ) -> Watching:
         """All of them; the records' database is opened."""

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("gateway.server.workers")
 
 MOST_WORKERS = 64
-ASKING = aiohttp.ClientTimeout(total=10)
+ANSWER_TIMEOUT = aiohttp.ClientTimeout(total=10)
 HEALTH = "listen.health_port"
 BACKLOG = 1024
 # Longer than any drain: after a second signal nobody waits.
@@ -206,7 +206,7 @@ class Workers:
     async def _ask(self, number: int, path: str) -> tuple[int, bytes]:
         try:
             async with (
-                aiohttp.ClientSession(trust_env=False, timeout=ASKING) as session,
+                aiohttp.ClientSession(trust_env=False, timeout=ANSWER_TIMEOUT) as session,
                 session.get(f"{self._urls[number]}{path}", allow_redirects=False) as answer,
             ):
                 return answer.status, await answer.read()

@@ -27,7 +27,7 @@ from serving.config.secret import SecretSource
 from serving.config.setting import DAY_S, EVERYWHERE, GIB, PORT, Setting
 from serving.config.settings import load_settings
 from serving.config.settingtable import SettingTable, nested
-from serving.config.tokensettings import TokenKeeping
+from serving.config.tokensettings import TokensSection
 from serving.errors import OperatorError
 from serving.process.outward import DENIED
 from serving.storage.keysafe import SealSettings
@@ -129,7 +129,7 @@ class Trust(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     # fmt: on
 
 
-class KeySettings(TokenKeeping, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class KeySettings(TokensSection, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Keys and the certificates for them."""
 
     # fmt: off

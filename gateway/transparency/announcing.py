@@ -17,7 +17,7 @@ import aiohttp
 from certs.algorithms import SignatureAlgorithm
 from certs.certificates import parse_certificate
 from certs.edges.fetch import read_answer
-from gateway.transparency.asking import LONGEST_ANSWER
+from gateway.transparency.witnessclient import LONGEST_ANSWER
 from schemas.faults import Fault
 from schemas.showing import shown
 from schemas.transparency.announcement import KeyAnnouncement, SignedAnnouncement
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from certs.tokens.port import KeyId, Signer
     from gateway.transparency.appointed import ConfiguredWitnesses
-    from gateway.transparency.asking import AppointedWitness
+    from gateway.transparency.witnessclient import AppointedWitness
     from schemas.identifiers import ServerId
     from schemas.transparency.notes import VerifierKey
     from serving.web.witnessing import Witness

@@ -9,7 +9,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from certs.transparency import appointments_in
-from gateway.transparency.asking import AppointedWitness
+from gateway.transparency.witnessclient import AppointedWitness
 from schemas.globalconf.parts import WITNESSES_ID
 from schemas.globalconf.witnesses import Appointments
 from schemas.names import host_in_url

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from certs.edges.tokenfiles import sync_folder, write_whole
 from certs.transparency import NoteSigner, verify_log
 from schemas.faults import Fault, Kind
-from schemas.transparency.entries import NO_OPENING, Beginning, Opening, parse_beginning
+from schemas.transparency.entries import NO_OPENING, FirstEntry, Opening, parse_first_entry
 from schemas.transparency.notes import ED25519, Checkpoint, SignedNote
 from schemas.transparency.tiles import WIDTH, GrowingTree, TileName, render_bundle
 
@@ -94,7 +94,7 @@ class LogBuilder:
         entries: list[bytes] = []
         if not start:
             openings.append(NO_OPENING)
-            entries.append(Beginning(growing.next_number, self._now()).entry())
+            entries.append(FirstEntry(growing.next_number, self._now()).entry())
         for record in records:
             if record.number != growing.next_number:
                 raise Fault(
@@ -155,7 +155,7 @@ class LogBuilder:
         try:
             tree = GrowingTree.load(size, self._files.read)
             bundle = list(self._files.entries(size, size - size % WIDTH)) if size % WIDTH else []
-            beginning = parse_beginning(next(iter(self._files.entries(1))))
+            first_entry = parse_first_entry(next(iter(self._files.entries(1))))
         except (Fault, OSError) as err:
             reason = err.detail if isinstance(err, Fault) else str(err)
             raise Fault(Kind.LOGGING_FAILED, f"{reason}; {_TO_DO}") from err
@@ -164,7 +164,7 @@ class LogBuilder:
                 Kind.LOGGING_FAILED,
                 f"the tiles of {self._files.folder} are not those of its checkpoint; {_TO_DO}",
             )
-        return _Growing(tree, bundle, beginning.first + size - 1, checkpoint.origin)
+        return _Growing(tree, bundle, first_entry.first + size - 1, checkpoint.origin)
 
     def _check_last(self, growing: _Growing, checkpoint: Checkpoint) -> None:
         """The message log still has the last record of the tree, as it was; if it was not removed with all before it."""
@@ -186,7 +186,7 @@ def _opening_of(record: CommittedRecord, salt: bytes) -> Opening:
 
 def declare_restored(
     files: TransparencyFiles, key: Ed25519PrivateKey, first: int, reason: str, lost_after: int, now: datetime
-) -> Beginning:
+) -> FirstEntry:
     """Begin another log after the one in ``files``, which a restored copy cannot go on with; entry 0 says so.
 
     The files of the earlier log are kept beside, in ``before-<number>``. ``lost_after`` is the size that witnesses had seen.
@@ -197,7 +197,7 @@ def declare_restored(
         raise Fault(Kind.LOGGING_FAILED, "there is no transparency log to declare anything of")
     old = note.text.partition("\n")[0]
     before = verify_log(note, NoteSigner(old, key).verifier(ED25519))
-    beginning = Beginning(first, now, reason, before.origin, before.size, before.root, lost_after)
+    first_entry = FirstEntry(first, now, reason, before.origin, before.size, before.root, lost_after)
     stem, _, number = old.rpartition("/log/")
     epoch = int(number) if stem and number.isdigit() else 1
     origin = f"{stem if stem and number.isdigit() else old}/log/{epoch + 1}"
@@ -212,11 +212,11 @@ def declare_restored(
     # the builder refuses to go on with, and the declaration is made again.
     write_whole(kept / "checkpoint", note.render())
     tree = GrowingTree()
-    entry = beginning.entry()
+    entry = first_entry.entry()
     tree.append(entry)
     files.write_openings(0, [NO_OPENING])
     files.write_tiles([*tree.partial(), (TileName(None, 0, 1), render_bundle([entry]))])
     files.write_checkpoint(
         NoteSigner(origin, key).sign(SignedNote(Checkpoint(origin, 1, tree.root()).render()))
     )
-    return beginning
+    return first_entry

@@ -74,7 +74,7 @@ class TransparencyFiles:
             path = self.folder / TileName(name.level, name.index, width).path
             with contextlib.suppress(OSError):  # removed since, when a wider one took its place
                 found = path.read_bytes()
-                return found if width == name.width else _beginning(name, found, width)
+                return found if width == name.width else _cut_tile(name, found, width)
         raise Fault(
             Kind.LOGGING_FAILED,
             f"the transparency log in {self.folder} has no {name.path}, nor one that holds it",
@@ -195,7 +195,7 @@ class TransparencyFiles:
             return None
 
 
-def _beginning(name: TileName, wider: bytes, width: int) -> bytes:
+def _cut_tile(name: TileName, wider: bytes, width: int) -> bytes:
     if name.level is not None:
         return wider[: name.width * HASH_BYTES]
     kept = parse_bundle(wider, width)[: name.width]

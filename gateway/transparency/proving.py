@@ -10,7 +10,7 @@ from gateway.messagelog import rows
 from gateway.messagelog.record import Links
 from schemas.faults import Fault, Kind
 from schemas.message import Side
-from schemas.transparency.entries import parse_beginning
+from schemas.transparency.entries import parse_first_entry
 from schemas.transparency.merkle import inclusion_proof
 from schemas.transparency.proofs import InclusionProof
 from schemas.transparency.records import RecordProof, RecordStatement
@@ -150,7 +150,7 @@ class _ProvingHead(msgspec.Struct, frozen=True):
         size = 0 if note is None else int(note.text.split("\n")[1])
         if note is None or not size:
             return None
-        return cls(note, size, parse_beginning(next(iter(files.entries(1)))).first)
+        return cls(note, size, parse_first_entry(next(iter(files.entries(1)))).first)
 
     def covers(self, number: int) -> bool:
         return self.first <= number < self.first + self.size - 1

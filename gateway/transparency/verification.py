@@ -19,7 +19,7 @@ import msgspec
 
 from certs.transparency import verify_log
 from schemas.faults import Fault
-from schemas.transparency.entries import parse_beginning
+from schemas.transparency.entries import parse_first_entry
 from schemas.transparency.merkle import HASH_BYTES, leaf_hash
 from schemas.transparency.tiles import WIDTH, GrowingTree, TileName
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from gateway.messagelog.committed import CommittedRecord
     from gateway.transparency.builder import CommittedRecords
     from gateway.transparency.files import OpeningTable, TransparencyFiles
-    from schemas.transparency.entries import Beginning, Opening
+    from schemas.transparency.entries import FirstEntry, Opening
     from schemas.transparency.notes import Checkpoint, SignedNote, VerifierKey
 
 _TOGETHER = 500
@@ -48,7 +48,7 @@ class Findings(msgspec.Struct, frozen=True):
     """The findings about a log: its head and beginning, first and last time, and differences, the first one first."""
 
     checkpoint: Checkpoint | None
-    beginning: Beginning | None
+    first_entry: FirstEntry | None
     first_at: datetime | None = None
     last_at: datetime | None = None
     records: int = 0
@@ -74,16 +74,16 @@ class Difference(msgspec.Struct, frozen=True):
 class _Comparison(msgspec.Struct):
     """What is gathered on the way, and the openings to look up."""
 
-    beginning: Beginning
+    first_entry: FirstEntry
     size: int
     openings: OpeningTable
     found: list[Difference] = msgspec.field(default_factory=list)
 
     def opening(self, number: int) -> Opening | None:
-        return self.openings.at(number - self.beginning.first + 1)
+        return self.openings.at(number - self.first_entry.first + 1)
 
     def number_of(self, index: int) -> int:
-        return self.beginning.first + index - 1
+        return self.first_entry.first + index - 1
 
 
 def verify_message_log(
@@ -106,7 +106,7 @@ def verify_message_log(
                 "missing", "there is no checkpoint: the transparency log was removed, or never begun"
             )
         checkpoint = verify_log(note, key)
-        begun = parse_beginning(next(iter(files.entries(1))))
+        begun = parse_first_entry(next(iter(files.entries(1))))
     except (Fault, OSError, StopIteration) as err:
         return _nothing("edited", _reason(err))
     try:
@@ -126,11 +126,11 @@ def _findings(walk: _Comparison, checkpoint: Checkpoint, removed: int, last: int
     last_known = walk.number_of(checkpoint.size - 1)
     return Findings(
         checkpoint,
-        walk.beginning,
+        walk.first_entry,
         None if first is None else first.at,
         None if newest is None else newest.at,
         records=checkpoint.size - 1,
-        removed=max(0, min(removed, last_known) - walk.beginning.first + 1),
+        removed=max(0, min(removed, last_known) - walk.first_entry.first + 1),
         waiting=max(0, last - last_known),
         containers=shown,
         differences=tuple(walk.found),
@@ -145,8 +145,8 @@ def _check_earlier(
     for note in earlier:
         origin = note.text.partition("\n")[0]
         if origin != checkpoint.origin:
-            same_before = origin == walk.beginning.previous_origin
-            declared = f"; it declares itself as following {walk.beginning.previous_origin} ({walk.beginning.reason})"
+            same_before = origin == walk.first_entry.previous_origin
+            declared = f"; it declares itself as following {walk.first_entry.previous_origin} ({walk.first_entry.reason})"
             walk.found.append(
                 Difference(
                     "declared" if same_before else "begun anew",
@@ -239,7 +239,7 @@ def _check_full(walk: _Comparison, files: TransparencyFiles, full: list[tuple[Ti
 def _wrong_tile(walk: _Comparison, name: TileName) -> Difference:
     first = walk.number_of(name.index * WIDTH << 8 * (name.level or 0))
     return Difference(
-        "edited", max(first, walk.beginning.first), f"the tile {name.path} is not that of its entries"
+        "edited", max(first, walk.first_entry.first), f"the tile {name.path} is not that of its entries"
     )
 
 
@@ -271,7 +271,7 @@ def _size_of(mirror: TransparencyFiles, size: int) -> int:
 def _check_records(walk: _Comparison, records: CommittedRecords) -> int:
     """Compare what is there; the number of the last record."""
     removed, last = records.removed_up_to(), walk.number_of(walk.size - 1)
-    expected, number = max(removed + 1, walk.beginning.first), removed
+    expected, number = max(removed + 1, walk.first_entry.first), removed
     before = len(walk.found)
     while some := records.committed_after(number, _TOGETHER):
         for record, after in itertools.pairwise([*some, None]):
@@ -285,8 +285,8 @@ def _check_records(walk: _Comparison, records: CommittedRecords) -> int:
         walk.found.append(
             Difference(
                 "truncated",
-                max(number + 1, walk.beginning.first),
-                f"records {max(number + 1, walk.beginning.first)} to {last} were deleted from the message log",
+                max(number + 1, walk.first_entry.first),
+                f"records {max(number + 1, walk.first_entry.first)} to {last} were deleted from the message log",
             )
         )
     return number
@@ -311,14 +311,14 @@ def _check_record(
 
 def _changed(walk: _Comparison, record: CommittedRecord, after: CommittedRecord | None) -> Difference:
     number, stood = record.number, _number_of(walk, record)
-    following = None if after is None else _number_of(walk, after)
-    if stood is None and following == number:
+    next_number = None if after is None else _number_of(walk, after)
+    if stood is None and next_number == number:
         return Difference(
             "inserted", number, f"what stands as record {number} was put in; the true one stands after it"
         )
     if stood is None:
         return Difference("edited", number, f"record {number} is not what was written")
-    if stood == number + 1 and following in (None, number + 2):
+    if stood == number + 1 and next_number in (None, number + 2):
         return Difference("deleted", number, f"record {number} was deleted, and those after it renumbered")
     return Difference("reordered", number, f"what stands as record {number} was written as record {stood}")
 

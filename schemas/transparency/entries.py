@@ -66,7 +66,7 @@ def parse_opening(raw: bytes) -> Opening:
 
 
 @dataclass(frozen=True, slots=True)
-class Beginning:
+class FirstEntry:
     """How a log begins: its first record's number, when and why, and the head of the log before it, if there was one.
 
     ``lost_after``: the size up to which witnesses had seen the log before, where a restored copy has less than that.
@@ -94,13 +94,13 @@ class Beginning:
         return _BEGIN + dump_json(fields, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def parse_beginning(entry: bytes) -> Beginning:
+def parse_first_entry(entry: bytes) -> FirstEntry:
     """Read entry 0. Raises `BadMessage` (``malformed_hash_chain``)."""
     try:
         fields = load_json(entry[1:])
         if entry[:1] != _BEGIN or not isinstance(fields, dict):
             raise ValueError("another type of entry")
-        return Beginning(
+        return FirstEntry(
             int(fields["first"]),
             datetime.strptime(str(fields["at"]), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC),
             str(fields["reason"]),

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from serving.config.adminsettings import AdminSettings
     from serving.login.ldap.directory import LdapDirectory
-    from serving.login.sessions import LiveSession, SessionKeeping
+    from serving.login.sessions import LiveSession, SessionStore
     from serving.login.users import Logins, Roles
     from serving.storage.audit import AuditLog
 
@@ -73,7 +73,7 @@ class Authentication:
         roles: Roles,
         audit: AuditLog,
         clock: Clock,
-        sessions: SessionKeeping | None = None,
+        sessions: SessionStore | None = None,
         directory: LdapDirectory | None = None,
     ) -> None:
         self._logins = logins
@@ -81,7 +81,7 @@ class Authentication:
         self._roles = roles
         self._audit = audit
         self._clock = clock
-        self._sessions: SessionKeeping = sessions or Sessions(settings.session_idle_s)
+        self._sessions: SessionStore = sessions or Sessions(settings.session_idle_s)
         self._lock = LoginLock(settings.login_attempts, settings.login_lock_s)
         self._api_addresses = AddressList.parse(settings.api_addresses)
         self._key_addresses = AddressList.parse(settings.key_management_addresses)

@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
 
     from serving.config.adminsettings import AdminSettings
-    from serving.login.sessions import SessionKeeping
+    from serving.login.sessions import SessionStore
     from serving.login.users import Logins, Roles
 
     Reader = Callable[[], Awaitable[None]]
@@ -103,7 +103,7 @@ class AdminApi:
         served: Served,
         clock: Clock,
         environ: Mapping[str, str] = MappingProxyType({}),
-        sessions: SessionKeeping | None = None,
+        sessions: SessionStore | None = None,
     ) -> None:
         self._settings = settings
         self._served = served

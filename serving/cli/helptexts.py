@@ -22,7 +22,7 @@ OPTION = "--language"
 # The English of each help text that has been put into a language.
 _ENGLISH: WeakKeyDictionary[click.Command | click.Option, str] = WeakKeyDictionary()
 # The language that a program's help is in.
-_SPOKEN: WeakKeyDictionary[click.Command, str] = WeakKeyDictionary()
+_LANGUAGE_OF: WeakKeyDictionary[click.Command, str] = WeakKeyDictionary()
 
 
 def whole_lines(text: str) -> str:
@@ -50,9 +50,9 @@ def speaking(arguments: Sequence[str]) -> Iterator[None]:
 def say_help(program: click.Command) -> None:
     """Put the help of a program, of its commands and of their options into the language of this process."""
     language = language_of(os.environ)
-    if _SPOKEN.get(program) != language:
+    if _LANGUAGE_OF.get(program) != language:
         _say_help(program, outermost=True)
-        _SPOKEN[program] = language
+        _LANGUAGE_OF[program] = language
 
 
 def _say_help(command: click.Command, *, outermost: bool) -> None:

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from certs.edges.signer import Held
-    from serving.config.tokensettings import TokenKeeping, TokenSettings
+    from serving.config.tokensettings import TokenSettings, TokensSection
 
 _PR_SET_DUMPABLE = 4
 
 
 def signer_command(
-    folders: ServerFolders, load: Callable[[Path | None], tuple[TokenKeeping, str]]
+    folders: ServerFolders, load: Callable[[Path | None], tuple[TokensSection, str]]
 ) -> click.Command:
     """The command of one kind of server; ``load`` reads the settings of tokens, and the log level, of a file."""
 
@@ -58,7 +58,7 @@ def signer_command(
 
 
 def _hold(
-    data: Path, keys: TokenKeeping, token: TokenSettings, number: int, pin_file: Path | None, log_level: str
+    data: Path, keys: TokensSection, token: TokenSettings, number: int, pin_file: Path | None, log_level: str
 ) -> int:
     from certs.edges.signer import SignerServer, is_lost
     from serving.config.secret import SecretSource

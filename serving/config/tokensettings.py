@@ -58,7 +58,7 @@ class TokenSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         return bool(self.module) or self.own_process
 
 
-class TokenKeeping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class TokensSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The tokens of a server."""
 
     # fmt: off

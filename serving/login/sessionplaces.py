@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from serving.login.sessions import Sessions
 
 if TYPE_CHECKING:
-    from serving.login.sessions import SessionKeeping
+    from serving.login.sessions import SessionStore
 
 
-def open_sessions(database: str, idle_s: float) -> SessionKeeping:
+def open_sessions(database: str, idle_s: float) -> SessionStore:
     """The sessions of every node of a database; of this process alone where ``database`` is empty. Raises OSError."""
     if not database:
         return Sessions(idle_s)

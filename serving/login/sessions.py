@@ -50,7 +50,7 @@ class LiveSession(msgspec.Struct, frozen=True):
     is_vouched: bool
 
 
-class SessionKeeping(Protocol):
+class SessionStore(Protocol):
     """Where sessions are: in this process, or where several share them."""
 
     def begin(self, user: User, now_s: float) -> tuple[str, Session]:

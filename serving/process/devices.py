@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from certs.edges.devices import Device
-    from serving.config.tokensettings import TokenKeeping, TokenSettings
+    from serving.config.tokensettings import TokenSettings, TokensSection
 
 
-def build_devices(keys: TokenKeeping, data: Path) -> list[Device]:
+def build_devices(keys: TokensSection, data: Path) -> list[Device]:
     """A device for every token."""
     return [build_device(keys, data, token) for token in keys.all_tokens()]
 
 
-def build_device(keys: TokenKeeping, data: Path, token: TokenSettings) -> Device:
+def build_device(keys: TokensSection, data: Path, token: TokenSettings) -> Device:
     """The device of one token."""
     if not token.is_remote:
         return SoftwareDevice(token.id, SoftToken(TokenFolder(data / "token")))
@@ -44,7 +44,7 @@ def signer_loops(signers: Sequence[SignerProcess]) -> list[Loop]:
 
 
 def build_signers(
-    program: str, keys: TokenKeeping, data: Path, arguments: Sequence[str]
+    program: str, keys: TokensSection, data: Path, arguments: Sequence[str]
 ) -> list[SignerProcess]:
     """The processes to start, each ``python -m PROGRAM signer``; ``arguments`` say where settings and PIN are."""
     if not keys.start_signers:

@@ -470,7 +470,7 @@ async def add_address(
     await _Site(runner, acceptor).start()
 
 
-def serve_until_told(
+def serve_until_signal(
     app: web.Application, host: str, port: int, context: ssl.SSLContext | None = None, *, setting: str = ""
 ) -> None:
     """Serve one application until SIGINT or SIGTERM. Raises OSError when the address cannot be had."""

@@ -111,7 +111,7 @@ class Loop:
         try:
             await self.work()
         except asyncio.CancelledError:
-            if _is_told_to_end():
+            if _is_cancelling():
                 raise
             # Something that the round waited for was cancelled, not the loop.
             self._failed("what the round waited for was cancelled", unexpected=True)
@@ -139,7 +139,7 @@ class Loop:
             else:
                 await self.pace.pause(self.interval_s)
         except asyncio.CancelledError:
-            if _is_told_to_end():
+            if _is_cancelling():
                 raise
         except Exception as err:  # an interval that cannot be worked out
             self._failed(self._reason(err), unexpected=True, error=err)
@@ -192,6 +192,6 @@ class Loops:
         return [*found, *(LoopFailure(o.name, "has ended; restart the server", 0, o.needed) for o in ended)]
 
 
-def _is_told_to_end() -> bool:
+def _is_cancelling() -> bool:
     task = asyncio.current_task()
     return task is None or task.cancelling() > 0

@@ -74,12 +74,12 @@ def read_list_query(query: Mapping[str, str], prefix: str = "") -> PagedQuery:
 
 def arranged(listing: Listing, query: Mapping[str, str], language: str, prefix: str = "") -> Listing:
     """The rows to show of a list, with its state. ``prefix`` tells it from another list of the same page."""
-    asked_for = read_list_query(query, prefix)
+    list_query = read_list_query(query, prefix)
     is_page = listing.total is not None or listing.follows is not None
-    rows = listing.rows if is_page else _chosen(listing, asked_for, language)
+    rows = listing.rows if is_page else _chosen(listing, list_query, language)
     count = len(rows) if listing.total is None else listing.total
     pages = max(-(-count // listing.per_page), 1)
-    page = min(asked_for.page, pages)
+    page = min(list_query.page, pages)
     start = (page - 1) * listing.per_page
     shown = rows if is_page else rows[start : start + listing.per_page]
 
@@ -90,13 +90,13 @@ def arranged(listing: Listing, query: Mapping[str, str], language: str, prefix: 
     orders = {}
     for column in listing.columns:
         if column.name:
-            current = asked_for.column == column.name
-            now = ("descending" if asked_for.backwards else "ascending") if current else "none"
-            following = f"-{column.name}" if now == "ascending" else column.name
-            orders[column.name] = (address(orden=following, pagina=""), now)
+            current = list_query.column == column.name
+            now = ("descending" if list_query.backwards else "ascending") if current else "none"
+            next_order = f"-{column.name}" if now == "ascending" else column.name
+            orders[column.name] = (address(orden=next_order, pagina=""), now)
     mine = {f"{prefix}q", f"{prefix}pagina", "hecho", "csv", "lang"}
     state = ListState(
-        asked_for.q, asked_for.order, start + 1 if shown else 0, start + len(shown), count,
+        list_query.q, list_query.order, start + 1 if shown else 0, start + len(shown), count,
         tuple((n, v) for n, v in query.items() if n not in mine and v),
         orders,
         listing.begins or (address(pagina=str(page - 1)) if page > 1 else ""),
@@ -107,27 +107,27 @@ def arranged(listing: Listing, query: Mapping[str, str], language: str, prefix: 
     return replace(listing, rows=tuple(shown), state=state)
 
 
-def _chosen(listing: Listing, asked_for: PagedQuery, language: str) -> tuple[tuple[Cell, ...], ...]:
-    words = asked_for.q.lower().split()
+def _chosen(listing: Listing, list_query: PagedQuery, language: str) -> tuple[tuple[Cell, ...], ...]:
+    words = list_query.q.lower().split()
     rows = [
         row
         for row in listing.rows
         if not words or all(any(word in cell.plain(language).lower() for cell in row) for word in words)
     ]
-    at = next((i for i, c in enumerate(listing.columns) if c.name and c.name == asked_for.column), None)
+    at = next((i for i, c in enumerate(listing.columns) if c.name and c.name == list_query.column), None)
     if at is not None:
         rows.sort(
             key=lambda r: (r[at].order or r[at].plain(language).lower(), r[at].plain(language)),
-            reverse=asked_for.backwards,
+            reverse=list_query.backwards,
         )
     return tuple(rows)
 
 
 def render_csv(listing: Listing, query: Mapping[str, str], language: str, prefix: str = "") -> str:
     """Every row that is found as CSV (RFC 4180); a cell that a spreadsheet would take for a formula begins with an apostrophe."""
-    asked_for = read_list_query(query, prefix)
+    list_query = read_list_query(query, prefix)
     is_page = listing.total is not None or listing.follows is not None
-    rows = listing.rows if is_page else _chosen(listing, asked_for, language)
+    rows = listing.rows if is_page else _chosen(listing, list_query, language)
     file = io.StringIO()
     writer = csv.writer(file)
     writer.writerow([_harmless(c.title.into(language)) for c in listing.columns])

@@ -309,9 +309,9 @@ def check_same_site(request: web.Request, *origins: str) -> None:
     Browsers say where a form came from in ``Sec-Fetch-Site``, older ones in ``Origin``; a program that is no browser says
     neither, and has no session of anybody's to misuse. Sessions have a CSRF value beside this.
     """
-    came_from = request.headers.get("Sec-Fetch-Site")
+    fetch_site = request.headers.get("Sec-Fetch-Site")
     sent_by = request.headers.get("Origin")
-    if came_from not in (None, "same-origin", "none") or (sent_by is not None and sent_by not in origins):
+    if fetch_site not in (None, "same-origin", "none") or (sent_by is not None and sent_by not in origins):
         raise Problem(
             403,
             words=N_("The form was sent from another site, so nothing was done. Start again from this page."),

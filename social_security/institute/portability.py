@@ -50,10 +50,10 @@ _PERSON_ROLES = frozenset(("TITULAR", "REPRESENTANTE"))
 _ON_TOTALS = ("PROYECTAR", "CONFORMAR", "RESOLVER", "CERRAR")
 
 
-def first_event(asked_case: str, member: str, body: dict[str, Any]) -> dict[str, Any]:
+def first_event(case_number: str, member: str, body: dict[str, Any]) -> dict[str, Any]:
     """The event that opens a case, as every participant computes it."""
     return {
-        "caso": asked_case,
+        "caso": case_number,
         "secuencia": 1,
         "evento": "PRESENTAR",
         "estadoPrevio": "BORRADOR",

@@ -20,8 +20,8 @@ from social_security.domain.states import ARCO
 from social_security.institute.appealreports import GIVEN
 from social_security.institute.stores.arco import INFORMATION
 from social_security.portal.accounts import GUARANTOR
-from social_security.portal.asking import explain
-from social_security.portal.staffasking import local_id
+from social_security.portal.queries import explain
+from social_security.portal.staffqueries import local_id
 from social_security.wire.gatewayclient import Heard
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from serving.language import Translatable
     from social_security.portal.core import Portal, Visitor
-    from social_security.portal.staffasking import StaffQueries
+    from social_security.portal.staffqueries import StaffQueries
 
 TEXT_LIMIT = 4000
 LEAST_REASONS = 20

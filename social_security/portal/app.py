@@ -36,7 +36,6 @@ from social_security.portal.accounts import (
 )
 from social_security.portal.answering import AnsweringPages
 from social_security.portal.appeals import AppealPages
-from social_security.portal.asking import ONIESS, REGISTRY, PersonQueries, Supervising
 from social_security.portal.core import Portal
 from social_security.portal.counter import CounterPages
 from social_security.portal.guarantor import GuarantorPages, supervised
@@ -45,7 +44,8 @@ from social_security.portal.operating import OperatorPages
 from social_security.portal.person import PersonPages
 from social_security.portal.personcases import PersonCasePages
 from social_security.portal.public import PublicPages
-from social_security.portal.staffasking import StaffQueries
+from social_security.portal.queries import ONIESS, REGISTRY, PersonQueries, Supervising
+from social_security.portal.staffqueries import StaffQueries
 from social_security.portal.workwords import worked
 from social_security.wire.gatewayclient import GatewayClient
 

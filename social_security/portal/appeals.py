@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from serving.language import N_
 from social_security.portal.answering import AnsweringPages
-from social_security.portal.asking import explain
-from social_security.portal.staffasking import local_id
+from social_security.portal.queries import explain
+from social_security.portal.staffqueries import local_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from serving.language import Translatable
     from social_security.portal.core import Portal, Visitor
-    from social_security.portal.staffasking import StaffQueries
+    from social_security.portal.staffqueries import StaffQueries
 
 _CASE: Final = re.compile(r"CONS-\d{2}-20\d{2}-\d{8}", re.ASCII)
 SHOWN: Final = 200
@@ -36,9 +36,9 @@ class AppealPages(AnsweringPages):
     async def inspection(self, request: web.Request, visitor: Visitor) -> web.Response:
         """``/inspeccion``: the form; with a case, an institute and a range, the metadata of its accesses."""
         inquiry = {n: request.query.get(n, "").strip() for n in ("caso", "instituto", "desde", "hasta")}
-        is_asked = any(inquiry.values())
-        wrong, found = self._check(inquiry) if is_asked else None, None
-        if is_asked and wrong is None:
+        has_query = any(inquiry.values())
+        wrong, found = self._check(inquiry) if has_query else None, None
+        if has_query and wrong is None:
             heard = await self._asking.inspect(
                 self._member_of(inquiry["instituto"]),
                 local_id(visitor.user.name),

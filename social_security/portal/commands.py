@@ -12,7 +12,7 @@ import click
 from serving.errors import OperatorError
 from serving.language import _
 from serving.process import telemetry
-from serving.process.listener import serve_until_told
+from serving.process.listener import serve_until_signal
 from serving.storage.keysafe import KeySafe
 from serving.storage.tlsfiles import kept_context
 from social_security.domain.faults import DomainError
@@ -43,7 +43,7 @@ def serve(data: Path, settings: Path) -> None:
     """Serve the portal's pages until the process is ended."""
     loaded = _loaded(settings)
     telemetry.configure(loaded.log_level)
-    serve_until_told(
+    serve_until_signal(
         app.build(data, loaded), loaded.host, loaded.port, _context(data, loaded), setting="port"
     )
 

@@ -29,8 +29,8 @@ from social_security.portal.accounts import (
     UNIT,
     Accounts,
 )
-from social_security.portal.asking import ONIESS
 from social_security.portal.entrance import Entrance, address_of
+from social_security.portal.queries import ONIESS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

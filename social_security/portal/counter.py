@@ -20,8 +20,8 @@ from serving.web.pages import redirect
 from social_security.domain.faults import DomainError
 from social_security.domain.pseudonyms import parse_pid
 from social_security.domain.states import PORTABILITY, Author
-from social_security.portal.asking import explain
-from social_security.portal.staffasking import local_id
+from social_security.portal.queries import explain
+from social_security.portal.staffqueries import local_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from serving.language import Translatable
     from social_security.portal.core import Portal, Visitor
-    from social_security.portal.staffasking import StaffQueries
+    from social_security.portal.staffqueries import StaffQueries
 
 DAYS_DIGITS: Final = 5
 STATEMENT_LEAST: Final = 20

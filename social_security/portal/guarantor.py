@@ -21,9 +21,9 @@ from serving.api.problems import Problem
 from serving.errors import OperatorError
 from serving.language import N_
 from social_security.domain import pack
-from social_security.portal.asking import explain
 from social_security.portal.policytext import describe_policy
-from social_security.portal.staffasking import local_id
+from social_security.portal.queries import explain
+from social_security.portal.staffqueries import local_id
 from social_security.wire.answers import read_answer
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from serving.language import Translatable
-    from social_security.portal.asking import Supervising
     from social_security.portal.core import Portal, Visitor
+    from social_security.portal.queries import Supervising
     from social_security.portal.settings import PortalSettings
 
 log = logging.getLogger("portal")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from social_security.domain import pack
 from social_security.portal import words
-from social_security.portal.asking import PERSON_SYSTEM
+from social_security.portal.queries import PERSON_SYSTEM
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -18,8 +18,8 @@ from social_security.domain import pack
 from social_security.domain.faults import DomainError
 from social_security.domain.pseudonyms import parse_pid
 from social_security.portal.accounts import OFFICER
-from social_security.portal.asking import MANY, REGISTRY, ask, explain
-from social_security.portal.staffasking import local_id
+from social_security.portal.queries import MANY, REGISTRY, ask, explain
+from social_security.portal.staffqueries import local_id
 from social_security.wire.gatewayclient import GatewayClient, Heard, Why
 
 if TYPE_CHECKING:

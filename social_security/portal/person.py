@@ -23,10 +23,10 @@ from social_security.domain.calendars import load_calendar
 from social_security.domain.faults import DomainError
 from social_security.portal import words
 from social_security.portal.accounts import Filed, pid_of
-from social_security.portal.asking import PersonQueries, explain
 from social_security.portal.calculator import cited, estimate, read_wishes, rules_now
 from social_security.portal.certificate import build_certificate, is_drawn, render_pdf
 from social_security.portal.logfilter import AccessFilter
+from social_security.portal.queries import PersonQueries, explain
 from social_security.portal.timeline import draw_career, years_and_days
 from social_security.wire.gatewayclient import Heard
 
@@ -99,7 +99,7 @@ class PersonPages:
         today = self._calendar.local_day(self._now())
         wrong, until, cents = read_wishes(request.query, today)
         heard = None if wrong is not None else await self._asking.whole_history(pid_of(visitor.user))
-        is_told = heard is not None and heard.is_done
+        has_answer = heard is not None and heard.is_done
         return self._portal.render(
             request,
             "person/calculator.html",
@@ -107,11 +107,11 @@ class PersonPages:
             status=200 if wrong is None else 400,
             wrong=wrong,
             typed={n: request.query.get(n, "") for n in ("hasta", "monto")},
-            why=None if heard is None or is_told else explain(heard),
+            why=None if heard is None or has_answer else explain(heard),
             found=estimate(heard.body["historias"], self._member, today, until, cents)
-            if heard is not None and is_told
+            if heard is not None and has_answer
             else None,
-            complete=heard is not None and is_told and heard.body["constancia"]["completa"],
+            complete=heard is not None and has_answer and heard.body["constancia"]["completa"],
             rules=cited(rules_now()),
             note=pack.document("benefits.json").get("note", ""),
         )

@@ -14,7 +14,7 @@ from serving.api.problems import Problem
 from serving.language import N_, Text
 from serving.web.pages import redirect
 from social_security.portal.accounts import pid_of
-from social_security.portal.asking import explain
+from social_security.portal.queries import explain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from serving.language import Translatable
-    from social_security.portal.asking import PersonQueries
     from social_security.portal.core import Portal, Visitor
+    from social_security.portal.queries import PersonQueries
 
 # What she may do, in her words.
 STEPS: Final[Mapping[str, Text]] = {

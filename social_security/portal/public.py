@@ -17,9 +17,9 @@ from aiohttp import web
 from serving.api.problems import Problem
 from social_security.domain.faults import DomainError
 from social_security.domain.opendata import render_csv
-from social_security.portal.asking import ONIESS, explain
 from social_security.portal.country import HEIGHT, WIDTH, draw_country, render_rows
 from social_security.portal.policytext import describe_policy
+from social_security.portal.queries import ONIESS, explain
 from social_security.wire.gatewayclient import Heard
 
 if TYPE_CHECKING:

@@ -164,7 +164,7 @@ def add_report(connection: Transaction, report: EventReport, at: datetime) -> No
     )
 
 
-def new_told_id(connection: Transaction, sender: str, event_id: str) -> str:
+def new_public_id(connection: Transaction, sender: str, event_id: str) -> str:
     """The id by which institutes hear of an event: the sender's own, unless another sender uses it too."""
     taken = connection.execute("SELECT 1 FROM vital_report WHERE told_id = ?", (event_id,)).fetchall()
     return _id(sender, event_id) if taken else event_id

@@ -52,7 +52,7 @@ def list_reviews(registry: ReviewingRegistry, request: DomainRequest) -> DomainA
     first = int(request.body.get("desdeFila", 0))
     waiting = open_reviews(store)
     shown = waiting[first : first + PAGE]
-    merges = standing_merges(store)[:PAGE]
+    merges = effective_merges(store)[:PAGE]
     touched = dict.fromkeys(r for pair in (*shown, *((a, b) for _, a, b, _ in merges)) for r in pair)
     registry.note_accesses(request, list(touched), ("identidad",))
     return DomainAnswer(
@@ -82,7 +82,7 @@ def resolve_review(registry: ReviewingRegistry, request: DomainRequest) -> Domai
     body, store, officer = request.body, registry.store, _officer(request)
     act = body["acto"]
     if act == "SEPARACION":
-        merge = next((m for m in standing_merges(store) if m[0] == body.get("union")), None)
+        merge = next((m for m in effective_merges(store) if m[0] == body.get("union")), None)
         if merge is None:
             raise DomainError("SS-300", "no hay tal unión vigente", "no such merge stands", field="union")
         records = [merge[1], merge[2]]
@@ -135,7 +135,7 @@ def open_reviews(store: RegistryStore) -> list[tuple[Rid, Rid]]:
     return [(Rid(bytes(one)), Rid(bytes(other))) for one, other in rows]
 
 
-def standing_merges(store: RegistryStore) -> list[tuple[int, Rid, Rid, str]]:
+def effective_merges(store: RegistryStore) -> list[tuple[int, Rid, Rid, str]]:
     """The merges that have not been undone, newest first: number, the record that stayed, the absorbed one, when."""
     rows = store.database.query(
         "SELECT id, rid, other, at FROM merged WHERE undone_at IS NULL ORDER BY id DESC"

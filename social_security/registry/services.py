@@ -190,8 +190,8 @@ class RegistryServices:
         rid = person.rid
         attributes = body.get("atributos", ())
         # Said unasked when it is not the active one: whoever was shown this CURP must know.
-        is_told = state is not None and (state is not CurpState.ACTIVE or "estadoCurp" in attributes)
-        state_fields = {"estadoCurp": str(state)} if is_told else {}
+        shows_state = state is not None and (state is not CurpState.ACTIVE or "estadoCurp" in attributes)
+        state_fields = {"estadoCurp": str(state)} if shows_state else {}
         if (
             self.store.is_under_review(person.rid)
             or self._is_expired(person, request.today)

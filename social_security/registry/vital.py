@@ -29,7 +29,7 @@ from social_security.registry.events import (
     annulled,
     in_force,
     links_of,
-    new_told_id,
+    new_public_id,
     open_case,
     reconcile,
     report_of,
@@ -92,7 +92,7 @@ def report_event(store: RegistryStore, request: DomainRequest) -> DomainAnswer:
             person.rid,
             body["pid"],
             content,
-            new_told_id(connection, sender, body["idEvento"]),
+            new_public_id(connection, sender, body["idEvento"]),
         )
         return _answer(_note(connection, report, request.now))
 

@@ -49,10 +49,10 @@ def holds(folder: Path, kind: str) -> bool:
 
 def open_books(folder: Path, kind: str, steps: Sequence[str]) -> AnyDatabase:
     """The books of a folder's system, every step applied. Raises `OperatorError`; OSError while a server is not there."""
-    return open_as_told(folder, settings_in(folder), kind, steps)
+    return open_books_of(folder, settings_in(folder), kind, steps)
 
 
-def open_as_told(
+def open_books_of(
     folder: Path, settings: config.SystemSettings | None, kind: str, steps: Sequence[str]
 ) -> AnyDatabase:
     """The books where settings say they are, in ``folder`` unless these name a database. Raises as `open_books`."""

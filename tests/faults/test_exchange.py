@@ -18,7 +18,7 @@ from schemas.faults import Fault, Kind, NotProved, PeerFault, TokenFailed
 from schemas.identifiers import ClientId
 from schemas.message import Attachment, digest_of
 from tests.doubles import Sent, Trouble
-from tests.roads import Roads, provider_conf
+from tests.exchanges import GatewayPair, provider_conf
 from tests.worlds import CONSUMER, NOW, PROVIDER, PROVIDER_SERVER, STRANGER
 
 WHOLE = [
@@ -38,8 +38,8 @@ NO_SERVICE = Fault(Kind.NETWORK_ERROR, "the system is down")
 
 
 @pytest.fixture
-def roads(tmp_path: Path) -> Roads:
-    return Roads(tmp_path)
+def pair(tmp_path: Path) -> GatewayPair:
+    return GatewayPair(tmp_path)
 
 
 def left_in(folder: Path) -> list[Path]:
@@ -47,83 +47,85 @@ def left_in(folder: Path) -> list[Path]:
     return list(folder.iterdir())
 
 
-async def refused(roads: Roads, **how: object) -> str:
+async def refused(pair: GatewayPair, **how: object) -> str:
     """The code with which an exchange fails; no answer was given, and no spool is left."""
     with pytest.raises(Fault) as caught:
-        await roads.ask(**how)  # type: ignore[arg-type]
-    assert "answered" not in roads.trace
+        await pair.ask(**how)  # type: ignore[arg-type]
+    assert "answered" not in pair.trace
     return caught.value.code
 
 
 @pytest.mark.parametrize("body", [None, b"", b"x", b"x" * 200_000], ids=["none", "empty", "small", "large"])
-async def test_an_exchange_takes_its_steps_in_order(roads: Roads, body: bytes | None, tmp_path: Path) -> None:
-    assert await roads.ask(body=body) == b"found"
-    assert roads.trace == WHOLE
+async def test_an_exchange_takes_its_steps_in_order(
+    pair: GatewayPair, body: bytes | None, tmp_path: Path
+) -> None:
+    assert await pair.ask(body=body) == b"found"
+    assert pair.trace == WHOLE
     assert left_in(tmp_path) == []
-    first, second = roads.consumer_log.entries
+    first, second = pair.consumer_log.entries
     assert (first.owner, second.owner) == (CONSUMER, CONSUMER)
-    assert roads.provider_log.entries[0].signature == first.signature
-    assert roads.provider_log.entries[1].signature == second.signature
+    assert pair.provider_log.entries[0].signature == first.signature
+    assert pair.provider_log.entries[1].signature == second.signature
 
 
 # Consumer side
 
 ENCODING = Encoding.DER
-Spoil = Callable[[Roads], None]
+Spoil = Callable[[GatewayPair], None]
 
 
-def no_log_before(roads: Roads) -> None:
-    roads.consumer_log.fails(is_response=False, before=NO_LOG)
+def no_log_before(pair: GatewayPair) -> None:
+    pair.consumer_log.fails(is_response=False, before=NO_LOG)
 
 
-def no_log_after(roads: Roads) -> None:
-    roads.consumer_log.fails(is_response=False, after=NO_LOG)
+def no_log_after(pair: GatewayPair) -> None:
+    pair.consumer_log.fails(is_response=False, after=NO_LOG)
 
 
-def no_key(roads: Roads) -> None:
-    roads.consumer_signing.trouble = Trouble(before=NO_KEY)
+def no_key(pair: GatewayPair) -> None:
+    pair.consumer_signing.trouble = Trouble(before=NO_KEY)
 
 
-def key_lost_after(roads: Roads) -> None:
-    roads.consumer_signing.trouble = Trouble(after=NO_KEY)
+def key_lost_after(pair: GatewayPair) -> None:
+    pair.consumer_signing.trouble = Trouble(after=NO_KEY)
 
 
-def no_signing_ocsp(roads: Roads) -> None:
-    roads.consumer_identities.signing_trouble = Trouble(before=NO_OCSP)
+def no_signing_ocsp(pair: GatewayPair) -> None:
+    pair.consumer_identities.signing_trouble = Trouble(before=NO_OCSP)
 
 
-def no_auth_ocsp(roads: Roads) -> None:
-    roads.consumer_identities.auth_trouble = Trouble(before=NO_OCSP)
+def no_auth_ocsp(pair: GatewayPair) -> None:
+    pair.consumer_identities.auth_trouble = Trouble(before=NO_OCSP)
 
 
-def no_peer(roads: Roads) -> None:
-    roads.peers.trouble = Trouble(before=NO_PEER)
+def no_peer(pair: GatewayPair) -> None:
+    pair.peers.trouble = Trouble(before=NO_PEER)
 
 
-def no_configuration(roads: Roads) -> None:
-    roads.configuration = None
+def no_configuration(pair: GatewayPair) -> None:
+    pair.configuration = None
 
 
-def expired_configuration(roads: Roads) -> None:
-    world = roads.world.configuration
+def expired_configuration(pair: GatewayPair) -> None:
+    world = pair.world.configuration
     own = replace(world.own, expires_at=NOW)
-    roads.configuration = replace(world, instances={"MX": own})
+    pair.configuration = replace(world, instances={"MX": own})
 
 
-def unknown_client(roads: Roads) -> None:
-    roads.consumer_conf = replace(roads.consumer_conf, clients=())
+def unknown_client(pair: GatewayPair) -> None:
+    pair.consumer_conf = replace(pair.consumer_conf, clients=())
 
 
-def client_of_another_server(roads: Roads) -> None:
-    roads.consumer_conf = ServerConf(PROVIDER_SERVER, (Client(CONSUMER, ConnectionType.HTTP),))
+def client_of_another_server(pair: GatewayPair) -> None:
+    pair.consumer_conf = ServerConf(PROVIDER_SERVER, (Client(CONSUMER, ConnectionType.HTTP),))
 
 
-def consumer_must_use_tls(roads: Roads) -> None:
-    roads.consumer_conf = replace(roads.consumer_conf, clients=(Client(CONSUMER, ConnectionType.HTTPS),))
+def consumer_must_use_tls(pair: GatewayPair) -> None:
+    pair.consumer_conf = replace(pair.consumer_conf, clients=(Client(CONSUMER, ConnectionType.HTTPS),))
 
 
-def too_large_a_body(roads: Roads) -> None:
-    roads.max_body_bytes = 3
+def too_large_a_body(pair: GatewayPair) -> None:
+    pair.max_body_bytes = 3
 
 
 NOTHING_SENT: tuple[tuple[Spoil, str], ...] = (
@@ -145,115 +147,117 @@ NOTHING_SENT: tuple[tuple[Spoil, str], ...] = (
 
 @pytest.mark.parametrize(("spoil", "code"), NOTHING_SENT, ids=[s.__name__ for s, _ in NOTHING_SENT])
 async def test_nothing_leaves_the_consumer_side(
-    roads: Roads, spoil: Spoil, code: str, tmp_path: Path
+    pair: GatewayPair, spoil: Spoil, code: str, tmp_path: Path
 ) -> None:
-    spoil(roads)
-    assert await refused(roads) == code
-    assert roads.peers.sent == []
-    assert "sent" not in roads.trace
+    spoil(pair)
+    assert await refused(pair) == code
+    assert pair.peers.sent == []
+    assert "sent" not in pair.trace
     assert left_in(tmp_path) == []
 
 
-async def test_a_connection_lost_after_sending_leaves_the_request_logged_on_both_sides(roads: Roads) -> None:
-    roads.peers.trouble = Trouble(after=NO_PEER)
-    assert await refused(roads) == "server.clientproxy.network_error"
-    assert roads.trace == WHOLE[:5]
+async def test_a_connection_lost_after_sending_leaves_the_request_logged_on_both_sides(
+    pair: GatewayPair,
+) -> None:
+    pair.peers.trouble = Trouble(after=NO_PEER)
+    assert await refused(pair) == "server.clientproxy.network_error"
+    assert pair.trace == WHOLE[:5]
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-async def test_an_answer_that_cannot_be_logged_is_not_given(roads: Roads, when: str) -> None:
-    roads.consumer_log.fails(is_response=True, **{when: NO_LOG})  # type: ignore[arg-type]
-    assert await refused(roads) == "server.clientproxy.logging_failed"
-    assert roads.services.calls
+async def test_an_answer_that_cannot_be_logged_is_not_given(pair: GatewayPair, when: str) -> None:
+    pair.consumer_log.fails(is_response=True, **{when: NO_LOG})  # type: ignore[arg-type]
+    assert await refused(pair) == "server.clientproxy.logging_failed"
+    assert pair.services.calls
 
 
 # Provider side
 
 
-def provider_no_log(roads: Roads) -> None:
-    roads.provider_log.fails(is_response=False, before=NO_LOG)
+def provider_no_log(pair: GatewayPair) -> None:
+    pair.provider_log.fails(is_response=False, before=NO_LOG)
 
 
-def provider_log_after(roads: Roads) -> None:
-    roads.provider_log.fails(is_response=False, after=NO_LOG)
+def provider_log_after(pair: GatewayPair) -> None:
+    pair.provider_log.fails(is_response=False, after=NO_LOG)
 
 
-def no_right(roads: Roads) -> None:
-    roads.provider_conf = replace(roads.provider_conf, rights=())
+def no_right(pair: GatewayPair) -> None:
+    pair.provider_conf = replace(pair.provider_conf, rights=())
 
 
-def right_to_another_path(roads: Roads) -> None:
-    (right,) = roads.provider_conf.rights
+def right_to_another_path(pair: GatewayPair) -> None:
+    (right,) = pair.provider_conf.rights
     other = msgspec.structs.replace(right, endpoint=Endpoint("afiliados", "GET", "/public/**"))
-    roads.provider_conf = replace(roads.provider_conf, rights=(other,))
+    pair.provider_conf = replace(pair.provider_conf, rights=(other,))
 
 
-def no_service(roads: Roads) -> None:
-    roads.provider_conf = replace(roads.provider_conf, services=())
+def no_service(pair: GatewayPair) -> None:
+    pair.provider_conf = replace(pair.provider_conf, services=())
 
 
-def disabled_service(roads: Roads) -> None:
-    roads.provider_conf = provider_conf(disabled="until Monday")
+def disabled_service(pair: GatewayPair) -> None:
+    pair.provider_conf = provider_conf(disabled="until Monday")
 
 
-def unknown_provider(roads: Roads) -> None:
-    roads.provider_conf = replace(roads.provider_conf, clients=())
+def unknown_provider(pair: GatewayPair) -> None:
+    pair.provider_conf = replace(pair.provider_conf, clients=())
 
 
-def no_tls_certificate(roads: Roads) -> None:
-    roads.certificates = ()
+def no_tls_certificate(pair: GatewayPair) -> None:
+    pair.certificates = ()
 
 
-def tls_certificate_of_another(roads: Roads) -> None:
-    roads.certificates = (roads.world.auth[STRANGER.member.server("SS1")].public_bytes(ENCODING),)
+def tls_certificate_of_another(pair: GatewayPair) -> None:
+    pair.certificates = (pair.world.auth[STRANGER.member.server("SS1")].public_bytes(ENCODING),)
 
 
-def signing_certificate_for_tls(roads: Roads) -> None:
-    roads.certificates = (roads.world.identities[CONSUMER.member].certificate.public_bytes(ENCODING),)
+def signing_certificate_for_tls(pair: GatewayPair) -> None:
+    pair.certificates = (pair.world.identities[CONSUMER.member].certificate.public_bytes(ENCODING),)
 
 
-def no_hash_algorithm(roads: Roads) -> None:
-    roads.rewrite_request = lambda sent: Sent(without(sent.headers, "x-hash-algorithm"), sent.raw)
+def no_hash_algorithm(pair: GatewayPair) -> None:
+    pair.rewrite_request = lambda sent: Sent(without(sent.headers, "x-hash-algorithm"), sent.raw)
 
 
-def another_hash_algorithm(roads: Roads) -> None:
-    roads.rewrite_request = lambda sent: Sent({**sent.headers, "x-hash-algorithm": "SHA-256"}, sent.raw)
+def another_hash_algorithm(pair: GatewayPair) -> None:
+    pair.rewrite_request = lambda sent: Sent({**sent.headers, "x-hash-algorithm": "SHA-256"}, sent.raw)
 
 
-def bare_xml(roads: Roads) -> None:
-    roads.rewrite_request = lambda sent: Sent({**sent.headers, "content-type": "text/xml"}, sent.raw)
+def bare_xml(pair: GatewayPair) -> None:
+    pair.rewrite_request = lambda sent: Sent({**sent.headers, "content-type": "text/xml"}, sent.raw)
 
 
-def truncated(roads: Roads) -> None:
-    roads.rewrite_request = lambda sent: Sent(sent.headers, sent.raw[:-40])
+def truncated(pair: GatewayPair) -> None:
+    pair.rewrite_request = lambda sent: Sent(sent.headers, sent.raw[:-40])
 
 
-def without_signature(roads: Roads) -> None:
+def without_signature(pair: GatewayPair) -> None:
     def strip(sent: Sent) -> Sent:
         boundary = sent.headers["content-type"].partition("boundary=")[2].encode()
         pieces = sent.raw.split(b"--" + boundary)
         kept = [p for p in pieces if transport.SIGNATURE_TYPE.encode() not in p]
         return Sent(sent.headers, (b"--" + boundary).join(kept))
 
-    roads.rewrite_request = strip
+    pair.rewrite_request = strip
 
 
-def without_ocsp(roads: Roads) -> None:
+def without_ocsp(pair: GatewayPair) -> None:
     def strip(sent: Sent) -> Sent:
         boundary = sent.headers["content-type"].partition("boundary=")[2].encode()
         pieces = sent.raw.split(b"--" + boundary)
         kept = [p for p in pieces if b"ocsp-response\r\n" not in p]
         return Sent(sent.headers, (b"--" + boundary).join(kept))
 
-    roads.rewrite_request = strip
+    pair.rewrite_request = strip
 
 
-def changed_body(roads: Roads) -> None:
-    roads.rewrite_request = lambda sent: Sent(sent.headers, sent.raw.replace(b'{"a":1}', b'{"a":2}'))
+def changed_body(pair: GatewayPair) -> None:
+    pair.rewrite_request = lambda sent: Sent(sent.headers, sent.raw.replace(b'{"a":1}', b'{"a":2}'))
 
 
-def changed_client(roads: Roads) -> None:
-    roads.rewrite_request = lambda sent: Sent(
+def changed_client(pair: GatewayPair) -> None:
+    pair.rewrite_request = lambda sent: Sent(
         sent.headers, sent.raw.replace(CONSUMER.path().encode(), STRANGER.path().encode())
     )
 
@@ -262,8 +266,8 @@ def without(headers: dict[str, str], name: str) -> dict[str, str]:
     return {n: v for n, v in headers.items() if n != name}
 
 
-def too_old(roads: Roads) -> None:
-    roads.minimum_client_version = "99.0.0"
+def too_old(pair: GatewayPair) -> None:
+    pair.minimum_client_version = "99.0.0"
 
 
 SERVER = "server.serverproxy."
@@ -292,65 +296,67 @@ NOTHING_CALLED: tuple[tuple[Spoil, str], ...] = (
 
 
 @pytest.mark.parametrize(("spoil", "code"), NOTHING_CALLED, ids=[s.__name__ for s, _ in NOTHING_CALLED])
-async def test_nothing_is_called_on_the_provider_side(roads: Roads, spoil: Spoil, code: str) -> None:
-    spoil(roads)
-    assert await refused(roads) == SERVER + code
-    assert roads.services.calls == []
-    assert all(not e.message.is_response for e in roads.provider_log.entries)
-    assert len(roads.consumer_log.entries) == 1  # the request alone: a fault is not logged
+async def test_nothing_is_called_on_the_provider_side(pair: GatewayPair, spoil: Spoil, code: str) -> None:
+    spoil(pair)
+    assert await refused(pair) == SERVER + code
+    assert pair.services.calls == []
+    assert all(not e.message.is_response for e in pair.provider_log.entries)
+    assert len(pair.consumer_log.entries) == 1  # the request alone: a fault is not logged
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-async def test_a_system_that_fails_leaves_the_request_logged_and_no_answer(roads: Roads, when: str) -> None:
-    roads.services.trouble = Trouble(**{when: NO_SERVICE})
-    assert (await refused(roads)).endswith("network_error")
-    assert [e.message.is_response for e in roads.provider_log.entries] == [False]
+async def test_a_system_that_fails_leaves_the_request_logged_and_no_answer(
+    pair: GatewayPair, when: str
+) -> None:
+    pair.services.trouble = Trouble(**{when: NO_SERVICE})
+    assert (await refused(pair)).endswith("network_error")
+    assert [e.message.is_response for e in pair.provider_log.entries] == [False]
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-async def test_an_answer_the_provider_cannot_log_never_leaves_it(roads: Roads, when: str) -> None:
-    roads.provider_log.fails(is_response=True, **{when: NO_LOG})  # type: ignore[arg-type]
-    assert await refused(roads) == SERVER + "logging_failed"
-    assert roads.services.calls
-    assert b"application/x-road-rest-response" not in roads.peers.answers[0].raw
+async def test_an_answer_the_provider_cannot_log_never_leaves_it(pair: GatewayPair, when: str) -> None:
+    pair.provider_log.fails(is_response=True, **{when: NO_LOG})  # type: ignore[arg-type]
+    assert await refused(pair) == SERVER + "logging_failed"
+    assert pair.services.calls
+    assert b"application/x-road-rest-response" not in pair.peers.answers[0].raw
 
 
-async def test_an_answer_the_provider_cannot_sign_never_leaves_it(roads: Roads) -> None:
-    roads.provider_signing.trouble = Trouble(before=NO_KEY)
-    assert await refused(roads) == SERVER + "cannot_create_signature.token_not_active"
-    assert [e.message.is_response for e in roads.provider_log.entries] == [False]
+async def test_an_answer_the_provider_cannot_sign_never_leaves_it(pair: GatewayPair) -> None:
+    pair.provider_signing.trouble = Trouble(before=NO_KEY)
+    assert await refused(pair) == SERVER + "cannot_create_signature.token_not_active"
+    assert [e.message.is_response for e in pair.provider_log.entries] == [False]
 
 
 # Forged answers
 
 
-async def test_a_replayed_answer_is_refused(roads: Roads) -> None:
-    await roads.ask()
-    kept = roads.peers.answers[0]
-    roads.rewrite_answer = lambda _: kept
-    roads.trace.clear()
-    assert (await refused(roads)).endswith("inconsistent_response")
-    assert "consumer logs answer" not in roads.trace
+async def test_a_replayed_answer_is_refused(pair: GatewayPair) -> None:
+    await pair.ask()
+    kept = pair.peers.answers[0]
+    pair.rewrite_answer = lambda _: kept
+    pair.trace.clear()
+    assert (await refused(pair)).endswith("inconsistent_response")
+    assert "consumer logs answer" not in pair.trace
 
 
-async def test_the_answer_to_another_request_is_refused_even_with_the_same_ids(roads: Roads) -> None:
-    roads.new_id = lambda: "00000000-0000-4000-8000-000000000000"
-    await roads.ask("/v1/x", body=b"one")
-    kept = roads.peers.answers[0]
-    roads.rewrite_answer = lambda _: kept
-    roads.trace.clear()
-    assert (await refused(roads, path="/v1/x", body=b"two")).endswith("inconsistent_response")
-    assert (await refused(roads, path="/v1/y", body=b"one")).endswith("inconsistent_response")
+async def test_the_answer_to_another_request_is_refused_even_with_the_same_ids(pair: GatewayPair) -> None:
+    pair.new_id = lambda: "00000000-0000-4000-8000-000000000000"
+    await pair.ask("/v1/x", body=b"one")
+    kept = pair.peers.answers[0]
+    pair.rewrite_answer = lambda _: kept
+    pair.trace.clear()
+    assert (await refused(pair, path="/v1/x", body=b"two")).endswith("inconsistent_response")
+    assert (await refused(pair, path="/v1/y", body=b"one")).endswith("inconsistent_response")
 
 
 def signed_by(
-    roads: Roads, member: ClientId, *, body: bytes = b"forged", covered: bytes | None = None
+    pair: GatewayPair, member: ClientId, *, body: bytes = b"forged", covered: bytes | None = None
 ) -> Spoil:
     """Put in place of the answer one that ``member`` signed over ``covered`` (the body itself)."""
 
-    def spoil(_: Roads) -> None:
+    def spoil(_: GatewayPair) -> None:
         def forge(_answer: Sent) -> Sent:
-            sent = roads.consumer_log.entries[0].message
+            sent = pair.consumer_log.entries[0].message
             request = rest.parse_request(sent.raw)
             digest = sent.attachments[0].digest
             response = rest.build_response(
@@ -358,10 +364,10 @@ def signed_by(
             )
             signed = covered if covered is not None else body
             message = response.to_message((Attachment(digest_of(signed), len(signed)),))
-            signature = roads.world.sign(message, identity=roads.world.identities[member])[0]
+            signature = pair.world.sign(message, identity=pair.world.identities[member])[0]
             return written(response.raw, body, signature)
 
-        roads.rewrite_answer = forge
+        pair.rewrite_answer = forge
 
     return spoil
 
@@ -378,66 +384,66 @@ def written(raw: bytes, body: bytes, signature: MessageSignature) -> Sent:
     return Sent({"content-type": writer.content_type, "x-hash-algorithm": "SHA-512"}, b"".join(pieces))
 
 
-async def test_an_answer_that_the_provider_signed_is_taken(roads: Roads) -> None:
-    signed_by(roads, PROVIDER.member)(roads)
-    assert await roads.ask() == b"forged"
+async def test_an_answer_that_the_provider_signed_is_taken(pair: GatewayPair) -> None:
+    signed_by(pair, PROVIDER.member)(pair)
+    assert await pair.ask() == b"forged"
 
 
 @pytest.mark.parametrize("member", [STRANGER.member, CONSUMER.member], ids=["stranger", "consumer itself"])
-async def test_an_answer_signed_by_another_member_is_refused(roads: Roads, member: ClientId) -> None:
-    signed_by(roads, member)(roads)
-    assert await refused(roads) == "server.clientproxy.signature_verification.incorrect_certificate"
-    assert len(roads.consumer_log.entries) == 1
+async def test_an_answer_signed_by_another_member_is_refused(pair: GatewayPair, member: ClientId) -> None:
+    signed_by(pair, member)(pair)
+    assert await refused(pair) == "server.clientproxy.signature_verification.incorrect_certificate"
+    assert len(pair.consumer_log.entries) == 1
 
 
-async def test_an_answer_whose_body_was_not_signed_is_refused(roads: Roads) -> None:
-    signed_by(roads, PROVIDER.member, covered=b"another")(roads)
-    assert "signature_verification.malformed_signature" in await refused(roads)
+async def test_an_answer_whose_body_was_not_signed_is_refused(pair: GatewayPair) -> None:
+    signed_by(pair, PROVIDER.member, covered=b"another")(pair)
+    assert "signature_verification.malformed_signature" in await refused(pair)
 
 
-async def test_an_answer_without_hash_algorithm_is_refused(roads: Roads) -> None:
-    roads.rewrite_answer = lambda answer: Sent(without(answer.headers, "x-hash-algorithm"), answer.raw)
-    assert await refused(roads) == "server.clientproxy.service_failed.missing_header"
+async def test_an_answer_without_hash_algorithm_is_refused(pair: GatewayPair) -> None:
+    pair.rewrite_answer = lambda answer: Sent(without(answer.headers, "x-hash-algorithm"), answer.raw)
+    assert await refused(pair) == "server.clientproxy.service_failed.missing_header"
 
 
-async def test_a_request_sent_back_as_the_answer_is_refused(roads: Roads) -> None:
-    roads.rewrite_answer = lambda answer: Sent(
-        answer.headers | {"content-type": roads.peers.sent[0].headers["content-type"]},
-        roads.peers.sent[0].raw,
+async def test_a_request_sent_back_as_the_answer_is_refused(pair: GatewayPair) -> None:
+    pair.rewrite_answer = lambda answer: Sent(
+        answer.headers | {"content-type": pair.peers.sent[0].headers["content-type"]},
+        pair.peers.sent[0].raw,
     )
-    assert (await refused(roads)).startswith("server.clientproxy.service_failed")
+    assert (await refused(pair)).startswith("server.clientproxy.service_failed")
 
 
-async def test_an_empty_answer_is_refused(roads: Roads) -> None:
-    roads.rewrite_answer = lambda answer: Sent(answer.headers, b"")
-    assert await refused(roads) == "server.clientproxy.missing_rest"
+async def test_an_empty_answer_is_refused(pair: GatewayPair) -> None:
+    pair.rewrite_answer = lambda answer: Sent(answer.headers, b"")
+    assert await refused(pair) == "server.clientproxy.missing_rest"
 
 
-async def test_a_fault_of_the_peer_comes_as_it_was_said(roads: Roads) -> None:
-    no_service(roads)
+async def test_a_fault_of_the_peer_comes_as_it_was_said(pair: GatewayPair) -> None:
+    no_service(pair)
     with pytest.raises(PeerFault) as caught:
-        await roads.ask()
+        await pair.ask()
     assert caught.value.code == SERVER + "unknown_service"
-    assert len(roads.consumer_log.entries) == 1
+    assert len(pair.consumer_log.entries) == 1
 
 
 @pytest.mark.xroad("F095")
-async def test_every_fault_has_an_id_of_its_own_which_the_consumer_is_told(roads: Roads) -> None:
-    no_right(roads)
+async def test_every_fault_has_an_id_of_its_own_which_the_consumer_is_told(pair: GatewayPair) -> None:
+    no_right(pair)
     told = []
     for _ in range(2):
         with pytest.raises(PeerFault) as caught:
-            await roads.ask()
+            await pair.ask()
         told.append(caught.value.wire.detail)
     assert len({uuid.UUID(detail) for detail in told}) == 2
 
 
 @pytest.mark.xroad("F091")
-async def test_a_security_token_and_a_represented_party_reach_the_system_signed(roads: Roads) -> None:
+async def test_a_security_token_and_a_represented_party_reach_the_system_signed(pair: GatewayPair) -> None:
     token, party = "Bearer eyJhbGciOiJub25lIn0.e30.", "GOV/1234"
-    await roads.ask(headers=(("X-Road-Security-Token", token), ("X-Road-Represented-Party", party)))
-    (called,) = roads.services.calls
+    await pair.ask(headers=(("X-Road-Security-Token", token), ("X-Road-Represented-Party", party)))
+    (called,) = pair.services.calls
     sent = {name.lower(): value for name, value in called.headers}
     assert (sent["x-road-security-token"], sent["x-road-represented-party"]) == (token, party)
-    raw = roads.provider_log.entries[0].message.raw
+    raw = pair.provider_log.entries[0].message.raw
     assert f"X-Road-Security-Token:{token}".encode() in raw

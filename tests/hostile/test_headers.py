@@ -13,7 +13,7 @@ from schemas.faults import BadMessage, Fault, Kind
 from schemas.headers import HOP_HEADERS, check_headers, twin_of, without_gateways_own
 from schemas.multipart import parse_content_type, parse_headers
 from tests.doubles import MemoryServices, one_by_one
-from tests.roads import SERVICE, Roads
+from tests.exchanges import SERVICE, GatewayPair
 from tests.worlds import CONSUMER, PROVIDER
 
 if TYPE_CHECKING:
@@ -216,7 +216,9 @@ def test_name_that_a_cgi_cannot_tell_from_a_proved_one_is_refused(name: str) -> 
         rest.parse_request(part(f"{name}:{OWN}"))
 
 
-@pytest.mark.parametrize("name", ["X_Request_Id", "Content_Type", "X-Roads", "XRoad-Client", "X-Road-Client"])
+@pytest.mark.parametrize(
+    "name", ["X_Request_Id", "Content_Type", "X-GatewayPair", "XRoad-Client", "X-Road-Client"]
+)
 def test_other_names_are_nobodys_twin(name: str) -> None:
     assert twin_of(name) is None
     check_headers(((name, "1"),), Kind.BAD_REQUEST)
@@ -236,25 +238,25 @@ class Answering(MemoryServices):
         yield ServiceAnswer(self.status, "OK", self.headers, one_by_one(self.body))
 
 
-async def answered(folder: Path, status: int, *headers: tuple[str, str]) -> tuple[Roads, str]:
-    """The roads after a system answered so, and the fault that came of it."""
-    roads = Roads(folder)
-    roads.services = system = Answering(roads.trace, status=status)
+async def answered(folder: Path, status: int, *headers: tuple[str, str]) -> tuple[GatewayPair, str]:
+    """The pair after a system answered so, and the fault that came of it."""
+    pair = GatewayPair(folder)
+    pair.services = system = Answering(pair.trace, status=status)
     system.headers = headers
     try:
-        await roads.ask()
+        await pair.ask()
     except Fault as fault:
-        return roads, fault.code
-    return roads, ""
+        return pair, fault.code
+    return pair, ""
 
 
 @pytest.mark.parametrize("status", [0, 99, 100, 101, 102, 103, 199, 600, 700, 999])
 async def test_status_that_is_not_final_is_refused_before_anything_is_signed(
     status: int, tmp_path: Path
 ) -> None:
-    roads, code = await answered(tmp_path, status)
+    pair, code = await answered(tmp_path, status)
     assert code == "server.serverproxy.http_error"
-    assert not any(entry.message.is_response for entry in roads.provider_log.entries)
+    assert not any(entry.message.is_response for entry in pair.provider_log.entries)
     with pytest.raises(Fault):
         answer(status)
     if status >= 100:
@@ -290,9 +292,9 @@ async def test_system_cannot_speak_for_a_gateway(tmp_path: Path) -> None:
             ("Set-Cookie", "b"),
         ),
     )
-    roads, code = await answered(tmp_path, 200, *said)
+    pair, code = await answered(tmp_path, 200, *said)
     assert code == ""
-    signed = rest.parse_response(roads.provider_log.entries[-1].message.raw)
+    signed = rest.parse_response(pair.provider_log.entries[-1].message.raw)
     assert [h for h in signed.headers if not h[0].startswith("x-road-")] == list(said[-3:])
     assert len({n for n, _ in signed.headers if n.startswith("x-road-")}) == len(signed.headers) - 3
     assert without_gateways_own(said)[-3:] == list(said[-3:])
@@ -318,9 +320,9 @@ def test_error_header_in_a_peers_answer_is_not_passed_on_as_this_gateways() -> N
 async def test_answer_whose_head_no_peer_takes_is_refused_before_it_is_signed(
     headers: list[tuple[str, str]], tmp_path: Path
 ) -> None:
-    roads, code = await answered(tmp_path, 200, *headers)
+    pair, code = await answered(tmp_path, 200, *headers)
     assert code == "server.serverproxy.http_error"
-    assert not any(entry.message.is_response for entry in roads.provider_log.entries)
+    assert not any(entry.message.is_response for entry in pair.provider_log.entries)
     with pytest.raises(BadMessage):
         consumer(*headers)
 

@@ -16,8 +16,8 @@ from gateway.edges import http
 from gateway.edges.consumers import ConsumerListener
 from schemas.faults import Fault, Kind, Spelling
 from tests.doubles import Trouble
+from tests.exchanges import SERVICE, GatewayPair
 from tests.logs import entry, open_log
-from tests.roads import SERVICE, Roads
 from tests.worlds import CONSUMER, PROVIDER
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SLACK = 48 << 20
 SIZES = (1_000, 200_000, 6_000_000, 30_000_000, 1_000, 16_000_000, 60_000_000, 1_000)
 
-PLACES: dict[str, Callable[[Roads], None]] = {
+PLACES: dict[str, Callable[[GatewayPair], None]] = {
     "the consumer's identity": lambda r: setattr(r.consumer_identities, "signing_trouble", Trouble(MemoryError())),
     "the consumer's signing": lambda r: setattr(r.consumer_signing, "trouble", Trouble(MemoryError())),
     "after the consumer signed": lambda r: setattr(r.consumer_signing, "trouble", Trouble(None, MemoryError())),
@@ -49,11 +49,11 @@ async def no_download(_query: dict[str, str]) -> bytes:
 
 
 @pytest.fixture
-async def asked(tmp_path: Path) -> AsyncIterator[tuple[Roads, http.Listening]]:
-    roads = Roads(tmp_path)
-    listener = ConsumerListener(roads.consumer_road(), Spelling.SNAKE, no_download, lambda: b"")  # type: ignore[arg-type]
+async def asked(tmp_path: Path) -> AsyncIterator[tuple[GatewayPair, http.Listening]]:
+    pair = GatewayPair(tmp_path)
+    listener = ConsumerListener(pair.consumer_context(), Spelling.SNAKE, no_download, lambda: b"")  # type: ignore[arg-type]
     listening = await http.listen(listener.server(), "127.0.0.1", 0)
-    yield roads, listening
+    yield pair, listening
     await listening.cleanup()
 
 
@@ -71,31 +71,31 @@ async def ask(listening: http.Listening) -> tuple[int, bytes]:
 
 @pytest.mark.parametrize("place", PLACES)
 async def test_no_memory_at_any_place_is_a_refusal_and_the_next_message_goes_through(
-    asked: tuple[Roads, http.Listening], place: str
+    asked: tuple[GatewayPair, http.Listening], place: str
 ) -> None:
-    roads, listening = asked
+    pair, listening = asked
     untroubled = [
         (part, name, getattr(part, name))
         for part, name in (
-            (roads.consumer_identities, "signing_trouble"),
-            (roads.consumer_signing, "trouble"),
-            (roads.provider_signing, "trouble"),
-            (roads.peers, "trouble"),
-            (roads.services, "trouble"),
+            (pair.consumer_identities, "signing_trouble"),
+            (pair.consumer_signing, "trouble"),
+            (pair.provider_signing, "trouble"),
+            (pair.peers, "trouble"),
+            (pair.services, "trouble"),
         )
     ]
-    PLACES[place](roads)
+    PLACES[place](pair)
     status, body = await ask(listening)
     assert status == 500
     if "provider" not in place and "service" not in place:  # there it is the peer's fault that is passed on
         assert b"no memory for this message now" in body
     for part, name, trouble in untroubled:
         setattr(part, name, trouble)
-    for log in (roads.consumer_log, roads.provider_log):
+    for log in (pair.consumer_log, pair.provider_log):
         log.trouble = {False: Trouble(), True: Trouble()}
         log.entries.clear()
     assert await ask(listening) == (200, b"found")
-    assert [len(log.entries) for log in (roads.consumer_log, roads.provider_log)] == [2, 2]
+    assert [len(log.entries) for log in (pair.consumer_log, pair.provider_log)] == [2, 2]
 
 
 def test_a_log_whose_process_has_no_memory_left_holds_all_that_it_said_it_holds_and_nothing_by_half(

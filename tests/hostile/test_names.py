@@ -203,7 +203,7 @@ async def operations(tmp_path: Path) -> AsyncIterator[list[Operation]]:
     async def ask(*_: object) -> None:
         raise AssertionError("no external source is asked for")
 
-    desk = CentralAdminContext(
+    context = CentralAdminContext(
         node, lambda: MANUAL, StoreKeeper(node.store, lambda: MANUAL).trusted, ask, "test"
     )
     backups = BackupResource(
@@ -211,7 +211,7 @@ async def operations(tmp_path: Path) -> AsyncIterator[list[Operation]]:
     )
     logins = [Logins(tmp_path / f"logins{n}.sqlite", QUICK) for n in (1, 2)]
     gateway = make_gateway_api(host, settings, logins[0], clock, {})
-    central = make_central_api(desk, settings, logins[1], clock, backups, {})
+    central = make_central_api(context, settings, logins[1], clock, backups, {})
     yield [*gateway.operations, *central.operations]
     for kept in (*logins, host.logins, host.store):
         kept.close()

@@ -28,7 +28,7 @@ from schemas.policy import Policy, parse_document
 from schemas.target import MAX_BYTES, parse_service_target
 from serving.errors import Refused
 from social_security.wire.policydocument import build_policy
-from tests.roads import SERVICE, Roads
+from tests.exchanges import SERVICE, GatewayPair
 from tests.worlds import CONSUMER, PROVIDER, PROVIDER_SERVER
 
 BASE = f"/r1/{PROVIDER.path()}/{SERVICE.service_code}"
@@ -193,9 +193,9 @@ def test_target_with_two_readings_is_refused_on_both_sides_with_a_reason(target:
 
 @pytest.mark.parametrize("target", PASSING)
 async def test_target_with_one_reading_reaches_the_service_byte_for_byte(target: str, tmp_path: Path) -> None:
-    roads = Roads(tmp_path)
-    assert await roads.ask(target) == b"found"
-    assert [call.target for call in roads.services.calls] == [target]
+    pair = GatewayPair(tmp_path)
+    assert await pair.ask(target) == b"found"
+    assert [call.target for call in pair.services.calls] == [target]
     assert rest.parse_request(peers_part(target)).called.raw == target
 
 

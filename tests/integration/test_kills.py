@@ -18,7 +18,7 @@ import pytest
 from certs.transparency import NoteSigner
 from gateway.messagelog.committed import CommittedReader
 from gateway.transparency.files import TransparencyFiles
-from gateway.transparency.following import FOLDER, KEY_FILE
+from gateway.transparency.logloop import FOLDER, KEY_FILE
 from gateway.transparency.verification import verify_message_log
 from schemas.transparency.notes import ED25519
 from serving.cli.safecommands import open_folder_safe

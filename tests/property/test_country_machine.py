@@ -28,7 +28,7 @@ from social_security.domain.pseudonyms import Rid
 from social_security.institute.history import Certified, own_periods
 from social_security.institute.portability import Case, all_periods
 from social_security.institute.portabilityrules import senders_of_round
-from tests.directroad import INSTITUTES, DirectCountry
+from tests.directgateway import INSTITUTES, DirectCountry
 from tests.registrybooks import ACT
 
 STEPS_IN_ALL = int(os.environ.get("SACBE_MACHINE_STEPS", "150"))

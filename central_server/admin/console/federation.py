@@ -27,7 +27,7 @@ from serving.web.drawings import CircleNode, Shares, draw_circle, draw_shares
 if TYPE_CHECKING:
     from aiohttp import web
 
-    from central_server.admin.overview import ClassOverview, ServerStanding
+    from central_server.admin.overview import ClassOverview, ServerCondition
     from serving.language import Text
     from serving.web.blocks import Block, Cell, Tone
     from serving.web.console import ConsoleRequest
@@ -124,7 +124,7 @@ def _classes(found: FederationOverview) -> Listing:
     )
 
 
-def _circle(asking: ConsoleRequest, servers: list[ServerStanding], now: datetime) -> Picture:
+def _circle(asking: ConsoleRequest, servers: list[ServerCondition], now: datetime) -> Picture:
     members = {s.server_id: set(s.client_members) for s in servers}
     nodes = [
         CircleNode(s.server_id, s.server_code, STATES[s.state][1], asking.say(_state_text(s, now)))
@@ -145,7 +145,7 @@ def _circle(asking: ConsoleRequest, servers: list[ServerStanding], now: datetime
     )
 
 
-def _state_text(server: ServerStanding, now: datetime) -> Text:
+def _state_text(server: ServerCondition, now: datetime) -> Text:
     if server.state == "ENDING_SOON" and server.not_after:
         return N_(
             "its certificate ends in {days} days", days=(datetime.fromisoformat(server.not_after) - now).days
@@ -153,7 +153,7 @@ def _state_text(server: ServerStanding, now: datetime) -> Text:
     return STATES[server.state][0]
 
 
-def _servers(servers: list[ServerStanding]) -> Listing:
+def _servers(servers: list[ServerCondition]) -> Listing:
     columns = (
         Column(N_("Server"), "servidor"),
         Column(N_("Owner"), "propietario"),
@@ -167,7 +167,7 @@ def _servers(servers: list[ServerStanding]) -> Listing:
     )
 
 
-def _row(server: ServerStanding) -> tuple[Cell, ...]:
+def _row(server: ServerCondition) -> tuple[Cell, ...]:
     state, tone = STATES[server.state]
     return (
         link(server.server_code, server_link(server.server_id), server.server_id),

@@ -176,7 +176,7 @@ def _client_links(asking: ConsoleRequest, found: GatewayClientView, here: str) -
 
 
 async def _descriptions(asking: ConsoleRequest, identifier: str, here: str) -> list[Block | None]:
-    told_of = await asking.tell(
+    descriptions = await asking.tell(
         "get_clients_id_service_descriptions", list[ServiceDescription], {"id": identifier}
     )
     links = tuple(
@@ -190,8 +190,8 @@ async def _descriptions(asking: ConsoleRequest, identifier: str, here: str) -> l
         )
     )
     heading = Heading(N_("Services"), None, links)
-    if told_of.value is None:
-        return [heading, PageNote(told_of.why or N_("Nothing is known."))]
+    if descriptions.value is None:
+        return [heading, PageNote(descriptions.why or N_("Nothing is known."))]
     columns = (
         Column(N_("Service"), "servicio"),
         Column(N_("Address"), "direccion"),
@@ -199,7 +199,7 @@ async def _descriptions(asking: ConsoleRequest, identifier: str, here: str) -> l
         Column(N_("State")),
         Column(N_("Who may call"), right=True),
     )
-    offered = [(d, s) for d in told_of.value for s in d.services]
+    offered = [(d, s) for d in descriptions.value for s in d.services]
     rows, total = rows_of_page(
         asking.request.query,
         offered,
@@ -214,7 +214,7 @@ async def _descriptions(asking: ConsoleRequest, identifier: str, here: str) -> l
     return [
         heading,
         Listing(N_("Services of this client"), columns, rows, empty, "servicios", total),
-        _without_services(told_of.value),
+        _without_services(descriptions.value),
     ]
 
 

@@ -175,9 +175,9 @@ async def request(asking: ConsoleRequest, request: web.Request) -> PageView:
     title, step = N_("Signing request"), N_("Step {step} of 2", step=2 if use and ca else 1)
     if use not in ("SIGNING", "AUTHENTICATION") or not ca:
         return PageView(title, [await _first_step(asking, use, member, token, key)], trail=TRAIL, lead=step)
-    asked_for = {"key_usage_type": use, **({"member_id": member} if use == "SIGNING" and member else {})}
+    values = {"key_usage_type": use, **({"member_id": member} if use == "SIGNING" and member else {})}
     fields = await asking.do(
-        "get_certificate_authorities_ca_name_csr_subject_fields", list[FieldView], {"ca_name": ca}, asked_for
+        "get_certificate_authorities_ca_name_csr_subject_fields", list[FieldView], {"ca_name": ca}, values
     )
     facts = FactSheet(
         (
@@ -186,7 +186,7 @@ async def request(asking: ConsoleRequest, request: web.Request) -> PageView:
             *(((N_("Member"), code(member)),) if use == "SIGNING" else ()),
         )
     )
-    form = _second_step(asking, fields, asked_for | {"ca_name": ca}, token, key)
+    form = _second_step(asking, fields, values | {"ca_name": ca}, token, key)
     return PageView(
         title, [facts, form or PageNote(N_("Your account may not do that"), "bad")], trail=TRAIL, lead=step
     )

@@ -45,10 +45,10 @@ async def matrix(asking: ConsoleRequest, request: web.Request) -> PageView:
     """Rows are who may call, columns the services; a mark says whole or in part."""
     query = request.query
     client = query.get("cliente", "")[:1000]
-    told_of = await asking.tell(
+    descriptions = await asking.tell(
         "get_clients_id_service_descriptions", list[ServiceDescription], {"id": client}
     )
-    services = sorted({s.service_code for d in told_of.value or () for s in d.services})
+    services = sorted({s.service_code for d in descriptions.value or () for s in d.services})
     chosen = query.get("servicio", "")
     first = services.index(chosen) // SIDE_BY_SIDE * SIDE_BY_SIDE if chosen in services else _first(query)
     shown = services[first : first + SIDE_BY_SIDE]
@@ -179,8 +179,8 @@ async def _what_if(
     )
     if not (consumer and service):
         return [heading, form] if services else []
-    asked_for = {"consumer_id": consumer, "service_code": service, "method": method, "path": path}
-    found = await asking.tell("get_clients_id_access_check", AccessAnswer, {"id": client}, asked_for)
+    values = {"consumer_id": consumer, "service_code": service, "method": method, "path": path}
+    found = await asking.tell("get_clients_id_access_check", AccessAnswer, {"id": client}, values)
     if found.value is None:
         return [heading, form, PageNote(found.why or N_("Nothing is known."), "bad")]
     if found.value.allowed:

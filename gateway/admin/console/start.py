@@ -69,7 +69,7 @@ async def finding_blocks(asking: ConsoleRequest) -> list[Block | None]:
 
 
 def _finding(finding: FindingView) -> tuple[Cell, ...]:
-    what, remedy = said_of(finding)
+    what, remedy = finding_texts(finding)
     mark = phrase(N_("notice"), "note") if finding.severity == "notice" else phrase(N_("wrong"), "bad")
     return (
         several(mark, code(finding.subject or finding.code)),
@@ -99,7 +99,7 @@ def _answer(diagnosis: DiagnosisView) -> PageNote:
     return PageNote(text, tone)
 
 
-def said_of(finding: FindingView) -> tuple[Translated, Translated]:
+def finding_texts(finding: FindingView) -> tuple[Translated, Translated]:
     """A finding's texts, what is wrong and what to do, in every language the API gives them in."""
     texts = {"es": finding.es, "en": finding.en}
     return (

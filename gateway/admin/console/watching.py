@@ -106,12 +106,12 @@ def _state_row(
     name: Cell, found: GlobalConfDiagnostics | OcspResponderDiagnostics | TimestampingDiagnostics
 ) -> tuple[Cell, ...]:
     error = found.error
-    asked_again = None if isinstance(found, TimestampingDiagnostics) else found.next_update_at
+    next_update = None if isinstance(found, TimestampingDiagnostics) else found.next_update_at
     return (
         name,
         word(found.status_class),
         moment(found.prev_update_at),
-        moment(asked_again),
+        moment(next_update),
         text("; ".join(error.metadata or ()) if error else ""),
     )
 
@@ -156,7 +156,7 @@ async def traffic(asking: ConsoleRequest, request: web.Request) -> PageView:
     label, length, minutes = RANGES.get(chosen, RANGES["24h"])
     side, service = query.get("lado", ""), query.get("servicio", "").strip()[:1000]
     now = datetime.now(UTC)
-    asked_for = {
+    values = {
         "records_from": f"{now - length:%Y-%m-%dT%H:%M:%SZ}",
         "records_to": f"{now:%Y-%m-%dT%H:%M:%SZ}",
         "interval": str(minutes),
@@ -174,11 +174,11 @@ async def traffic(asking: ConsoleRequest, request: web.Request) -> PageView:
         f"{ROOT}/trafico",
     )  # fmt: skip
     counts = await asking.tell(
-        "get_diagnostics_operational_monitoring", list[OperationalDataInterval], query=asked_for
+        "get_diagnostics_operational_monitoring", list[OperationalDataInterval], query=values
     )
     if counts.value is None:
         return PageView(N_("Traffic"), [form, PageNote(counts.why or N_("Nothing is known."))])
-    summary = await asking.tell("get_diagnostics_traffic_summary", TrafficSummary, query=asked_for)
+    summary = await asking.tell("get_diagnostics_traffic_summary", TrafficSummary, query=values)
     zone = ZoneInfo(chosen_zone(request, USUAL_ZONE))
     blocks: list[Block | None] = [form, *_over_time(asking, counts.value, label, zone, minutes)]
     if summary.value is not None:

@@ -131,17 +131,17 @@ def act_note(asking: ConsoleRequest) -> PageNote | None:
 
 def _next_step(steps: list[PageStep]) -> PageNote:
     """What is to be done next, or that nothing is."""
-    following = next((s for s in steps if not s.done), None)
-    if following is None:
+    next_step = next((s for s in steps if not s.done), None)
+    if next_step is None:
         return PageNote(
             N_("This server is ready to exchange messages."),
             "good",
             (PageLink(N_("Clients"), f"{ROOT}/clientes"),),
         )
     return PageNote(
-        N_("Next: {what}.", what=following.text),
+        N_("Next: {what}.", what=next_step.text),
         "note",
-        (PageLink(N_("Go there"), following.href, main=True),),
+        (PageLink(N_("Go there"), next_step.href, main=True),),
     )
 
 

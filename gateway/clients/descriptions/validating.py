@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 SECONDS = 60.0
 _LONGEST_LINE = 300
-_MOST_SAID = 256 * 1024
+_MOST_OUTPUT = 256 * 1024
 
 
 def with_validator(read: Read, command: Callable[[], str]) -> Read:
@@ -92,7 +92,7 @@ async def _talk(child: asyncio.subprocess.Process, content: bytes) -> bytes:
 async def _take(stdout: asyncio.StreamReader) -> bytes:
     output = bytearray()
     while chunk := await stdout.read(65_536):
-        output += chunk[: _MOST_SAID - len(output)]
+        output += chunk[: _MOST_OUTPUT - len(output)]
     return bytes(output)
 
 

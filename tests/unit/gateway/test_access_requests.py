@@ -12,9 +12,9 @@ import pytest
 from gateway.clients.access_request_table import MOST_WAITING, AccessPlea, AccessState
 from gateway.clients.store import ServerConfStore
 from gateway.exchange.ports import ServiceCall
-from gateway.metaservices.accessasking import AccessRequests
+from gateway.metaservices.accessrequests import AccessRequests
 from schemas import rest
-from schemas.accessrequests import LONGEST_QUESTION, REQUEST_ACCESS, AccessStanding
+from schemas.accessrequests import LONGEST_QUESTION, REQUEST_ACCESS, AccessRequestState
 from schemas.faults import Fault
 from schemas.identifiers import ClientId
 from schemas.message import MessageProtocol
@@ -45,7 +45,7 @@ def ask(
     query: str = "",
     body: bytes | None = None,
     client: ClientId = CONSUMER,
-) -> AccessStanding:
+) -> AccessRequestState:
     """The answer to a client's message."""
     request = rest.build_request(
         method,
@@ -64,10 +64,10 @@ def ask(
     assert found is not None
     given = None if body is None else chunks
     call = ServiceCall(request.to_message(), method, rest.service_target(request), (), given)
-    return msgspec.json.decode(asyncio.run(found.answer(call)).body, type=AccessStanding)
+    return msgspec.json.decode(asyncio.run(found.answer(call)).body, type=AccessRequestState)
 
 
-def post(store: ServerConfStore, client: ClientId = CONSUMER, **changes: Any) -> AccessStanding:
+def post(store: ServerConfStore, client: ClientId = CONSUMER, **changes: Any) -> AccessRequestState:
     return ask(store, "POST", body=json.dumps(QUESTION | changes).encode(), client=client)
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from gateway.clients.access_request_table import AccessState
 from gateway.clients.model import Endpoint, ServerConf, Service, ServiceType
-from gateway.edges.askingaccess import ask_for_access, list_offered_services, read_access_standing
+from gateway.edges.accessclient import ask_for_access, list_offered_services, read_access_request
 from gateway.exchange.ports import ServiceCall
-from gateway.metaservices.accessasking import AccessRequests
+from gateway.metaservices.accessrequests import AccessRequests
 from gateway.metaservices.listing import list_rest_services
 from gateway.refusals import GatewayCode
 from schemas import rest
@@ -35,7 +35,7 @@ QUESTION = AccessQuestion("echo", "pensions of widows", "LISSSTE art. 129", "ana
 
 
 @dataclass
-class Road:
+class MessageChannel:
     """The own consumer side with a provider's server behind it; nothing in between can fail unless a test says so."""
 
     store: ServerConfStore
@@ -83,11 +83,11 @@ class Road:
 async def test_a_request_arrives_as_it_was_written_and_its_client_reads_the_decision(
     store: ServerConfStore,
 ) -> None:
-    road = Road(store)
+    channel = MessageChannel(store)
     with pytest.raises(Refused, match="has not asked") as refused:
-        await read_access_standing(road, CONSUMER, PROVIDER, "echo")
+        await read_access_request(channel, CONSUMER, PROVIDER, "echo")
     assert refused.value.code is GatewayCode.ACCESS_REQUEST_NOT_ANSWERED
-    assert (await ask_for_access(road, CONSUMER, PROVIDER, QUESTION)).state == AccessState.WAITING
+    assert (await ask_for_access(channel, CONSUMER, PROVIDER, QUESTION)).state == AccessState.WAITING
     (record,) = store.view.access_requests.all()
     plea = record.plea
     assert (plea.client, plea.provider, plea.service_code) == (CONSUMER, PROVIDER, "echo")
@@ -98,14 +98,14 @@ async def test_a_request_arrives_as_it_was_written_and_its_client_reads_the_deci
     )
     with store.change() as tables:
         tables.access_requests.decide(record.id, AccessState.DECLINED, "ana", NOW, "name the convention")
-    standing = await read_access_standing(road, CONSUMER, PROVIDER, "echo")
+    standing = await read_access_request(channel, CONSUMER, PROVIDER, "echo")
     assert (standing.state, standing.reason) == ("DECLINED", "name the convention")
 
 
 @pytest.mark.parametrize("code", ["a/b", "a b", "..", "a?b=c&d", "niñas", "%2F"])
 async def test_a_service_code_of_any_letters_stays_one_value(store: ServerConfStore, code: str) -> None:
     with pytest.raises(Refused) as refused:
-        await read_access_standing(Road(store), CONSUMER, PROVIDER, code)
+        await read_access_request(MessageChannel(store), CONSUMER, PROVIDER, code)
     assert repr(code) in str(refused.value)
 
 
@@ -123,14 +123,14 @@ async def test_a_service_code_of_any_letters_stays_one_value(store: ServerConfSt
 async def test_what_is_no_answer_is_a_refusal_that_says_what_came(
     store: ServerConfStore, failing: tuple[int, bytes] | Fault, told: str
 ) -> None:
-    road = Road(store, failing)
+    channel = MessageChannel(store, failing)
     for asking in (
-        ask_for_access(road, CONSUMER, PROVIDER, QUESTION),
-        read_access_standing(road, CONSUMER, PROVIDER, "echo"),
+        ask_for_access(channel, CONSUMER, PROVIDER, QUESTION),
+        read_access_request(channel, CONSUMER, PROVIDER, "echo"),
     ):
         with pytest.raises(Refused, match=told):
             await asking
-    assert [method for method, _ in road.asked] == ["POST", "GET"]
+    assert [method for method, _ in channel.asked] == ["POST", "GET"]
 
 
 async def test_the_services_of_a_provider_are_those_that_it_lists(store: ServerConfStore) -> None:
@@ -139,9 +139,9 @@ async def test_the_services_of_a_provider_are_those_that_it_lists(store: ServerC
         services=(Service(ServiceId(PROVIDER, "echo"), ServiceType.REST, "http://10.1.2.3"),),
         endpoints=((PROVIDER, Endpoint("echo")),),
     )
-    road = Road(store, (200, render_services_json(list_rest_services(conf, PROVIDER))))
-    (found,) = await list_offered_services(road, CONSUMER, PROVIDER)
+    channel = MessageChannel(store, (200, render_services_json(list_rest_services(conf, PROVIDER))))
+    (found,) = await list_offered_services(channel, CONSUMER, PROVIDER)
     assert (found.id.service_code, found.type) == ("echo", "REST")
-    road.failing = 200, b"[]"
+    channel.failing = 200, b"[]"
     with pytest.raises(Refused, match="list"):
-        await list_offered_services(road, CONSUMER, PROVIDER)
+        await list_offered_services(channel, CONSUMER, PROVIDER)

@@ -11,7 +11,7 @@ import pytest
 from gateway.exchange.ports import ServiceCall
 from gateway.messagelog.reading import LogReader
 from gateway.messagelog.rows import to_milliseconds
-from gateway.metaservices.evidence_statistics import SERVICE_CODE, EvidenceTelling
+from gateway.metaservices.evidence_statistics import SERVICE_CODE, EvidenceStatisticsService
 from schemas.faults import BadMessage, Fault
 from schemas.identifiers import ClientId, ServiceId
 from schemas.message import Message, MessageProtocol
@@ -39,7 +39,7 @@ def call(target: str, client: ClientId = OWNER) -> ServiceCall:
 
 
 @pytest.fixture
-def telling(tmp_path: Path) -> EvidenceTelling:
+def telling(tmp_path: Path) -> EvidenceStatisticsService:
     tables = (
         "CREATE TABLE record (id INTEGER PRIMARY KEY, at_ms INTEGER); CREATE TABLE stamped (record_id, stamp_id);"
         "CREATE TABLE stamp (id INTEGER PRIMARY KEY, at_ms INTEGER)"
@@ -53,17 +53,19 @@ def telling(tmp_path: Path) -> EvidenceTelling:
         if number in stamps:
             database.query("INSERT INTO stamp VALUES (?, ?)", (number, to_milliseconds(at + stamps[number])))
             database.query("INSERT INTO stamped VALUES (?, ?)", (number, number))
-    return EvidenceTelling(LogReader(database, None, None), lambda: NOW)  # type: ignore[arg-type]
+    return EvidenceStatisticsService(LogReader(database, None, None), lambda: NOW)  # type: ignore[arg-type]
 
 
 async def test_late_and_missing_timestamps_count_and_young_messages_do_not_yet(
-    telling: EvidenceTelling,
+    telling: EvidenceStatisticsService,
 ) -> None:
     answer = json.loads((await telling.answer(call("?month=2026-04"))).body)
     assert answer == {"month": "2026-04", "messages": 3, "timestampedInTime": 1}
 
 
-async def test_only_the_member_itself_may_ask_and_for_a_month_only(telling: EvidenceTelling) -> None:
+async def test_only_the_member_itself_may_ask_and_for_a_month_only(
+    telling: EvidenceStatisticsService,
+) -> None:
     with pytest.raises(Fault):
         await telling.answer(call("?month=2026-04", ClientId("MX", "GOB", "30-IPE", "PORT")))
     with pytest.raises(BadMessage, match="YYYY-MM"):

@@ -13,7 +13,7 @@ from gateway.clients.model import ConnectionType
 from gateway.clients.records import ClientStatus, PendingRequest, RenameStatus, RequestKind, derive_status
 from gateway.clients.request_status import Seen, decide_new_owner, decide_settled
 from gateway.clients.store import ServerConfStore
-from gateway.management.request_tracker import Following
+from gateway.management.request_tracker import RequestTracker
 from schemas.faults import BadMessage, Kind
 from schemas.globalconf.shared import SecurityServer
 from schemas.identifiers import ClientId, ServerId
@@ -64,7 +64,7 @@ class Stage:
         store.initialise(SERVER, b"anchor", owner_added_at=NOW)
         with store.change() as tables:
             tables.clients.add(CLIENT, ConnectionType.HTTP, NOW)
-        self.following = Following(
+        self.following = RequestTracker(
             store,
             NoCertificates(),  # type: ignore[arg-type]
             NoCertificates(),  # type: ignore[arg-type]
@@ -270,14 +270,14 @@ async def test_many_requests_are_asked_about_in_turn(stage: Stage) -> None:
     for number in range(1, 13):
         stage.send(K.CLIENT_REGISTRATION, f"MX/GOB/1/S{number}", number=number)
     stage.central.said = dict.fromkeys(range(1, 13), "WAITING")
-    stage.following.last_asked.clear()
+    stage.following.last_queried.clear()
     asked: list[int] = []
     with stage.store.change() as tables:
         for number in range(1, 13):
             tables.clients.add(ClientId("MX", "GOB", "1", f"S{number}"), ConnectionType.HTTP, NOW)
     for _ in range(3):
         await stage.following.ask()
-        asked += stage.following.last_asked
+        asked += stage.following.last_queried
     assert len(asked) == 15
     assert len(set(asked)) == 12
 

@@ -25,7 +25,7 @@ from gateway.messagelog.store import MessageLog
 from gateway.settings.datafolder import DataFolder
 from gateway.transparency.builder import LogBuilder
 from gateway.transparency.files import TransparencyFiles
-from gateway.transparency.following import FOLDER, KEY_FILE
+from gateway.transparency.logloop import FOLDER, KEY_FILE
 from schemas.faults import Fault
 from schemas.transparency.notes import ED25519
 from schemas.transparency.proofs import parse_inclusion_proof

@@ -15,7 +15,7 @@ from social_security.domain import pack
 from social_security.domain.opendata import render_csv
 from social_security.institute.arco import refusal_digest
 from social_security.institute.stores.cases import Case
-from tests.directroad import INSTITUTES, DirectCountry
+from tests.directgateway import INSTITUTES, DirectCountry
 from tests.registrybooks import ACT
 
 MEMBERS = {code: pack.members()[code].path for code in INSTITUTES}

@@ -10,7 +10,7 @@ import pytest
 
 from social_security.domain.eventchain import event_hash
 from social_security.institute.casejoining import antecedents
-from tests.directroad import INSTITUTES, DirectCountry
+from tests.directgateway import INSTITUTES, DirectCountry
 from tests.unit.social_security.test_beside_the_scenarios import MEMBERS, PIDS, Desk
 
 ISSEMYM, SONORA, IPE = INSTITUTES

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from social_security.wire.gatewayclient import Heard
-from tests.directroad import INSTITUTES, DirectCountry, DirectRoad
+from tests.directgateway import INSTITUTES, DirectCountry, DirectGateway
 from tests.unit.social_security.test_beside_the_scenarios import MEMBERS, PIDS, Desk
 
 ISSEMYM, SONORA, IPE = INSTITUTES
@@ -18,7 +18,7 @@ ANALYST = "ANALISTA_PORTABILIDAD"
 CASE = "PORT-15-2026-00000001"
 
 
-class CutRoad(DirectRoad):
+class CutRoad(DirectGateway):
     """Stops for ever at a portability event: before it is sent, or after it was taken and before the answer is heard."""
 
     def __init__(self, country: DirectCountry, code: str, *, after: bool) -> None:
@@ -38,7 +38,7 @@ class CutRoad(DirectRoad):
         raise AssertionError("nobody wakes what has crashed")
 
 
-class SilentRoad(DirectRoad):
+class SilentRoad(DirectGateway):
     """Carries events, and loses every answer to them while it is silent."""
 
     silent = True
@@ -91,11 +91,11 @@ async def test_after_a_crash_around_the_responsible_s_answer_everybody_has_the_s
         await reach(desk, (ISSEMYM, "ADMITIR"), (ISSEMYM, "SOLICITAR_HISTORIA"))
         name = "ENTREGAR_HISTORIA"
     before = desk.case(CASE, ISSEMYM).sequence
-    road = CutRoad(desk.c, code, after=after)
+    gateway = CutRoad(desk.c, code, after=after)
     desk.c.institutes[code].database.close()
-    desk.c.start(code, road)
+    desk.c.start(code, gateway)
     asked = asyncio.create_task(step(desk, code, name))
-    await road.reached.wait()
+    await gateway.reached.wait()
     asked.cancel()
     await asyncio.gather(asked, return_exceptions=True)
     assert desk.case(CASE, ISSEMYM).sequence == before + after
@@ -108,15 +108,15 @@ async def test_after_a_crash_around_the_responsible_s_answer_everybody_has_the_s
 
 
 async def test_a_step_without_an_answer_is_kept_and_sent_until_there_is_one(desk: Desk) -> None:
-    road = SilentRoad(MEMBERS[ISSEMYM], desk.c)
+    gateway = SilentRoad(MEMBERS[ISSEMYM], desk.c)
     desk.c.institutes[ISSEMYM].database.close()
-    desk.c.start(ISSEMYM, road)
+    desk.c.start(ISSEMYM, gateway)
     heard = await step(desk, ISSEMYM, "ADMITIR")
     assert (heard.body["codigo"], "se guardó" in heard.body["mensaje"]) == ("SS-901", True)
     assert states(desk) == ["ADMITIDA", "PRESENTADA", "PRESENTADA"]
     again = await step(desk, ISSEMYM, "ADMITIR")
     assert again.body["codigo"] == "SS-400", "it stands already"
-    road.silent = False
+    gateway.silent = False
     await desk.c.settle()
     assert states(desk) == ["ADMITIDA"] * 3
     assert len(chains(desk)) == 1

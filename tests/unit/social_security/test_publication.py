@@ -22,7 +22,7 @@ from social_security.domain.notices import notice_of
 from social_security.domain.published import build_payload, key_id, sign_payload, verify_published
 from social_security.institute.stores.steps import STEPS
 from social_security.wire.publication import COPY_FILE, KEY_FILE, PublicationCopy
-from tests.directroad import INSTITUTES, DirectCountry, DirectRoad
+from tests.directgateway import INSTITUTES, DirectCountry, DirectGateway
 
 NOW = datetime(2026, 3, 2, 15, tzinfo=UTC)
 KEY, OTHER = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
@@ -181,7 +181,7 @@ async def test_an_institute_fetches_what_oniess_publishes_and_refuses_what_is_no
 ) -> None:
     (tmp_path / "country").mkdir()
     country = DirectCountry(tmp_path / "country")
-    gateway = DirectRoad(pack.members()[INSTITUTES[0]].path, country)
+    gateway = DirectGateway(pack.members()[INSTITUTES[0]].path, country)
     store = country.systems["00-ONIESS"].system.store  # type: ignore[attr-defined]  ONIESS's own
     copy = system.copy()
     store.publish("publicacion", json.dumps(envelope(2)).encode())

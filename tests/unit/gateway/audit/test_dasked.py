@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from certs.edges.configurationfiles import read_configuration_files, render_verificationconf
-from gateway.audit.dasked import drawn
+from gateway.audit.daskpool import drawn
 from gateway.audit.evidence import EvidenceUnit, find_units
 from gateway.audit.judging import Judgement
 from gateway.audit.objects import objects_at, open_object

@@ -24,7 +24,7 @@ from schemas.transport import ProxyMessageWriter, RestPart, SoapPart
 from serving.storage.selfsigned import self_signed
 from tests import worlds
 from tests.doubles import Sent, one_by_one
-from tests.roads import SERVICE, Roads
+from tests.exchanges import SERVICE, GatewayPair
 from tests.worlds import CONSUMER, CONSUMER_SERVER, NOW, PROVIDER, PROVIDER_SERVER, STRANGER
 
 if TYPE_CHECKING:
@@ -36,15 +36,17 @@ FAULT = render_soap_fault("Server.X", "no")
 
 
 @pytest.fixture
-def roads(tmp_path: Path) -> Roads:
-    return Roads(tmp_path)
+def pair(tmp_path: Path) -> GatewayPair:
+    return GatewayPair(tmp_path)
 
 
-def reader(roads: Roads, raw: bytes, *, is_response: bool = False, most: int = 100) -> wire.MessageReader:
+def reader(
+    pair: GatewayPair, raw: bytes, *, is_response: bool = False, most: int = 100
+) -> wire.MessageReader:
     return wire.MessageReader(
         WRITER.content_type,
         one_by_one(raw, 7),
-        roads.spools.new,
+        pair.spools.new,
         is_response=is_response,
         max_body_bytes=most,
     )
@@ -78,11 +80,11 @@ def test_the_hash_algorithm_between_gateways_is_named_and_one(value: str) -> Non
         assert caught.value.kind is kind
 
 
-async def test_a_message_without_a_signature_is_read_and_proves_nothing(roads: Roads) -> None:
-    found = reader(roads, written(WRITER.rest(REST, is_response=False), WRITER.signature(b"<s/>")))
+async def test_a_message_without_a_signature_is_read_and_proves_nothing(pair: GatewayPair) -> None:
+    found = reader(pair, written(WRITER.rest(REST, is_response=False), WRITER.signature(b"<s/>")))
     assert isinstance(await found.read_head(), RestPart)
     assert (await found.read_rest()).proof().signature == b"<s/>"
-    unsigned = reader(roads, written(WRITER.rest(REST, is_response=False)))
+    unsigned = reader(pair, written(WRITER.rest(REST, is_response=False)))
     await unsigned.read_head()
     received = await unsigned.read_rest()
     with pytest.raises(BadMessage, match="the message has no signature") as caught:
@@ -92,11 +94,9 @@ async def test_a_message_without_a_signature_is_read_and_proves_nothing(roads: R
 
 @pytest.mark.parametrize("size", [0, 99, 100, 101])
 async def test_the_bodies_of_a_message_are_as_large_as_may_be_together(
-    roads: Roads, size: int, tmp_path: Path
+    pair: GatewayPair, size: int, tmp_path: Path
 ) -> None:
-    found = reader(
-        roads, written(WRITER.rest(REST, is_response=False), body(size), WRITER.signature(b"<s/>"))
-    )
+    found = reader(pair, written(WRITER.rest(REST, is_response=False), body(size), WRITER.signature(b"<s/>")))
     await found.read_head()
     if size <= 100:
         received = await found.read_rest()
@@ -108,38 +108,38 @@ async def test_the_bodies_of_a_message_are_as_large_as_may_be_together(
     assert spools_in(tmp_path) == []
 
 
-async def test_a_fault_ends_an_answer_and_is_nothing_in_a_request(roads: Roads) -> None:
+async def test_a_fault_ends_an_answer_and_is_nothing_in_a_request(pair: GatewayPair) -> None:
     head, fault = WRITER.rest(REST, is_response=False), WRITER.fault(FAULT)
-    request = reader(roads, written(head, fault))
+    request = reader(pair, written(head, fault))
     await request.read_head()
     with pytest.raises(BadMessage, match="no signature"):
         (await request.read_rest()).proof()
-    answer = reader(roads, written(WRITER.soap(FAULT, "text/xml")), is_response=True)
+    answer = reader(pair, written(WRITER.soap(FAULT, "text/xml")), is_response=True)
     with pytest.raises(PeerFault) as caught:
         await answer.read_head()
     assert caught.value.detail == "no"
-    assert await reader(roads, written(WRITER.soap(FAULT, "text/xml"))).read_head() is None
+    assert await reader(pair, written(WRITER.soap(FAULT, "text/xml"))).read_head() is None
 
 
-async def test_a_message_ends_before_it_began(roads: Roads) -> None:
-    assert await reader(roads, written()).read_head() is None
+async def test_a_message_ends_before_it_began(pair: GatewayPair) -> None:
+    assert await reader(pair, written()).read_head() is None
 
 
 # Who may send it
 
 
 def prove(
-    roads: Roads, *, client: worlds.ClientId = CONSUMER, now: timedelta = timedelta(), **how: Any
+    pair: GatewayPair, *, client: worlds.ClientId = CONSUMER, now: timedelta = timedelta(), **how: Any
 ) -> str:
-    world = roads.world
+    world = pair.world
     chain = how.get("certificates", (der_of(world.auth[CONSUMER_SERVER]), der_of(world.pki.intermediate)))
     responses = how.get("ocsp_responses", (world.ocsp(world.auth[CONSUMER_SERVER]),))
     server = PeerProver().check_consumer_side(world.configuration, chain, responses, client, NOW + now)
     return server.id.path()
 
 
-def test_a_peer_is_the_server_whose_certificate_is_registered_with_the_client(roads: Roads) -> None:
-    assert prove(roads) == CONSUMER_SERVER.path()
+def test_a_peer_is_the_server_whose_certificate_is_registered_with_the_client(pair: GatewayPair) -> None:
+    assert prove(pair) == CONSUMER_SERVER.path()
 
 
 @pytest.mark.parametrize(
@@ -155,23 +155,23 @@ def test_a_peer_is_the_server_whose_certificate_is_registered_with_the_client(ro
     ],
 )
 def test_a_peer_that_is_not_proved_says_which_check_failed(
-    roads: Roads, how: dict[str, Any], words: str
+    pair: GatewayPair, how: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(NotProved, match=words) as caught:
-        prove(roads, **how)
+        prove(pair, **how)
     assert caught.value.kind is Kind.SSL_AUTHENTICATION_FAILED
 
 
-def test_a_certificate_of_an_approved_authority_that_nobody_registered_is_no_peer(roads: Roads) -> None:
-    world = roads.world
+def test_a_certificate_of_an_approved_authority_that_nobody_registered_is_no_peer(pair: GatewayPair) -> None:
+    world = pair.world
     key = self_signed("sin registrar")[0].public_key()
     unregistered = world.pki.issue_auth(key, CONSUMER.member.server("SS9"), "127.0.0.1", now=NOW)  # type: ignore[arg-type]
     with pytest.raises(NotProved, match="is not registered for any security server"):
-        prove(roads, certificates=(der_of(unregistered),), ocsp_responses=(world.ocsp(unregistered),))
+        prove(pair, certificates=(der_of(unregistered),), ocsp_responses=(world.ocsp(unregistered),))
 
 
-def test_a_verdict_on_a_peer_is_kept_no_longer_than_its_ocsp_response_is_good(roads: Roads) -> None:
-    world, prover = roads.world, PeerProver()
+def test_a_verdict_on_a_peer_is_kept_no_longer_than_its_ocsp_response_is_good(pair: GatewayPair) -> None:
+    world, prover = pair.world, PeerProver()
     given = ((der_of(world.auth[CONSUMER_SERVER]),), (world.ocsp(world.auth[CONSUMER_SERVER]),), CONSUMER)
     for after in (timedelta(), timedelta(minutes=59)):
         assert prover.check_consumer_side(world.configuration, *given, NOW + after).id == CONSUMER_SERVER
@@ -195,8 +195,8 @@ def test_a_peer_is_as_new_as_this_gateway_demands(sent: str | None, passes: bool
 # REST on both sides
 
 
-async def test_the_part_that_comes_is_the_one_that_was_expected(roads: Roads) -> None:
-    sent = roads.world.request()
+async def test_the_part_that_comes_is_the_one_that_was_expected(pair: GatewayPair) -> None:
+    sent = pair.world.request()
     peer_request = PeerRequest({}, WholeBody(b""), ())
     for wrong in (RestPart(REST, True), SoapPart(b"<a/>", "text/xml", ())):
         with pytest.raises(BadMessage, match="has no REST request part") as caught:
@@ -209,31 +209,31 @@ async def test_the_part_that_comes_is_the_one_that_was_expected(roads: Roads) ->
 
 @pytest.mark.parametrize("size", [9, 10, 11])
 async def test_a_body_of_a_consumer_system_is_as_large_as_this_gateway_takes(
-    roads: Roads, size: int, tmp_path: Path
+    pair: GatewayPair, size: int, tmp_path: Path
 ) -> None:
-    roads.max_body_bytes = 10
-    roads.services.body = b"found"
+    pair.max_body_bytes = 10
+    pair.services.body = b"found"
     if size <= 10:
-        assert await roads.ask(body=bytes(size)) == b"found"
+        assert await pair.ask(body=bytes(size)) == b"found"
     else:
         with pytest.raises(Fault, match="10"):
-            await roads.ask(body=bytes(size))
-        assert roads.trace == []
+            await pair.ask(body=bytes(size))
+        assert pair.trace == []
     assert spools_in(tmp_path) == []
 
 
 # Both sides whole
 
 
-async def refused(roads: Roads) -> Fault:
+async def refused(pair: GatewayPair) -> Fault:
     with pytest.raises(Fault) as caught:
-        await roads.ask()
+        await pair.ask()
     return caught.value
 
 
-async def test_a_client_or_provider_that_is_not_configured_here_is_named(roads: Roads) -> None:
-    roads.consumer_conf = replace(roads.consumer_conf, clients=())
-    fault = await refused(roads)
+async def test_a_client_or_provider_that_is_not_configured_here_is_named(pair: GatewayPair) -> None:
+    pair.consumer_conf = replace(pair.consumer_conf, clients=())
+    fault = await refused(pair)
     assert fault.kind is Kind.UNKNOWN_MEMBER
     assert (
         f"{CONSUMER.path()} is not configured on this security server ({CONSUMER_SERVER.path()})"
@@ -241,9 +241,9 @@ async def test_a_client_or_provider_that_is_not_configured_here_is_named(roads: 
     )
 
 
-async def test_a_provider_that_is_not_configured_there_is_named(roads: Roads) -> None:
-    roads.provider_conf = replace(roads.provider_conf, clients=())
-    fault = await refused(roads)
+async def test_a_provider_that_is_not_configured_there_is_named(pair: GatewayPair) -> None:
+    pair.provider_conf = replace(pair.provider_conf, clients=())
+    fault = await refused(pair)
     assert fault.code.endswith("unknown_member")
     assert f"{PROVIDER.path()} is not a client of security server {PROVIDER_SERVER.path()}" in fault.detail
 
@@ -256,17 +256,17 @@ async def test_a_provider_that_is_not_configured_there_is_named(roads: Roads) ->
     ],
 )
 async def test_a_peer_sends_a_multipart_with_a_message(
-    roads: Roads, content_type: str, raw: bytes, words: str
+    pair: GatewayPair, content_type: str, raw: bytes, words: str
 ) -> None:
-    roads.rewrite_request = lambda sent: Sent({**sent.headers, "content-type": content_type}, raw)
-    assert words in (await refused(roads)).detail
+    pair.rewrite_request = lambda sent: Sent({**sent.headers, "content-type": content_type}, raw)
+    assert words in (await refused(pair)).detail
 
 
-async def test_an_answer_without_a_message_is_the_providers_gateways_failure(roads: Roads) -> None:
-    roads.rewrite_answer = lambda answer: Sent(
+async def test_an_answer_without_a_message_is_the_providers_gateways_failure(pair: GatewayPair) -> None:
+    pair.rewrite_answer = lambda answer: Sent(
         {**answer.headers, "content-type": WRITER.content_type}, written()
     )
-    fault = await refused(roads)
+    fault = await refused(pair)
     assert (fault.kind, fault.detail) == (
         Kind.MISSING_REST,
         "the provider's gateway answered without a message",
@@ -283,8 +283,8 @@ def related(first: bytes, *others: bytes) -> bytes:
     return b"".join(b"--b\r\n" + part + b"\r\n" for part in parts) + b"--b--\r\n"
 
 
-async def read_entity(roads: Roads, content_type: str, raw: bytes) -> None:
-    reading = EntityReader(content_type, one_by_one(raw, 7), roads.spools.new, 100)
+async def read_entity(pair: GatewayPair, content_type: str, raw: bytes) -> None:
+    reading = EntityReader(content_type, one_by_one(raw, 7), pair.spools.new, 100)
     try:
         assert await reading.read_envelope() is not None
         await reading.read_bodies()
@@ -324,14 +324,16 @@ async def read_entity(roads: Roads, content_type: str, raw: bytes) -> None:
     ],
 )
 async def test_a_multipart_of_a_system_is_read_alike_by_everybody(
-    roads: Roads, content_type: str, raw: bytes, words: str
+    pair: GatewayPair, content_type: str, raw: bytes, words: str
 ) -> None:
     with pytest.raises(BadMessage, match=words):
-        await read_entity(roads, content_type, raw)
+        await read_entity(pair, content_type, raw)
 
 
 @pytest.mark.parametrize("is_multipart", [False, True])
-async def test_an_envelope_is_as_large_as_an_envelope_may_be(roads: Roads, *, is_multipart: bool) -> None:
+async def test_an_envelope_is_as_large_as_an_envelope_may_be(
+    pair: GatewayPair, *, is_multipart: bool
+) -> None:
     largest = DEFAULT_LIMITS.size_bytes
     content_type = "multipart/related; boundary=b" if is_multipart else "text/xml"
 
@@ -342,11 +344,11 @@ async def test_an_envelope_is_as_large_as_an_envelope_may_be(roads: Roads, *, is
         return head + bytes(size) + tail
 
     envelope = await EntityReader(
-        content_type, one_by_one(sent(largest), 1 << 20), roads.spools.new, 1
+        content_type, one_by_one(sent(largest), 1 << 20), pair.spools.new, 1
     ).read_envelope()
     assert envelope is not None
     assert len(envelope.raw) == largest
-    larger = EntityReader(content_type, one_by_one(sent(largest + 1), 1 << 20), roads.spools.new, 1)
+    larger = EntityReader(content_type, one_by_one(sent(largest + 1), 1 << 20), pair.spools.new, 1)
     with pytest.raises(
         BadMessage, match=f"is larger than {largest} bytes; large content belongs in an attachment"
     ):

@@ -19,7 +19,7 @@ from schemas.faultxml import render_soap_fault
 from schemas.soapenvelope import DEFAULT_LIMITS
 from schemas.transport import RestPart, SoapPart
 from tests.doubles import one_by_one
-from tests.roads import SERVICE, Roads
+from tests.exchanges import SERVICE, GatewayPair
 from tests.worlds import CONSUMER, CONSUMER_SERVER, NOW, PROVIDER_SERVER
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def spools_in(folder: Path) -> list[Path]:
 async def read(folder: Path, raw: bytes | None, *headers: tuple[str, str]) -> SoapConsumerRequest:
     body = None if raw is None else one_by_one(raw)
     asked = ConsumerRequest("POST", "/", headers, body, ConsumerConnection(over_tls=False))
-    return await SoapConsumer().read_request(Roads(folder).consumer_road(), asked, "MX")
+    return await SoapConsumer().read_request(GatewayPair(folder).consumer_context(), asked, "MX")
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ async def test_the_parts_between_gateways_must_be_soap_and_no_fault() -> None:
 
 
 async def test_a_request_that_names_another_security_server_is_refused_here(tmp_path: Path) -> None:
-    conf = Roads(tmp_path).provider_conf
+    conf = GatewayPair(tmp_path).provider_conf
     for named in (None, PROVIDER_SERVER):
         SoapProvider().check_target(await received(envelope(server=named)), conf)
     with pytest.raises(BadMessage, match=f"for security server {CONSUMER_SERVER.path()}") as caught:
@@ -171,7 +171,7 @@ async def call(
 
     request, record = await received(), ExchangeRecord("Producer", NOW)
     proved = ProvedRequest(request.message, ())
-    context = Roads(folder).provider_road()
+    context = GatewayPair(folder).provider_context()
     return await SoapProvider().call(context, target, request, proved, record), record
 
 

@@ -30,7 +30,7 @@ from certs.transparency import appointments_in, verify_cosignatures
 from gateway.messagelog.store import MessageLog
 from gateway.transparency.announcing import KeyAnnouncing
 from gateway.transparency.appointed import ConfiguredWitnesses
-from gateway.transparency.following import FollowingSettings, TransparencyFollowing
+from gateway.transparency.logloop import LogLoopSettings, TransparencyLoop
 from schemas.faults import Fault
 from schemas.globalconf.parts import WITNESSES_ID
 from schemas.globalconf.shared import CURRENT_VERSION
@@ -129,7 +129,7 @@ class Server:
             lambda: country.now,
             configured.log_key,
         )
-        self.following = TransparencyFollowing(
+        self.following = TransparencyLoop(
             self.log,
             self.folder,
             lambda: self.id,
@@ -137,10 +137,10 @@ class Server:
             session,
             self._stamp,
             lambda: country.now,
-            FollowingSettings(alert_s=120, deadline_s=600, timeout_s=30),
+            LogLoopSettings(alert_s=120, deadline_s=600, timeout_s=30),
         )
         key, certificate = country.keys[number]
-        self.following.surround(
+        self.following.set_appointments(
             KeyAnnouncing(
                 configured,
                 self.witness,

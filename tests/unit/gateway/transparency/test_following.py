@@ -16,14 +16,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from certs.transparency import NoteSigner, verify_cosignatures, verify_entry, verify_log
 from gateway.messagelog.store import MessageLog
-from gateway.transparency.asking import AppointedWitness
 from gateway.transparency.files import TransparencyFiles
-from gateway.transparency.following import (
+from gateway.transparency.logloop import (
     KEY_FILE,
-    FollowingSettings,
-    TransparencyFollowing,
+    LogLoopSettings,
+    TransparencyLoop,
 )
 from gateway.transparency.proving import prove_record
+from gateway.transparency.witnessclient import AppointedWitness
 from schemas.faults import Fault
 from schemas.identifiers import ServerId
 from schemas.transparency.announcement import log_origin
@@ -56,8 +56,8 @@ class Surroundings:
 
     def __init__(self, folder: Path, log: MessageLog, session: aiohttp.ClientSession) -> None:
         self.now, self.stamped = NOW, 0
-        self.following = TransparencyFollowing(
-            log, folder, lambda: SERVER, SAFE, session, self.stamp, lambda: self.now, FollowingSettings()
+        self.following = TransparencyLoop(
+            log, folder, lambda: SERVER, SAFE, session, self.stamp, lambda: self.now, LogLoopSettings()
         )
         self.key = kept_note_key(self.following.files.folder / KEY_FILE, SAFE)
         self.verifier = NoteSigner(log_origin(SERVER), self.key).verifier(ED25519)
@@ -98,7 +98,7 @@ async def test_a_head_is_cosigned_by_every_witness_timestamped_and_proves_each_r
     here, log = around
     ours, theirs = here.witness(tmp_path, "MX/central/witness"), here.witness(tmp_path, "MX/GOB/B/S/witness")
     async with served(ours.routes("/tlog")) as one, served(theirs.routes("/tlog")) as two:
-        settings = FollowingSettings(witnesses=(appointed(one, ours), appointed(two, theirs)))
+        settings = LogLoopSettings(witnesses=(appointed(one, ours), appointed(two, theirs)))
         here.following.reconfigure(settings)
         for count in (3, 300):
             await append(log, count)
@@ -127,7 +127,7 @@ async def test_a_log_that_went_back_or_forked_is_refused_by_its_witness_and_aler
     here, log = around
     witness = here.witness(tmp_path, "witness")
     async with served(witness.routes("/tlog")) as url:
-        settings = FollowingSettings(witnesses=(appointed(url, witness),), deadline_s=60)
+        settings = LogLoopSettings(witnesses=(appointed(url, witness),), deadline_s=60)
         here.following.reconfigure(settings)
         await append(log, 5)
         await here.following.round()
@@ -209,7 +209,7 @@ async def test_a_witness_out_of_reach_is_an_alert_and_after_the_deadline_stops_t
 ) -> None:
     here, log = around
     witness = here.witness(tmp_path, "witness")
-    gone = FollowingSettings(witnesses=(appointed("http://127.0.0.1:1/tlog", witness),), deadline_s=60)
+    gone = LogLoopSettings(witnesses=(appointed("http://127.0.0.1:1/tlog", witness),), deadline_s=60)
     here.following.reconfigure(gone)
     await append(log, 1)
     with pytest.raises(Fault, match="witness does not answer"):
@@ -220,7 +220,7 @@ async def test_a_witness_out_of_reach_is_an_alert_and_after_the_deadline_stops_t
     with pytest.raises(Fault, match="not been witnessed"):
         here.following.check(here.now)
     async with served(witness.routes("/tlog")) as url:
-        here.following.reconfigure(FollowingSettings(witnesses=(appointed(url, witness),), deadline_s=60))
+        here.following.reconfigure(LogLoopSettings(witnesses=(appointed(url, witness),), deadline_s=60))
         await here.following.round()
     here.following.check(here.now)
 
@@ -261,7 +261,7 @@ async def test_without_a_seal_nothing_is_signed_and_nothing_is_wrong(tmp_path: P
             else None
         )
         assert here is not None
-        following = TransparencyFollowing(
+        following = TransparencyLoop(
             log,
             tmp_path / "log",
             lambda: SERVER,
@@ -269,7 +269,7 @@ async def test_without_a_seal_nothing_is_signed_and_nothing_is_wrong(tmp_path: P
             session,
             here.stamp,
             lambda: NOW,
-            FollowingSettings(),
+            LogLoopSettings(),
         )
         await append(log, 1)
         await following.round()

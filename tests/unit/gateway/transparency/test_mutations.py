@@ -11,7 +11,7 @@ import pytest
 from gateway.transparency.builder import declare_restored
 from gateway.transparency.verification import Difference
 from schemas.faults import Fault
-from schemas.transparency.entries import parse_beginning
+from schemas.transparency.entries import parse_first_entry
 from tests.logs import NOW, open_log
 from tests.mutations import (
     IN_ARCHIVES,
@@ -183,7 +183,7 @@ def test_a_restored_copy_declares_itself_and_goes_on(copied: tuple[Books, bytes]
         IN_DATABASE["truncate"](connection, 451)
     declare_restored(books.files, KEY, 451, "restored from the copy of 2 January", RECORDS + 1, NOW)
     books.builder().catch_up()
-    declared = parse_beginning(next(iter(books.files.entries(1))))
+    declared = parse_first_entry(next(iter(books.files.entries(1))))
     assert (declared.first, declared.previous_size, declared.lost_after) == (451, RECORDS + 1, RECORDS + 1)
     note = books.files.read_checkpoint()
     assert note is not None

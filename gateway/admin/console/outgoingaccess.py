@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
-from gateway.admin.askingaccess import OfferedService
 from gateway.admin.clients import GatewayClientView
 from gateway.admin.console.accessrequests import STATES
-from schemas.accessrequests import AccessStanding
+from gateway.admin.outgoingaccess import OfferedService
+from schemas.accessrequests import AccessRequestState
 from serving.language import N_, as_it_is
 from serving.web.acting import form_of
 from serving.web.blocks import (
@@ -108,7 +108,7 @@ async def _offered(asking: ConsoleRequest, client: str, provider: str) -> Block:
 async def _one(asking: ConsoleRequest, client: str, provider: str, service: str) -> list[Block | None]:
     """How the request stands where there is one; the form where there is none, or where it was declined."""
     named = {"provider": provider, "service_code": service}
-    found = await asking.tell("get_clients_id_access_requests", AccessStanding, {"id": client}, named)
+    found = await asking.tell("get_clients_id_access_requests", AccessRequestState, {"id": client}, named)
     answer = found.value
     blocks: list[Block | None] = []
     if answer is None:

@@ -14,9 +14,9 @@ from aiohttp import web
 
 from certs.transparency import NoteSigner
 from gateway.messagelog.committed import CommittedReader
-from gateway.transparency.asking import AppointedWitness, WitnessAsking
 from gateway.transparency.builder import LogBuilder
 from gateway.transparency.files import TransparencyFiles
+from gateway.transparency.witnessclient import AppointedWitness, WitnessClient
 from schemas.faults import Fault, Kind
 from schemas.message import digest_of
 from schemas.transparency.announcement import log_origin
@@ -44,7 +44,7 @@ _WAIT_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class FollowingSettings:
+class LogLoopSettings:
     """Seconds; ``checkpoint_s`` 0 keeps no transparency log, ``deadline_s`` 0 never stops traffic."""
 
     checkpoint_s: float = 10.0
@@ -57,7 +57,7 @@ class FollowingSettings:
     alert_s: float = 0.0
 
 
-class Surrounding(Protocol):
+class AppointmentPort(Protocol):
     """The port to the configuration: who is appointed for the log, and where its key is told."""
 
     def witnesses(self) -> tuple[AppointedWitness, ...]:
@@ -67,7 +67,7 @@ class Surrounding(Protocol):
         """Tell the log's key where witnesses are appointed. Raises nothing."""
 
 
-class TransparencyFollowing:
+class TransparencyLoop:
     """Keeps the transparency log of a message log, whose folder has a `FOLDER` for it."""
 
     def __init__(
@@ -79,9 +79,9 @@ class TransparencyFollowing:
         session: aiohttp.ClientSession,
         stamp: Callable[[bytes], Awaitable[bytes]],
         now: Callable[[], datetime],
-        settings: FollowingSettings,
+        settings: LogLoopSettings,
     ) -> None:
-        self._configured: Surrounding | None = None
+        self._configured: AppointmentPort | None = None
         self._log = message_log
         self._server = server
         self._safe = safe
@@ -90,7 +90,7 @@ class TransparencyFollowing:
         self._settings = settings
         self._pace = Pace()
         self.files = TransparencyFiles(folder / FOLDER)
-        self._asking = WitnessAsking(self.files, session)
+        self._asking = WitnessClient(self.files, session)
         self._records = CommittedReader(message_log.reader)
         self._builder: LogBuilder | None = None
         self._key: VerifierKey | None = None
@@ -107,11 +107,11 @@ class TransparencyFollowing:
             failure_text="the transparency log could not be kept",
         )
 
-    def surround(self, configured: Surrounding) -> None:
+    def set_appointments(self, configured: AppointmentPort) -> None:
         """Take witnesses from the configuration too, and announce the log's key."""
         self._configured = configured
 
-    def reconfigure(self, settings: FollowingSettings) -> None:
+    def reconfigure(self, settings: LogLoopSettings) -> None:
         """Go on with other intervals or witnesses."""
         self._settings = settings
         self._pace.changed()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from social_security.domain.faults import DomainError
 from social_security.portal.accounts import COMMITTEE, COUNTER, GUARANTOR, UNIT
-from social_security.portal.asking import MANY, ONIESS, ask
+from social_security.portal.queries import MANY, ONIESS, ask
 from social_security.wire.gatewayclient import GatewayClient, Heard, Why
 
 if TYPE_CHECKING:

@@ -50,7 +50,7 @@ CODES = ("00-RNSS", "00-ONIESS", *INSTITUTES)
 POLICY = "1.0.0"
 
 
-class DirectRoad(GatewayClient):
+class DirectGateway(GatewayClient):
     """Hands a request to the provider's operations in the same process."""
 
     def __init__(self, member: str, country: DirectCountry) -> None:
@@ -98,13 +98,13 @@ class DirectCountry:
         keys = _keys(base)
         self.registry = RegistryServices(
             pack.members()["00-RNSS"].path, RegistryStore(open_books(self.folder / "00-RNSS", "registry", REGISTRY_STEPS), keys["00-RNSS"]),
-            keys["00-RNSS"], self._now, load_calendar("00-RNSS"), POLICY, self._road("00-RNSS"),
+            keys["00-RNSS"], self._now, load_calendar("00-RNSS"), POLICY, self._gateway("00-RNSS"),
         )  # fmt: skip
         self.oniess = oniess = OniessServices(
             pack.members()["00-ONIESS"].path,
             OniessStore(open_books(self.folder / "00-ONIESS", "oniess", ONIESS_STEPS)),
             self._now, load_calendar("00-ONIESS"), ZoneInfo("America/Mexico_City"), POLICY, Trusted(),
-            self._road("00-ONIESS"),
+            self._gateway("00-ONIESS"),
         )  # fmt: skip
         self.systems["00-RNSS"] = SystemOperations(
             self.registry, self.registry.acts(), self.registry.readings()
@@ -113,11 +113,11 @@ class DirectCountry:
         for code in INSTITUTES:
             self.start(code)
 
-    def start(self, code: str, road: DirectRoad | None = None) -> None:
+    def start(self, code: str, gateway: DirectGateway | None = None) -> None:
         """Start an institute's system over what is on its disk; after a crash, once more."""
         made = InstituteServices(
             pack.members()[code].path, open_books(self.folder / code, "institute", STEPS), _LOADED[code],
-            self._now, load_calendar(code), POLICY, road or self._road(code), OwnActs(open_platform("")),
+            self._now, load_calendar(code), POLICY, gateway or self._gateway(code), OwnActs(open_platform("")),
         )  # fmt: skip
         self.institutes[code] = made
         self.systems[code] = SystemOperations(made, acts_of(made), readings_of(made))
@@ -132,8 +132,8 @@ class DirectCountry:
     def _now(self) -> datetime:
         return self.now
 
-    def _road(self, code: str) -> DirectRoad:
-        return DirectRoad(pack.members()[code].path, self)
+    def _gateway(self, code: str) -> DirectGateway:
+        return DirectGateway(pack.members()[code].path, self)
 
     async def carry(
         self, code: str, method: str, path: str, headers: Mapping[str, str], body: Mapping[str, Any] | None

@@ -63,7 +63,7 @@ class WitnessTrouble:
     is_silence: bool
 
 
-class WitnessAsking:
+class WitnessClient:
     """Asks the appointed witnesses, and remembers how far each has seen this log."""
 
     def __init__(self, files: TransparencyFiles, session: aiohttp.ClientSession) -> None:

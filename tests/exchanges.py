@@ -1,4 +1,4 @@
-"""Both sides of an exchange in memory: two gateways' roads over doubles, joined by a peer double."""
+"""Both sides of an exchange in memory: two gateways over doubles, joined by a peer double."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def provider_conf(**changes: object) -> ServerConf:
     return ServerConf(PROVIDER_SERVER, (Client(PROVIDER, ConnectionType.HTTP),), (service,), (right,))
 
 
-class Roads:
+class GatewayPair:
     """Two gateways. Each port can be troubled; ``trace`` says what took effect, in order."""
 
     def __init__(self, folder: Path) -> None:
@@ -84,13 +84,13 @@ class Roads:
     def _identities(self, server: worlds.ServerId) -> MemoryIdentities:
         return MemoryIdentities(self.world.identities, self.world.auth[server], self.world.ocsp)
 
-    def consumer_road(self) -> ExchangeContext:
+    def consumer_context(self) -> ExchangeContext:
         """What the consumer side is given."""
         return self._context(
             self.consumer_conf, self.consumer_identities, self.consumer_signing, self.consumer_log
         )
 
-    def provider_road(self) -> ExchangeContext:
+    def provider_context(self) -> ExchangeContext:
         """What the provider side is given."""
         return self._context(
             self.provider_conf, self.provider_identities, self.provider_signing, self.provider_log
@@ -131,7 +131,7 @@ class Roads:
             None if body is None else one_by_one(body),
             ConsumerConnection(over_tls=False),
         )
-        answer = await exchange(self.consumer_road(), asked, RestConsumer(), ExchangeRecord("Client", NOW))
+        answer = await exchange(self.consumer_context(), asked, RestConsumer(), ExchangeRecord("Client", NOW))
         self.trace.append("answered")
         content = b"" if answer.chunks is None else b"".join([chunk async for chunk in answer.chunks])
         for held in answer.bodies:
@@ -151,7 +151,7 @@ class Roads:
     async def provide(self, sent: Sent) -> Sent:
         """The same, faults raised."""
         came = PeerRequest(sent.headers, one_by_one(sent.raw), self.certificates)
-        answer = await serve(self.provider_road(), came, ExchangeRecord("Producer", NOW))
+        answer = await serve(self.provider_context(), came, ExchangeRecord("Producer", NOW))
         raw = b"".join([chunk async for chunk in answer.chunks])
         answer.discard()
         return Sent({"content-type": answer.content_type, "x-hash-algorithm": "SHA-512"}, raw)

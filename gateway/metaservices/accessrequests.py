@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 from gateway.clients.access_request_table import AccessPlea
 from gateway.exchange.access import build_unknown_service
 from gateway.exchange.ports import LocalAnswer
-from schemas.accessrequests import LONGEST_QUESTION, REQUEST_ACCESS, AccessStanding, parse_question
+from schemas.accessrequests import LONGEST_QUESTION, REQUEST_ACCESS, AccessRequestState, parse_question
 from schemas.faults import BadMessage, Fault, Kind
 from schemas.identifiers import ServiceId
 from schemas.jsontext import encode_json
@@ -97,9 +97,9 @@ async def _body(call: ServiceCall) -> bytes:
     return raw
 
 
-def _answer(record: AccessRequestRecord) -> AccessStanding:
+def _answer(record: AccessRequestRecord) -> AccessRequestState:
     decided = None if record.decided_at is None else f"{record.decided_at:%Y-%m-%dT%H:%M:%SZ}"
-    return AccessStanding(
+    return AccessRequestState(
         record.plea.service_code,
         record.state.value,
         f"{record.asked_at:%Y-%m-%dT%H:%M:%SZ}",

@@ -12,8 +12,8 @@ import msgspec
 
 from gateway.admin.context import AdminContext, client_id, row
 from gateway.admin.values import EncodedId, Identifier
-from gateway.edges.askingaccess import ask_for_access, list_offered_services, read_access_standing
-from schemas.accessrequests import AccessQuestion, AccessStanding, Words
+from gateway.edges.accessclient import ask_for_access, list_offered_services, read_access_request
+from schemas.accessrequests import AccessQuestion, AccessRequestState, Words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,14 +35,14 @@ class ProviderQuery(msgspec.Struct, frozen=True):
     provider: EncodedId
 
 
-class StandingQuery(msgspec.Struct, frozen=True):
+class AccessRequestQuery(msgspec.Struct, frozen=True):
     """The service, by its provider and its code."""
 
     provider: EncodedId
     service_code: Identifier
 
 
-class AccessAsking(msgspec.Struct, frozen=True):
+class AccessRequestBody(msgspec.Struct, frozen=True):
     """To which service of whom access is asked, what for, on which legal basis, and whom to answer."""
 
     provider: EncodedId
@@ -53,7 +53,7 @@ class AccessAsking(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class AccessAskingResource:
+class OutgoingAccessResource:
     """The handlers by which a client of this server asks for access elsewhere; each sends a message in its name."""
 
     context: AdminContext
@@ -64,10 +64,10 @@ class AccessAskingResource:
         return [
             row("GET", "/clients/{id}/offered-services", self.offered, "Services that another member offers", may,
                 query=ProviderQuery, answer=list[OfferedService], scoped=True),
-            row("GET", one, self.state, "How a client's request for access stands", may, query=StandingQuery,
-                answer=AccessStanding, scoped=True),
-            row("POST", one, self.ask, "Ask another member for access to a service", may, body=AccessAsking,
-                answer=AccessStanding, event="ASK_FOR_ACCESS", scoped=True, exclusive=False),
+            row("GET", one, self.state, "How a client's request for access stands", may, query=AccessRequestQuery,
+                answer=AccessRequestState, scoped=True),
+            row("POST", one, self.ask, "Ask another member for access to a service", may, body=AccessRequestBody,
+                answer=AccessRequestState, event="ASK_FOR_ACCESS", scoped=True, exclusive=False),
         ]  # fmt: skip
 
     async def offered(self, call: Call) -> list[OfferedService]:
@@ -75,15 +75,15 @@ class AccessAskingResource:
         found = await list_offered_services(self._channel(), client, provider)
         return [OfferedService(s.id.service_code, s.type) for s in found]
 
-    async def state(self, call: Call) -> AccessStanding:
-        client, query = self.context.client(call).id, call.query_as(StandingQuery)
-        return await read_access_standing(
+    async def state(self, call: Call) -> AccessRequestState:
+        client, query = self.context.client(call).id, call.query_as(AccessRequestQuery)
+        return await read_access_request(
             self._channel(), client, client_id(query.provider), query.service_code
         )
 
-    async def ask(self, call: Call) -> AccessStanding:
+    async def ask(self, call: Call) -> AccessRequestState:
         """Send the request; the provider keeps one for each client and service, so asking twice changes nothing."""
-        client, request = self.context.client(call).id, call.body_as(AccessAsking)
+        client, request = self.context.client(call).id, call.body_as(AccessRequestBody)
         call.note(client=client.encoded(), service=f"{request.provider}:{request.service_code}")
         question = AccessQuestion(request.service_code, request.purpose, request.legal_basis, request.contact)
         return await ask_for_access(self._channel(), client, client_id(request.provider), question)

@@ -14,7 +14,7 @@ import msgspec
 
 from gateway.edges.probing import LIST_METHODS
 from gateway.refusals import GatewayCode
-from schemas.accessrequests import REQUEST_ACCESS, AccessQuestion, AccessStanding
+from schemas.accessrequests import REQUEST_ACCESS, AccessQuestion, AccessRequestState
 from schemas.faults import Fault
 from schemas.jsontext import decode_json, encode_json, load_json
 from schemas.metadata import ListedService, parse_services_json
@@ -38,17 +38,17 @@ async def list_offered_services(
 
 async def ask_for_access(
     channel: ManagementChannel, client: ClientId, provider: ClientId, question: AccessQuestion
-) -> AccessStanding:
+) -> AccessRequestState:
     """Send a request for access; how it stands now. Raises `Refused`."""
-    return _parse_standing(await _ask(channel, client, provider, REQUEST_ACCESS, body=encode_json(question)))
+    return _parse_state(await _ask(channel, client, provider, REQUEST_ACCESS, body=encode_json(question)))
 
 
-async def read_access_standing(
+async def read_access_request(
     channel: ManagementChannel, client: ClientId, provider: ClientId, service_code: str
-) -> AccessStanding:
+) -> AccessRequestState:
     """How the client's request for a service stands at the provider. Raises `Refused`, also when it never asked."""
     query = f"?serviceCode={quote(service_code, safe='')}"
-    return _parse_standing(await _ask(channel, client, provider, REQUEST_ACCESS, query))
+    return _parse_state(await _ask(channel, client, provider, REQUEST_ACCESS, query))
 
 
 async def _ask(
@@ -79,9 +79,9 @@ async def _ask(
     raise _refused(reason)
 
 
-def _parse_standing(raw: bytes) -> AccessStanding:
+def _parse_state(raw: bytes) -> AccessRequestState:
     try:
-        return decode_json(raw, AccessStanding)
+        return decode_json(raw, AccessRequestState)
     except (msgspec.DecodeError, UnicodeDecodeError) as err:
         raise _refused(f"the provider's answer cannot be read: {err}") from err
 
