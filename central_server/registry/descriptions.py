@@ -14,7 +14,8 @@ from schemas.impersonal import impersonal_openapi, make_wsdl_impersonal
 from schemas.jsontext import encode_json
 from schemas.safexml import XmlLimits, parse_xml
 from schemas.xmlencoding import to_utf8
-from schemas.yamldocument import YamlBounds, load_document
+from schemas.yamlbounds import YamlBounds
+from schemas.yamldocument import load_document
 
 LARGEST_DESCRIPTION = 2 * 1024 * 1024
 _BOUNDS = YamlBounds(aliases=2_000)

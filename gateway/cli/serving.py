@@ -20,6 +20,7 @@ from gateway.cli.keys import read_pin as ask_pin
 from serving.cli.commands import Program, report_errors
 from serving.language import _
 from serving.process.ending import Ending, start_anew
+from serving.process.starting import end_imports
 from serving.storage.datafolder import check_initialised, claim
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ def run_workers(
     from gateway.settings import livesettings
     from serving.process import telemetry
 
+    end_imports()
     settings_file = livesettings.settings_file(data, settings_file)
     settings = read_settings(data, settings_file)
     telemetry.configure(settings.log_level, settings=settings.logging)
@@ -136,6 +138,7 @@ def run_gateway(
     from serving.process.openfiles import raise_limit
     from serving.process.supervised import say_ready, say_stopped, say_stopping
 
+    end_imports()
     raise_limit()
     settings_file = livesettings.settings_file(data, settings_file)
     chosen = read_settings(data, settings_file)
@@ -167,7 +170,7 @@ def run_gateway(
             say_stopped(log)
             return
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, gateway.reload_on_signal)
-        # What is here now stays for good; without this every full collection walks over all of it again.
+        # What the start made stays for good too; without this every full collection walks over it again.
         gc.collect()
         gc.freeze()
         say_ready(log, gateway.listens_on, os.environ)

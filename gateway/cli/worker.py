@@ -12,10 +12,10 @@ from pathlib import Path
 
 import click
 
-from gateway.cli.entry import collect_seldom
 from schemas.jsontext import decode_json
 from serving.cli.commands import report_errors
 from serving.process.ending import Ending
+from serving.process.starting import begin_start
 
 
 @click.command()
@@ -40,5 +40,5 @@ def main(arguments: str) -> None:
 
 
 if __name__ == "__main__":
-    collect_seldom()
+    begin_start()
     main()

@@ -7,6 +7,7 @@ embeds it, decimal or hexadecimal numbers) gains anything.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import ipaddress
 import socket
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
+
+from serving.process.machinetrust import machine_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,10 +102,12 @@ class OutwardConnector(aiohttp.TCPConnector):
     async def connect(
         self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
     ) -> Connection:
-        """A connection for a request, as aiohttp makes it."""
+        """A connection for a request, as aiohttp makes it; the machine's authorities are read for the first that needs them."""
         host = req.url.host or ""
         if address_of(host) is not None:  # which aiohttp does not ask the resolver about
             self._check(host, host)
+        if req.is_ssl() and req.ssl is True and self._ssl is True:  # nobody said whom to trust
+            self._ssl = await asyncio.to_thread(machine_context)
         return await super().connect(req, traces, timeout)
 
 

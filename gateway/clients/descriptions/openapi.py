@@ -14,8 +14,6 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
-import yaml
-
 from gateway.clients.descriptions.described import (
     DescribedService,
     ParsedDescription,
@@ -29,7 +27,8 @@ from gateway.refusals import GatewayCode
 from schemas import yamldocument
 from schemas.faults import BadMessage
 from schemas.jsontext import encode_json
-from schemas.yamldocument import one_line as _one_line
+from schemas.yamlbounds import YamlBounds
+from schemas.yamlbounds import one_line as _one_line
 from serving.errors import Refused
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ MAX_WARNINGS = 20
 _PARAMETER = re.compile(r"\{[^/]*\}")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _VARIABLE = re.compile(r"\{([^{}]*)\}")
-_BOUNDS = yamldocument.YamlBounds(MAX_DEPTH, MAX_NODES)
+_BOUNDS = YamlBounds(MAX_DEPTH, MAX_NODES)
 # What is text by the specification and is often written without quotes.
 _TEXTS = (("openapi",), ("swagger",), ("info", "title"), ("info", "version"), ("info", "description"))
 
@@ -351,6 +350,8 @@ def hide_servers(content: bytes, media_type: str, url: str) -> tuple[bytes, str]
             server["url"] = urlsplit(address).path
     if is_json(media_type, url):
         return encode_json(document), media_type or "application/json"
+    import yaml  # needed for this alone: a server that starts does without
+
     text = yaml.dump(document, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
     return text.encode(), media_type or "text/plain"
 

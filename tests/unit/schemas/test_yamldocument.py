@@ -8,7 +8,8 @@ import pytest
 
 from schemas.faults import BadMessage
 from schemas.jsontext import decode_json, load_json
-from schemas.yamldocument import YamlBounds, load_document, unicode_encoding
+from schemas.yamlbounds import YamlBounds
+from schemas.yamldocument import load_document, unicode_encoding
 
 
 @pytest.mark.parametrize(
