@@ -21,7 +21,6 @@ from serving.language import _
 from serving.process.addresses import ListenAddress, check_addresses, describe
 from serving.storage.database import naming
 from serving.storage.datafolder import check_initialised
-from serving.storage.nodes import check_not_moved, open_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -76,6 +75,8 @@ def check_start(data: Path, settings: CentralSettings, pin_file: Path | None) ->
     """
     path = data / "central.sqlite"
     if settings.node.database:
+        from serving.storage.nodes import check_not_moved, open_nodes  # PostgreSQL's client is an extra
+
         with closing(open_nodes(settings.node.database)) as shared:
             check_not_moved(shared)
             yield _("database: {path}", path=shared.name)

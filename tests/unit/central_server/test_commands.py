@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +14,7 @@ from click.testing import CliRunner
 from central_server.cli.main import main
 from serving.login.users import Logins
 from serving.storage.audit import AuditEntry, AuditLog
+from tests.paths import PROJECT
 from tests.unit.central_server.test_store import NOW
 
 if TYPE_CHECKING:
@@ -62,6 +66,14 @@ def test_init_makes_the_pin_file_that_is_not_there(tmp_path: Path) -> None:
 def test_a_folder_nothing_was_made_in_is_not_served_and_not_made(tmp_path: Path) -> None:
     assert "correct --data" in run(tmp_path / "typo", "serve", status=1).output
     assert not (tmp_path / "typo").exists()
+
+
+@pytest.mark.parametrize(
+    "program", ["central_server.cli.main", "gateway.cli.main", "social_security.__main__"]
+)
+def test_commands_need_no_client_of_postgresql_where_no_database_is_named(program: str) -> None:
+    asked = f"import sys, {program}; sys.exit('psycopg' in sys.modules)"
+    subprocess.run([sys.executable, "-c", asked], check=True, env={**os.environ, "PYTHONPATH": str(PROJECT)})
 
 
 def test_keys_are_listed_as_lines_of_json(made: Path) -> None:
