@@ -133,10 +133,13 @@ class SignatureAlgorithm(enum.Enum):
         raise NotProved(Kind.MALFORMED_SIGNATURE, f"{name!r} is not a signature algorithm that is accepted")
 
     @classmethod
-    def for_key(cls, key: PublicKeyTypes) -> SignatureAlgorithm:
-        """The scheme this software signs with for a key: SHA-512 with PKCS#1 v1.5 or ECDSA, as X-Road's default."""
+    def for_key(cls, key: PublicKeyTypes, *, pss: bool = False) -> SignatureAlgorithm:
+        """The scheme this software signs with for a key: SHA-512 with PKCS#1 v1.5 or ECDSA, as X-Road's default.
+
+        ``pss`` is for RSA keys of a token that signs by PSS.
+        """
         if isinstance(key, rsa.RSAPublicKey):
-            return cls.RSA_SHA512
+            return cls.RSA_PSS_SHA512 if pss else cls.RSA_SHA512
         if isinstance(key, ec.EllipticCurvePublicKey):
             return cls.ECDSA_SHA512
         raise NotProved(Kind.MALFORMED_SIGNATURE, f"keys of type {type(key).__name__} are not accepted")

@@ -97,7 +97,8 @@ class ProxyFolder:
         """The key the proxy signs with."""
         state = self.state()
         public = parse_certificate(state.certificate).public_key()
-        return SourceKey(KeyId(state.key_id), state.certificate, SignatureAlgorithm.for_key(public))
+        algorithm = SignatureAlgorithm.for_key(public, pss=self.device.signs_pss)
+        return SourceKey(KeyId(state.key_id), state.certificate, algorithm)
 
     async def open_token(self, pin: Callable[[], str]) -> None:
         """Log in to a software token; a PKCS#11 token logs in by its settings, in its own process. Raises `TokenFailed`, ValueError."""

@@ -224,7 +224,8 @@ class CentralNode:
             active = next((k for k in sources.signing_keys(records, source) if k.active), None)
             if active is None:
                 raise refuse(RegistryCode.NO_CONFIGURATION_SIGNING_KEYS_CONFIGURED, source)
-            keys[source] = source_key(active, parse_certificate(active.certificate).public_key())
+            public_key = parse_certificate(active.certificate).public_key()
+            keys[source] = source_key(active, public_key, pss=self.keys.signs_pss(active.token_id))
         fresh = await sign_publication(generated, keys, self.keys, now, self.published.current)
         await asyncio.to_thread(save_publication, fresh, self._folder / "published")
         self.published.put_in_force(fresh, timedelta(seconds=self._publishing.keep_parts_s))

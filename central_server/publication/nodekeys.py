@@ -145,6 +145,11 @@ class NodeKeys:
         except TokenFailed as fault:
             raise TokenFailed(fault.kind, f"token {token_id}: {fault.detail}") from fault
 
+    def signs_pss(self, token_id: str) -> bool:
+        """Whether the RSA keys of a token sign by PSS; False for one that the settings do not name."""
+        device = self._devices.get(token_id)
+        return device is not None and device.signs_pss
+
     def _token_of(self, key_id: KeyId) -> str:
         if key_id not in self._where:
             records = self._store.read()
@@ -236,7 +241,7 @@ async def certify_signing_key(device: Device, key: DeviceKey, common_name: str) 
     """A key's own certificate (DER), which only carries it: clients look at neither its name nor its dates."""
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, common_name)])
     builder = _certificate(name, key, datetime(1970, 1, 1, tzinfo=UTC), datetime(2038, 1, 1, tzinfo=UTC))
-    return await sign_certificate(builder, key.id, _public(key), device)
+    return await sign_certificate(builder, key.id, _public(key), device, pss=device.signs_pss)
 
 
 def _certificate(

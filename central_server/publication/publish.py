@@ -145,9 +145,10 @@ class SourceKey:
     algorithm: Algorithm
 
 
-def source_key(key: SigningKey, public_key: object) -> SourceKey:
-    """A signing key ready to sign; ``public_key`` decides the algorithm."""
-    return SourceKey(key.key_id, key.certificate, SignatureAlgorithm.for_key(public_key))  # type: ignore[arg-type]
+def source_key(key: SigningKey, public_key: object, *, pss: bool = False) -> SourceKey:
+    """A signing key ready to sign; ``public_key`` decides the algorithm, and ``pss`` of an RSA key how it signs."""
+    algorithm = SignatureAlgorithm.for_key(public_key, pss=pss)  # type: ignore[arg-type]
+    return SourceKey(key.key_id, key.certificate, algorithm)
 
 
 async def sign_publication(

@@ -59,6 +59,11 @@ class Device(Protocol):
         """Whether its keys live in sealed files or behind PKCS#11."""
         ...
 
+    @property
+    def signs_pss(self) -> bool:
+        """Whether its RSA keys sign by PSS."""
+        ...
+
     async def state(self) -> DeviceState:
         """How it stands now; never raises."""
         ...
@@ -116,6 +121,7 @@ class SoftwareDevice:
     """The software token, opened in this process."""
 
     type = TokenType.SOFTWARE
+    signs_pss = False
 
     def __init__(self, token_id: str, token: SoftToken) -> None:
         self.token_id = token_id

@@ -103,10 +103,17 @@ class RemoteDevice:
     """A token behind one or more signer processes."""
 
     def __init__(
-        self, token_id: str, kind: TokenType, sockets: Sequence[Path], *, patience_s: float = 15.0
+        self,
+        token_id: str,
+        kind: TokenType,
+        sockets: Sequence[Path],
+        *,
+        patience_s: float = 15.0,
+        signs_pss: bool = False,
     ) -> None:
         self.token_id = token_id
         self.type = kind
+        self.signs_pss = signs_pss
         self.sockets = tuple(sockets)
         self._connections = [_Connection(path) for path in sockets]
         self._blocking = BlockingSigner(sockets)
@@ -203,6 +210,12 @@ class RemoteDevice:
         parsed = load_der_public_key(public_key)
         if not isinstance(parsed, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
             raise TokenFailed(Kind.CANNOT_SIGN, f"the key {key_id} is neither RSA nor EC")
+        if self.signs_pss and isinstance(parsed, rsa.RSAPublicKey):
+            raise TokenFailed(
+                Kind.CANNOT_SIGN,
+                f"the RSA keys of token {self.token_id} sign by PSS, which TLS handshakes cannot ask of another process; "
+                "have an authentication key of kind ec-p256, or one on another token",
+            )
         return RemoteTlsKey(parsed, functools.partial(self._blocking.sign, key_id))
 
     async def close(self) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.algorithms import DigestAlgorithm, SignatureAlgorithm, verify_digest_signature
@@ -27,15 +27,22 @@ if TYPE_CHECKING:
 
 
 async def sign_request(
-    builder: x509.CertificateSigningRequestBuilder, key_id: KeyId, public_key: PublicKey, signer: Signer
+    builder: x509.CertificateSigningRequestBuilder,
+    key_id: KeyId,
+    public_key: PublicKey,
+    signer: Signer,
+    *,
+    pss: bool = False,
 ) -> bytes:
-    """The request (DER), signed over SHA-256 by the signer's key. Raises `TokenFailed`."""
+    """The request (DER), signed over SHA-256 by the signer's key, an RSA key by PSS where ``pss``. Raises `TokenFailed`."""
     to_be_signed: list[bytes] = []
-    builder.sign(_stand_in(public_key, to_be_signed.append), hashes.SHA256())
-    signature = await signer.sign(
-        key_id, DigestAlgorithm.SHA256.digest(to_be_signed[0]), _algorithm_for(public_key)
+    algorithm = _algorithm_for(public_key, pss=pss)
+    named = _padding_named(algorithm)
+    builder.sign(_stand_in(public_key, to_be_signed.append), hashes.SHA256(), rsa_padding=named)
+    signature = await signer.sign(key_id, DigestAlgorithm.SHA256.digest(to_be_signed[0]), algorithm)
+    request = builder.sign(
+        _stand_in(public_key, lambda _: None, signature), hashes.SHA256(), rsa_padding=named
     )
-    request = builder.sign(_stand_in(public_key, lambda _: None, signature), hashes.SHA256())
     if not request.is_signature_valid:
         raise TokenFailed(
             Kind.CANNOT_SIGN, f"the token's signature does not belong to the public half of key {key_id}"
@@ -44,12 +51,18 @@ async def sign_request(
 
 
 async def sign_certificate(
-    builder: x509.CertificateBuilder, key_id: KeyId, public_key: PublicKey, signer: Signer
+    builder: x509.CertificateBuilder,
+    key_id: KeyId,
+    public_key: PublicKey,
+    signer: Signer,
+    *,
+    pss: bool = False,
 ) -> bytes:
-    """The certificate (DER) that the key of ``public_key`` issues, over SHA-256. Raises `TokenFailed`."""
+    """The certificate (DER) that the key of ``public_key`` issues, as `sign_request` signs. Raises `TokenFailed`."""
     to_be_signed: list[bytes] = []
-    builder.sign(_stand_in(public_key, to_be_signed.append), hashes.SHA256())
-    algorithm = _algorithm_for(public_key)
+    algorithm = _algorithm_for(public_key, pss=pss)
+    named = _padding_named(algorithm)
+    builder.sign(_stand_in(public_key, to_be_signed.append), hashes.SHA256(), rsa_padding=named)
     digest = DigestAlgorithm.SHA256.digest(to_be_signed[0])
     signature = await signer.sign(key_id, digest, algorithm)
     try:
@@ -58,14 +71,19 @@ async def sign_certificate(
         raise TokenFailed(
             Kind.CANNOT_SIGN, f"the token's signature does not belong to the public half of key {key_id}"
         ) from fault
-    made = builder.sign(_stand_in(public_key, lambda _: None, signature), hashes.SHA256())
+    made = builder.sign(_stand_in(public_key, lambda _: None, signature), hashes.SHA256(), rsa_padding=named)
     return made.public_bytes(Encoding.DER)
 
 
-def _algorithm_for(public_key: PublicKey) -> SignatureAlgorithm:
+def _algorithm_for(public_key: PublicKey, *, pss: bool) -> SignatureAlgorithm:
     if isinstance(public_key, rsa.RSAPublicKey):
-        return SignatureAlgorithm.RSA_SHA256
+        return SignatureAlgorithm.RSA_PSS_SHA256 if pss else SignatureAlgorithm.RSA_SHA256
     return SignatureAlgorithm.ECDSA_SHA256
+
+
+def _padding_named(algorithm: SignatureAlgorithm) -> padding.PSS | None:
+    """What the request or certificate says of its RSA signature's padding; None where the builder's own is right."""
+    return algorithm.padding if isinstance(algorithm.padding, padding.PSS) else None
 
 
 class _RsaStandIn(rsa.RSAPrivateKey):

@@ -303,7 +303,8 @@ def make_csr(
                 load_profiles(data).named(profile), requester, found.usage or "sign"
             )
             public_key = load_der_public_key(found.public_key)
-            der = await delegated.sign_request(builder, found.id, public_key, tokens)  # type: ignore[arg-type]
+            pss = tokens.signs_pss(found.id)
+            der = await delegated.sign_request(builder, found.id, public_key, tokens, pss=pss)  # type: ignore[arg-type]
             return render_request(der, "DER" if out.suffix == ".der" else "PEM")
 
     out.write_bytes(asyncio.run(run()))

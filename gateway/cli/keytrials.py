@@ -102,7 +102,7 @@ async def opened_key(
             )
         public_key = load_der_public_key(found.public_key)
         scheme = (
-            SignatureAlgorithm.for_key(public_key)
+            SignatureAlgorithm.for_key(public_key, pss=tokens.signs_pss(found.id))
             if algorithm is None
             else SignatureAlgorithm.from_jca_name(algorithm)
         )

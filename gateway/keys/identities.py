@@ -122,7 +122,9 @@ class OwnIdentities:
         signing: dict[ClientId, list[tuple[SigningIdentity, _OwnPath]]] = {}
         for h in held:
             if h.usage is KeyUsage.SIGNING and h.member is not None:
-                signing.setdefault(h.member, []).append((_identity(h), h.own))
+                signing.setdefault(h.member, []).append(
+                    (_identity(h, pss=self._tokens.signs_pss(h.key_id)), h.own)
+                )
         self._signing = {member: tuple(found) for member, found in signing.items()}
         auth = tuple(h for h in held if h.usage is KeyUsage.AUTHENTICATION)
         self._auth_candidates = tuple(h for h in auth if h.registered) or auth
@@ -213,11 +215,10 @@ class OwnIdentities:
         return self._auth
 
 
-def _identity(held: _Held) -> SigningIdentity:
+def _identity(held: _Held, *, pss: bool) -> SigningIdentity:
     leaf = held.path[0]
     if held.member is None:
         raise NotProved(Kind.INCORRECT_CERTIFICATE, "a signing certificate names no member")
     # The anchor itself is in the verifier's configuration; only what is between goes into the signature.
-    return SigningIdentity(
-        held.member, held.key_id, leaf, held.path[1:-1], SignatureAlgorithm.for_key(leaf.public_key())
-    )
+    algorithm = SignatureAlgorithm.for_key(leaf.public_key(), pss=pss)
+    return SigningIdentity(held.member, held.key_id, leaf, held.path[1:-1], algorithm)

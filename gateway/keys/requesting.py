@@ -46,8 +46,8 @@ class FieldDescription(msgspec.Struct, frozen=True):
 class Requesting:
     """Signing requests of one server, as its context is at the moment."""
 
-    def __init__(self, signer: Tokens, context: Callable[[], KeyContext]) -> None:
-        self._signer = signer
+    def __init__(self, tokens: Tokens, context: Callable[[], KeyContext]) -> None:
+        self._tokens = tokens
         self._current_context = context
 
     @property
@@ -131,7 +131,8 @@ class Requesting:
     async def sign(self, request: SigningRequest, key: Key) -> bytes:
         """The request (DER), built from its values and signed by its key. Raises `TokenFailed`."""
         builder = csr.build_request_of(dict(request.values))
-        return await delegated.sign_request(builder, key.id, _public_key(key), self._signer)
+        pss = self._tokens.signs_pss(key.id)
+        return await delegated.sign_request(builder, key.id, _public_key(key), self._tokens, pss=pss)
 
     def _profile(self, ca: ApprovedCa) -> CertificateProfile:
         try:

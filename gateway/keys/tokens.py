@@ -109,6 +109,13 @@ class Tokens:
         """The signature over a digest, by whichever token has the key. Raises `TokenFailed`."""
         return await self._device_of(key_id).sign(key_id, digest, algorithm)
 
+    def signs_pss(self, key_id: KeyId) -> bool:
+        """Whether a key, if it is an RSA key, signs by PSS; False for one whose token is not set up here."""
+        try:
+            return self._device_of(key_id).signs_pss
+        except TokenFailed:
+            return False
+
     def tls_private_key(self, key_id: KeyId, public_key: bytes) -> TlsPrivateKey:
         """The key that TLS signs with: itself, or a stand-in that asks its token for each signature. Raises `TokenFailed`."""
         return self._device_of(key_id).tls_private_key(key_id, public_key)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -35,6 +35,8 @@ class TokenSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     read_only: bool = False
     # A login of its own for each signature. Keys that ask for the PIN themselves (ALWAYS_AUTHENTICATE) get it in any case.
     pin_per_signature: bool = False
+    # How its RSA keys sign messages, requests and configurations; X-Road's devices.ini calls it sign_mechanism.
+    sign_mechanism: Literal["RSA_PKCS", "RSA_PKCS_PSS"] = "RSA_PKCS"
     # The mechanisms that keys made on the token are narrowed to (RSA_PKCS, RSA_PKCS_PSS, ECDSA); empty: as the module does.
     mechanisms: tuple[str, ...] = ()
     # Attributes of the halves of keys made on the token, by PKCS#11's names without CKA_: `{ ALWAYS_AUTHENTICATE = true }`.
@@ -51,6 +53,10 @@ class TokenSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
                 raise ValueError(
                     f"keys.tokens {self.id!r}: {name} names {', '.join(unknown)}; there are {', '.join(sorted(known))}"
                 )
+        if self.sign_mechanism != "RSA_PKCS" and not self.module:
+            raise ValueError(
+                f"keys.tokens {self.id!r}: sign_mechanism is for a PKCS#11 token, and this one has no module"
+            )
 
     @property
     def is_remote(self) -> bool:

@@ -30,7 +30,13 @@ def build_device(keys: TokensSection, data: Path, token: TokenSettings) -> Devic
     if not token.is_remote:
         return SoftwareDevice(token.id, SoftToken(TokenFolder(data / "token")))
     kind = TokenType.HARDWARE if token.module else TokenType.SOFTWARE
-    return RemoteDevice(token.id, kind, keys.sockets(data, token), patience_s=keys.signer_patience_s)
+    return RemoteDevice(
+        token.id,
+        kind,
+        keys.sockets(data, token),
+        patience_s=keys.signer_patience_s,
+        signs_pss=token.sign_mechanism == "RSA_PKCS_PSS",
+    )
 
 
 def signer_loops(signers: Sequence[SignerProcess]) -> list[Loop]:

@@ -67,6 +67,7 @@ class Breakable:
     """A token that can be pulled out."""
 
     type = TokenType.HARDWARE
+    signs_pss = False
 
     def __init__(self, inner: SoftwareDevice) -> None:
         self.token_id = inner.token_id

@@ -12,18 +12,25 @@ import ssl
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
 from click.testing import CliRunner
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
+from central_server.publication.nodekeys import certify_signing_key
+from central_server.publication.publish import source_key
+from central_server.store.sources import SigningKey
 from certs.algorithms import SignatureAlgorithm, verify_digest_signature
 from certs.certificates import der_of
 from certs.dev.authority import DevPki
 from certs.edges.signerclient import RemoteDevice
 from certs.edges.tokenfiles import TokenFolder
+from certs.signing import MessageSigner
 from certs.tls import (
     SwappableServerContext,
     TlsCredentials,
@@ -31,13 +38,18 @@ from certs.tls import (
     peer_client_context,
     peer_server_context,
 )
-from certs.tokens.port import KeyId, TokenStatus, TokenType
+from certs.tokens.port import KeyId, SigningIdentity, TokenStatus, TokenType
+from certs.tokens.remote import sign_request
 from certs.tokens.soft import SoftToken
 from gateway.cli.main import main
+from gateway.clients.store import ServerConfStore
 from gateway.health.stoppedtokens import look_at
+from gateway.keys.store import KeyConfStore
+from gateway.keys.tokens import Tokens
 from gateway.settings.config import KeySettings, load
 from schemas.faults import Kind, TokenFailed
 from schemas.identifiers import ClientId
+from schemas.xades import parse_signature_document
 from serving.config.secret import SecretSource
 from serving.config.tokensettings import TokenSettings
 from serving.errors import OperatorError
@@ -71,6 +83,8 @@ async def running(
     parts += (
         [f'module = "{token.module}"\nlabel = "{token.label}"'] if token.module else ["own_process = true"]
     )
+    if token.module:
+        parts.append(f'sign_mechanism = "{token.sign_mechanism}"')
     for name in ("read_only", "pin_per_signature"):
         parts.append(f"{name} = {str(getattr(token, name)).lower()}")
     parts.append(f"mechanisms = {list(token.mechanisms)}")
@@ -320,6 +334,56 @@ async def test_a_key_that_asks_for_the_pin_at_each_signature_is_shown_it_and_kee
         await signs(device, key.id, key.public_key)
         await device.change_pin("8765", PIN)
     assert sorted(asked_by_another_program(hsm)) == ["asking refused", "plain signed"]
+
+
+@pytest.mark.xroad("F025")
+async def test_rsa_keys_of_a_token_that_signs_by_pss_alone_sign_requests_messages_and_configurations(
+    hsm: SoftHsm, tmp_path: Path
+) -> None:
+    pki = DevPki.create(tmp_path / "pki")
+    member = ClientId("MX", "GOB", "1")
+    by_pss = msgspec.structs.replace(
+        hardware(hsm, pin_file(tmp_path)), sign_mechanism="RSA_PKCS_PSS", mechanisms=("RSA_PKCS_PSS",)
+    )
+    store = ServerConfStore(tmp_path / "serverconf.sqlite")
+    async with contextlib.AsyncExitStack() as stack:
+        stack.callback(store.close)
+        device, _ = await stack.enter_async_context(running(tmp_path, by_pss))
+        await until(lambda: _logged_in(device))
+        tokens = Tokens(KeyConfStore(store.database), [device])
+        key_id = await tokens.generate_key("hsm", "rsa-2048", "firma", None)
+        (key,) = await device.held_keys()
+        public = load_der_public_key(key.public_key)
+        assert isinstance(public, rsa.RSAPublicKey)
+        with pytest.raises(TokenFailed):  # the device's rule, not ours
+            await device.sign(key_id, bytes(64), SignatureAlgorithm.RSA_SHA512)
+        with pytest.raises(TokenFailed, match="ec-p256"):
+            tokens.tls_private_key(key_id, key.public_key)
+
+        builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+        pss = tokens.signs_pss(key_id)
+        der = await sign_request(builder, key_id, public, tokens, pss=pss)
+        request = x509.load_der_x509_csr(der)
+        assert request.is_signature_valid
+        assert isinstance(request.signature_algorithm_parameters, padding.PSS)
+
+        certificate = pki.issue_sign(request, member)
+        algorithm = SignatureAlgorithm.for_key(public, pss=pss)
+        identity = SigningIdentity(member, key_id, certificate, (), algorithm)
+        message = (("/message.xml", bytes(64)),)
+        made = await MessageSigner(tokens).sign(identity, [b"ocsp"], message, datetime.now(UTC))
+        document = parse_signature_document(made.signature)
+        assert document.algorithm_uri == "http://www.w3.org/2007/05/xmldsig-more#sha512-rsa-MGF1"
+        verify_digest_signature(
+            certificate.public_key(),
+            document.signature_value,
+            algorithm.digest.digest(document.signed_info),
+            algorithm,
+            ecdsa_format="raw",
+        )
+
+        source = SigningKey(key_id, "internal", await certify_signing_key(device, key, "x"), active=True)
+        assert source_key(source, public, pss=device.signs_pss).algorithm is SignatureAlgorithm.RSA_PSS_SHA512
 
 
 @pytest.mark.xroad("F032")
