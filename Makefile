@@ -24,7 +24,7 @@ help:
 	@echo "make bench       round trips per second and latency, as ratios in one run"
 	@echo "make instructions  instructions an exchange, against the last row of this kind of machine (needs valgrind)"
 	@echo "make fuzz        parsers against random input (SECONDS_EACH=20)"
-	@echo "make packages    Debian packages of both servers, the social-security system and the tools, in dist/"
+	@echo "make packages    Debian packages (and rpms, where rpmbuild is) of both servers, the social-security system and the tools, in dist/"
 	@echo "make docs        the documentation as a site, in dist/site"
 	@echo "make screenshots  every page in every look, judged by axe, with its picture in .screenshots"
 	@echo "make clean       removes what the targets above made"

@@ -1,4 +1,4 @@
-"""``make packages``: four Debian packages in ``dist/``, made of this very environment, with nothing fetched.
+"""``make packages``: four Debian packages in ``dist/``, made of this very environment, with nothing fetched; as rpms too (`deploy.rpm`).
 
 ``sacbe-tools`` holds the software with everything it runs on, in a virtual environment of its own under ``/opt/sacbe``: the
 distributions that ``sacbe`` and its extras require, as they are installed here (by ``requirements/dev.txt``, each by its
@@ -19,11 +19,16 @@ import tomllib
 from dataclasses import dataclass, field
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from packaging.requirements import Requirement
 
+from deploy import rpm
 from deploy.questions import render_questions
 from deploy.repository import KEY, build_signed
+
+if TYPE_CHECKING:
+    from collections.abc import Container
 
 PROJECT = Path(__file__).parents[1]
 SOURCES = Path(__file__).parent / "debian"
@@ -31,6 +36,7 @@ PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 NEXT = f"{sys.version_info.major}.{sys.version_info.minor + 1}"
 SITE = f"opt/sacbe/lib/python{PYTHON}/site-packages"
 UNITS = "usr/lib/systemd/system"
+KINDS = ("deb", "rpm")
 # Extras that a server may be told to use by a setting alone.
 EXTRAS = ("postgres", "hsm", "acme", "trace")
 MAINTAINER = "Sacbé <sacbe@localhost>"
@@ -71,10 +77,18 @@ class Build:
     version: str
     compression: str
     work: Path
+    kinds: Container[str] = KINDS
     made: list[Path] = field(default_factory=list)
 
-    def pack(self, name: str, root: Path, summary: str, depends: str) -> None:
-        """Write the package of a folder."""
+    def pack(self, name: str, root: Path, summary: str, depends: str, requires: str) -> None:
+        """Write the package of a folder; what it needs is said in Debian's words and in rpm's."""
+        if "deb" in self.kinds:
+            self._pack_deb(name, root, summary, depends)
+        if "rpm" in self.kinds:
+            told = {"Name": name, "Version": self.version, "Summary": summary, "License": "MIT"}
+            self.made.append(rpm.build_rpm(root, self.out, told, requires, self.compression))
+
+    def _pack_deb(self, name: str, root: Path, summary: str, depends: str) -> None:
         size = sum(f.stat().st_size for f in root.rglob("*") if f.is_file() and not f.is_symlink()) // 1024
         control = {
             "Package": name,
@@ -197,7 +211,8 @@ def build_tools(build: Build) -> None:
     (root / "usr/bin/sacbe").symlink_to("/opt/sacbe/bin/sacbe")
     _documents(root, "sacbe-tools")
     depends = f"python3 (>= {PYTHON}), python3 (<< {NEXT}), libc6"
-    build.pack("sacbe-tools", root, "commands of Sacbé, and what its servers run on", depends)
+    summary = "commands of Sacbé, and what its servers run on"
+    build.pack("sacbe-tools", root, summary, depends, f"/usr/bin/python{PYTHON}, glibc")
 
 
 def build_server(build: Build, server: Server) -> None:
@@ -220,23 +235,24 @@ def build_server(build: Build, server: Server) -> None:
     (root / "usr/bin").mkdir(parents=True)
     (root / "usr/bin" / server.program).symlink_to(f"/opt/sacbe/bin/{server.program}")
     depends = f"sacbe-tools (= {build.version}), passwd"
-    build.pack(server.name, root, server.summary, depends)
+    requires = f"sacbe-tools = {rpm.version_of(build.version)}, shadow-utils, systemd"
+    build.pack(server.name, root, server.summary, depends, requires)
 
 
-def build_all(out: Path, version: str, compression: str) -> list[Path]:
-    """Every package; where they are."""
+def build_all(out: Path, version: str, compression: str, kinds: Container[str] = ("deb",)) -> list[Path]:
+    """Every package, of the kinds that are asked for; where they are."""
     # What is installed must be readable by everybody, whatever the mask of whoever builds.
     mask = os.umask(0o022)
     try:
-        return _build_all(out, version, compression)
+        return _build_all(out, version, compression, kinds)
     finally:
         os.umask(mask)
 
 
-def _build_all(out: Path, version: str, compression: str) -> list[Path]:
+def _build_all(out: Path, version: str, compression: str, kinds: Container[str]) -> list[Path]:
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as work:
-        build = Build(out, version, compression, Path(work))
+        build = Build(out, version, compression, Path(work), kinds)
         build.work.chmod(0o755)
         build_tools(build)
         for server in SERVERS:
@@ -247,15 +263,20 @@ def _build_all(out: Path, version: str, compression: str) -> list[Path]:
 def main() -> None:
     """Build the packages and name them."""
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
-    parser = argparse.ArgumentParser(description="Debian packages of this environment")
+    parser = argparse.ArgumentParser(
+        description="packages of this environment for Debian, and for RHEL where rpmbuild is"
+    )
     parser.add_argument("--out", type=Path, default=PROJECT / "dist")
     parser.add_argument("--version", default=project["project"]["version"])
     parser.add_argument("--compression", choices=("xz", "gzip", "none"), default="xz")
     options = parser.parse_args()
-    packages = build_all(options.out, options.version, options.compression)
+    kinds = KINDS if rpm.is_installed() else ("deb",)
+    packages = build_all(options.out, options.version, options.compression, kinds)
     for made in packages:
         print(f"{made} ({made.stat().st_size // 1024} KiB)")
-    repository = build_signed(packages, options.out)
+    if "rpm" not in kinds:
+        print(f"no rpms: {rpm.RPMBUILD} is not installed (apt install rpm)")
+    repository = build_signed([p for p in packages if p.suffix == ".deb"], options.out)
     print(f"{repository}: signed" if repository else f"no repository: {KEY} names no key to sign it with")
 
 

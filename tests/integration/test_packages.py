@@ -1,4 +1,4 @@
-"""The Debian packages: installed into a clean root, started as their units say, an exchange, an upgrade, a purge."""
+"""The packages: installed into a clean root, started as their units say, an exchange, an upgrade, a purge; the same as rpms."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from click.testing import CliRunner
 
 from benchmarks.federation import free_base
 from central_server.cli.main import main as central_command
-from deploy.build import SERVERS, SOURCES, build_all
+from deploy import rpm
+from deploy.build import KINDS, SERVERS, SOURCES, Build, build_all, build_server
 from tests.cleanroot import CleanRoot, NotifySocket
 from tests.integration.calling import until
 from tests.integration.test_joining import steps
@@ -58,8 +59,11 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CleanRoot]:
 
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    made = build_all(tmp_path_factory.mktemp("dist"), OLD, "none")
-    return {path.name.partition("_")[0]: path for path in made}
+    kinds = KINDS if rpm.is_installed() else ("deb",)
+    made = build_all(tmp_path_factory.mktemp("dist"), OLD, "none", kinds)
+    return {path.name.partition("_")[0]: path for path in made if path.suffix == ".deb"} | {
+        path.name.partition(f"-{OLD}")[0] + ".rpm": path for path in made if path.suffix == ".rpm"
+    }
 
 
 def next_version(package: Path, folder: Path) -> Path:
@@ -92,11 +96,11 @@ class Machine:
             },
         }
 
-    def install(self, *packages: Path) -> None:
+    def install(self, *packages: Path, by: tuple[str, ...] = ("dpkg", "-i")) -> None:
         for package in packages:
             shutil.copy(package, f"/proc/{self._pid()}/root{self.root.folder}/root/tmp/")
         names = [f"/tmp/{p.name}" for p in packages]
-        self.root.run("dpkg", "-i", *names, DEBIAN_FRONTEND="noninteractive")
+        self.root.run(*by, *names, DEBIAN_FRONTEND="noninteractive")
         self.root.run("rm", *names)
 
     def _pid(self) -> str:
@@ -219,6 +223,57 @@ def check_removal(root: CleanRoot) -> None:
         == ""
     )
     assert root.run("sh", "-c", "getent passwd sacbe || true") == ""
+
+
+def contents(*words: str) -> set[str]:
+    """The files that a package's list names, without folders."""
+    listed = subprocess.run(words, check=True, capture_output=True, text=True).stdout.splitlines()
+    return {
+        line.removeprefix(".") for line in listed if line.startswith(("/", "./")) and not line.endswith("/")
+    }
+
+
+def files_of_deb(package: Path) -> set[str]:
+    return contents("sh", "-c", f"dpkg-deb --fsys-tarfile {shlex.quote(str(package))} | tar -t")
+
+
+@pytest.mark.xroad("F002")
+def test_rpms_hold_what_the_debian_packages_do_install_upgrade_and_keep_data_when_removed(
+    packages: dict[str, Path], tmp_path: Path
+) -> None:
+    need("rpmbuild", package="rpm")
+    for name in ("sacbe-tools", *(s.name for s in SERVERS)):
+        listed = contents("rpm", "-qpl", str(packages[f"{name}.rpm"]))
+        assert files_of_deb(packages[name]) <= listed
+        assert all(path.startswith("/opt/sacbe") for path in listed - files_of_deb(packages[name]))
+    needed = subprocess.run(
+        ["rpm", "-qpR", str(packages["sacbe-gateway.rpm"])], check=True, capture_output=True, text=True
+    )
+    assert f"sacbe-tools = {OLD}" in needed.stdout.splitlines()
+    newer = Build(tmp_path, NEW, "none", tmp_path / "work", ("rpm",))
+    build_server(newer, SERVERS[0])
+    root = CleanRoot(tmp_path / "root")
+    try:
+        if (reason := root.open()) is not None:
+            pytest.skip(reason)
+        machine = Machine(root, tmp_path)
+        # The names that RHEL's packages have are not this machine's, whose files they stand for are there.
+        machine.install(
+            packages["sacbe-tools.rpm"], packages["sacbe-gateway.rpm"], by=("rpm", "-i", "--nodeps")
+        )
+        assert root.run("stat", "-c", "%U %a", "/var/lib/sacbe/gateway").split() == ["sacbe", "700"]
+        assert root.run("stat", "-c", "%G %a", "/etc/sacbe/gateway.env").split() == ["sacbe", "640"]
+        assert root.run("find", "/opt/sacbe", "!", "-user", "root") == ""
+        assert OLD in root.run("/usr/bin/gateway", "--version")
+        root.run("sh", "-c", "echo '# kept' >>/etc/sacbe/gateway.env")
+        machine.install(*newer.made, by=("rpm", "-U", "--nodeps"))
+        assert f"sacbe-gateway-{NEW}" in root.run("rpm", "-q", "sacbe-gateway")
+        root.run("rpm", "-e", "sacbe-gateway", "sacbe-tools")
+        assert root.run("sh", "-c", "ls -d /opt/sacbe /usr/bin/gateway 2>/dev/null || true") == ""
+        assert root.run("tail", "-n", "1", "/etc/sacbe/gateway.env").strip() == "# kept"
+        root.run("test", "-d", "/var/lib/sacbe/gateway")
+    finally:
+        root.close()
 
 
 @pytest.mark.xroad("F139")
