@@ -1,4 +1,10 @@
-"""Foreign SOAP toolkits, unmodified from the package registry: zeep and pyxroad call, fastapi-xroad-soap answers."""
+"""Foreign SOAP toolkits, unmodified from the package registry: zeep and pyxroad call, fastapi-xroad-soap answers.
+
+XRd4J calls where ``SACBE_XRD4J`` names a checkout of github.com/nordic-institute/xrd4j and ``SACBE_XRD4J_JARS`` a folder with the jars that
+its modules ``common``, ``rest`` and ``client`` name (tried with 0.9.0-SNAPSHOT; the jars by ``mvn dependency:copy-dependencies``). The REST
+adapter service asks where ``SACBE_REST_ADAPTER`` is the class path of a built one (github.com/nordic-institute/REST-adapter-service, tried with
+1.1.0-SNAPSHOT) and ``SACBE_REST_ADAPTER_JAVA`` names a Java that it runs on.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +13,7 @@ import os
 import re
 import subprocess
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +24,10 @@ from click.testing import CliRunner
 from gateway.cli.main import main
 from schemas import soap
 from schemas.identifiers import ClientId, ServiceId
+from tests.integration import calling
 from tests.integration.conftest import CONSUMER, PROVIDER
 from tests.paths import PROJECT
+from tests.programs import need
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,6 +72,47 @@ def described(federation: Federation) -> Iterator[None]:
     process.terminate()
     process.wait(60)
     del federation.processes["toolkits"]
+
+
+@pytest.fixture(scope="module")
+def rest_adapter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address at which the REST adapter service takes JSON for the described SOAP service."""
+    known, java = os.environ.get("SACBE_REST_ADAPTER", ""), os.environ.get("SACBE_REST_ADAPTER_JAVA", "java")
+    if not known:
+        pytest.skip("SACBE_REST_ADAPTER is no class path of a built REST adapter service")
+    folder = tmp_path_factory.mktemp("adapter")
+    namespace = "namespace.serialize=urn:example:sum\nnamespace.prefix.serialize=t\nnamespace.deserialize=urn:example:sum\n"
+    gateway = f"id.client={CLIENT.replace('/', '.')}\nss.url=http://{CONSUMER.address}:8080/\nwrappers=false\n{namespace}"
+    (folder / "consumer-gateway.properties").write_text(gateway)
+    services = f"0.id={SERVICE.replace('/', '.')}\n0.path=/suma/\n0.verb=get\n"
+    (folder / "consumers.properties").write_text(services)
+    for name in ("provider-gateway", "providers"):
+        (folder / f"{name}.properties").write_text("")
+    properties = [
+        f"-DcustomPropertiesDir={folder}",
+        f"-Dserver.address={PROVIDER.address}",
+        f"-Dserver.port={PORT + 2}",
+    ]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [java, "-cp", known, *properties, "org.niis.xroad.restadapterservice.Application"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        base = f"http://{PROVIDER.address}:{PORT + 2}/rest-adapter-service"
+        calling.until(lambda: is_there(f"{base}/"), bool, within_s=240)
+        yield base
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def is_there(url: str) -> bool:
+    """Whether a page answers; raises OSError while nobody listens."""
+    with urllib.request.urlopen(url, timeout=60) as answer:
+        return bool(answer.status == 200)
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +202,71 @@ class TestForeignConsumers:
     def test_a_refusal_reaches_it_as_a_fault(self, toolkit: tuple[str, Path]) -> None:
         refused = call(toolkit, 1, OTHER)
         assert "access" in refused.get("message", ""), refused
+
+
+@pytest.fixture(scope="module")
+def xrd4j(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The words that start the consumer that speaks by XRd4J, compiled here with the checkout's own sources."""
+    checkout, jars = os.environ.get("SACBE_XRD4J", ""), os.environ.get("SACBE_XRD4J_JARS", "")
+    if not checkout or not jars:
+        pytest.skip("SACBE_XRD4J and SACBE_XRD4J_JARS name no checkout of XRd4J and no folder of its jars")
+    classes = tmp_path_factory.mktemp("xrd4j")
+    sources = [
+        str(path)
+        for module in ("common", "rest", "client")
+        for path in sorted(Path(checkout, "src", module, "src/main/java").rglob("*.java"))
+    ]
+    known = os.pathsep.join([str(Path(jars, "*")), str(classes)])
+    compiler = [need("javac", package="openjdk-17-jdk-headless"), "-nowarn", "-encoding", "UTF-8"]
+    subprocess.run(
+        [*compiler, "-d", str(classes), "-cp", known, *sources, str(TOOLKITS / "Xrd4jConsumer.java")],
+        check=True,
+    )
+    return [need("java", package="openjdk-17-jre-headless"), "-cp", known, "Xrd4jConsumer"]
+
+
+def call_by_xrd4j(words: list[str], client: str) -> list[str]:
+    """What the consumer understood."""
+    arguments = [f"http://{CONSUMER.address}:8080", client, SERVICE, "urn:example:sum", "31", "11"]
+    done = subprocess.run([*words, *arguments], capture_output=True, text=True, timeout=120, check=False)
+    return done.stdout.splitlines() if done.returncode == 0 else [done.stdout, done.stderr[-2000:]]
+
+
+@pytest.mark.usefixtures("described")
+def test_xrd4j_reads_the_metadata_and_calls(xrd4j: list[str]) -> None:
+    answers: list[list[str]] = []
+
+    def is_answered() -> bool:
+        answers.append(call_by_xrd4j(xrd4j, CLIENT))
+        return answers[-1][-1] == "result 42 for AFIL"
+
+    assert until(is_answered), answers[-1]
+    clients, methods, allowed, _ = answers[-1]
+    assert int(clients.removeprefix("clients ")) >= 2
+    assert "suma" in methods
+    assert "suma" in allowed
+    refused = call_by_xrd4j(xrd4j, OTHER)
+    assert "suma" not in refused[2]
+    assert refused[3].startswith("fault ")
+    assert refused[3].endswith("access_denied")
+
+
+@pytest.mark.usefixtures("described")
+def test_the_rest_adapter_turns_json_into_a_call_and_the_answer_into_json(rest_adapter: str) -> None:
+    answers: list[object] = []
+
+    def is_answered() -> bool:
+        request = urllib.request.Request(
+            f"{rest_adapter}/Consumer/suma/?a=31&b=11", headers={"Accept": "application/json"}
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                answers.append(json.loads(answer.read()))
+        except urllib.error.HTTPError as err:
+            answers.append(err.read())
+        return "42" in str(answers[-1])
+
+    assert until(is_answered), answers[-1]
 
 
 @pytest.mark.usefixtures("foreign_provider")
