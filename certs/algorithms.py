@@ -65,7 +65,7 @@ class DigestAlgorithm(enum.Enum):
 
     @classmethod
     def from_name(cls, name: str) -> DigestAlgorithm:
-        """The digest of a header name such as ``SHA-512``, whatever its case."""
+        """The digest of a header name such as ``SHA-512``, whatever its case. Raises `NotProved` (``malformed_signature``)."""
         for algorithm in cls:
             if algorithm.name_on_wire.lower() == name.lower():
                 return algorithm
@@ -126,7 +126,7 @@ class SignatureAlgorithm(enum.Enum):
 
     @classmethod
     def from_jca_name(cls, name: str) -> SignatureAlgorithm:
-        """The scheme of a Java name such as ``SHA512withRSA``, whatever its case."""
+        """The scheme of a Java name such as ``SHA512withRSA``, whatever its case. Raises `NotProved` (``malformed_signature``)."""
         for algorithm in cls:
             if algorithm.jca_name.lower() == name.lower():
                 return algorithm
@@ -137,6 +137,8 @@ class SignatureAlgorithm(enum.Enum):
         """The scheme this software signs with for a key: SHA-512 with PKCS#1 v1.5 or ECDSA, as X-Road's default.
 
         ``pss`` is for RSA keys of a token that signs by PSS.
+
+        Raises `NotProved` (``malformed_signature``).
         """
         if isinstance(key, rsa.RSAPublicKey):
             return cls.RSA_PSS_SHA512 if pss else cls.RSA_SHA512
@@ -186,7 +188,7 @@ def der_to_raw(signature: bytes, key_size_bits: int) -> bytes:
 
 
 def raw_to_der(signature: bytes) -> bytes:
-    """``r ‖ s`` as DER. Values shorter than the field are read too: the halves are equally long."""
+    """``r ‖ s`` as DER. Values shorter than the field are read too: the halves are equally long. Raises ValueError."""
     half, odd = divmod(len(signature), 2)
     if odd or not half:
         raise ValueError("an ECDSA signature value has two halves of the same length")

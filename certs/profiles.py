@@ -307,7 +307,7 @@ class CertificateProfiles(msgspec.Struct, frozen=True):
     def member_of_fields(
         self, java_class: str, subject: Mapping[ObjectIdentifier, str], instance: str
     ) -> ClientId:
-        """The same for subject fields already taken out, the first value of each."""
+        """The same for subject fields already taken out, the first value of each. Raises `NotProved`."""
         for rule in self.named(java_class).rules:
             found = rule(subject, instance)
             if found is not None:

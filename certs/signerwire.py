@@ -108,7 +108,7 @@ class Frames:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The bodies that are complete now."""
+        """The bodies that are complete now. Raises ValueError."""
         self._buffer += data
         found = []
         while len(self._buffer) >= _LENGTH.size:

@@ -96,7 +96,7 @@ class SystemConnection:
         return self._flow(lambda: self._connection.send(bytes(data[:_CHUNK])))
 
     def unwrap(self) -> None:
-        """Close TLS in both directions."""
+        """Close TLS in both directions. Raises `ssl.SSLWantReadError` while the other end has not closed yet."""
         if not self._flow(self._connection.shutdown):
             raise ssl.SSLWantReadError(ssl.SSL_ERROR_WANT_READ, "the other end has not closed yet")
 

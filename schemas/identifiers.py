@@ -289,7 +289,10 @@ def _unquote_segment(segment: str) -> str:
 
 @lru_cache(maxsize=1024)
 def parse_client_path(text: str) -> ClientId:
-    """Read ``instance/class/code[/subsystem]``, percent-encoded, as ``X-Road-Client`` carries it."""
+    """Read ``instance/class/code[/subsystem]``, percent-encoded, as ``X-Road-Client`` carries it.
+
+    Raises `BadMessage` (``invalid_client_identifier``).
+    """
     segments = unquote_segments(text)
     if len(segments) not in (3, 4):
         raise BadMessage(
@@ -300,7 +303,7 @@ def parse_client_path(text: str) -> ClientId:
 
 
 def parse_server_path(text: str) -> ServerId:
-    """Read ``instance/class/code/server``, percent-encoded, as ``X-Road-Security-Server`` carries it."""
+    """Read ``instance/class/code/server``, percent-encoded, as ``X-Road-Security-Server`` carries it. Raises `BadMessage` (``bad_request``)."""
     segments = unquote_segments(text)
     if len(segments) != 4:
         raise BadMessage(
@@ -388,7 +391,7 @@ def required_parts(object_type: str) -> tuple[str, ...]:
 
 
 def parse_client_element(element: etree._Element) -> ClientId:
-    """Read an identifier element that must name a member or a subsystem."""
+    """Read an identifier element that must name a member or a subsystem. Raises `BadMessage` (``invalid_client_identifier``)."""
     identifier = parse_identifier(element)
     if not isinstance(identifier, ClientId):
         raise BadMessage(

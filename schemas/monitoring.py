@@ -152,7 +152,7 @@ def parse_health_query(envelope: bytes) -> ClientId | None:
 
 
 def parse_metrics_query(envelope: bytes) -> tuple[str, ...]:
-    """The names of the metrics asked for; none mean all. Whatever the namespace, as X-Road's own test asks."""
+    """The names of the metrics asked for; none mean all. Whatever the namespace, as X-Road's own test asks. Raises `BadMessage`."""
     body = body_element(envelope)
     if etree.QName(body).localname != METRICS:
         raise _wrong(f"the body is {body.tag}, not {METRICS}")

@@ -294,7 +294,10 @@ def _events_of(whole: Iterator[tuple[Headers, bytes]]) -> Iterator[FramingEvent]
 
 @lru_cache(maxsize=256)
 def parse_headers(block: bytes, limits: MultipartLimits | None = None) -> Headers:
-    """Header lines to names and values; a line that begins with white space continues the one before."""
+    """Header lines to names and values; a line that begins with white space continues the one before.
+
+    Raises `BadMessage` (``mime_parsing_failed``).
+    """
     limits = limits or MultipartLimits()
     headers: list[tuple[str, str]] = []
     for raw in block.decode("utf-8", "surrogateescape").replace("\r\n", "\n").split("\n"):

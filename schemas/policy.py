@@ -217,7 +217,7 @@ def parse_document(raw: bytes) -> Policy | Suspension:
 
 
 def parse_unchecked(raw: bytes) -> Policy | Suspension:
-    """As `parse_document`, also what must not be enforced: to compare with what follows it."""
+    """As `parse_document`, also what must not be enforced: to compare with what follows it. Raises `BadMessage` (``invalid_message``)."""
     try:
         value = decode_json(raw)
         kind = value.get("format") if isinstance(value, dict) else None

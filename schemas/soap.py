@@ -109,7 +109,10 @@ def parse_envelope(raw: bytes, limits: SoapLimits = DEFAULT_LIMITS) -> SoapMessa
 def parse_in_pieces(
     raw: bytes, limits: SoapLimits = DEFAULT_LIMITS
 ) -> Generator[None, None, SoapMessage | SoapFault]:
-    """The same with stops in between, so that an event loop can serve others while a large envelope is read."""
+    """The same with stops in between, so that an event loop can serve others while a large envelope is read.
+
+    Raises `BadMessage` (``invalid_soap``).
+    """
     if len(raw) > limits.size_bytes:
         raise BadMessage(
             Kind.INVALID_SOAP,
@@ -141,7 +144,7 @@ def parse_in_pieces(
 
 
 def parse_message(raw: bytes, limits: SoapLimits = DEFAULT_LIMITS) -> SoapMessage:
-    """Read an envelope that must not hold a fault."""
+    """Read an envelope that must not hold a fault. Raises `BadMessage` (``invalid_message``)."""
     parsed = parse_envelope(raw, limits)
     if isinstance(parsed, SoapFault):
         raise BadMessage(Kind.INVALID_MESSAGE, "a SOAP message was expected; a fault came")
@@ -174,7 +177,7 @@ def check_plain(content_encodings: Sequence[str]) -> None:
 
 
 def check_soap_action(value: str | None) -> None:
-    """``SOAPAction`` may be missing, empty, or a URI in double quotes. Spec: SOAP 1.1 6.1.1."""
+    """``SOAPAction`` may be missing, empty, or a URI in double quotes. Spec: SOAP 1.1 6.1.1. Raises `BadMessage` (``invalid_soap_action``)."""
     if value in (None, "", '""'):
         return
     if not value or len(value) < 3 or value[0] != '"' or value[-1] != '"' or not _URI.fullmatch(value[1:-1]):

@@ -25,7 +25,7 @@ class _Loader(yaml.CSafeLoader):
     """Safe, with the scalars of YAML 1.2's core schema."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Keys as they are written, each once."""
+        """Keys as they are written, each once. Raises `BadMessage`."""
         self.flatten_mapping(node)
         found: dict[Any, Any] = {}
         for key, value in node.value:
@@ -54,7 +54,7 @@ class _Loader(yaml.CSafeLoader):
         return str(self.construct_scalar(node))
 
     def refuse(self, node: yaml.Node) -> Any:
-        """A kind of value that JSON has not."""
+        """A kind of value that JSON has not. Raises `BadMessage`."""
         raise broken(
             f"the tag {node.tag.rpartition(':')[2]!r} in line {node.start_mark.line + 1} is none of JSON's"
         )

@@ -348,6 +348,45 @@ SQL_PARTS |= {"name", "database.name"}  # of settings and databases, in what is 
 SQL_CONSTANT = re.compile(r"(\w+\.)*_?[A-Z][A-Z_0-9]*|', '\.join\(.*\)|'\?, ' \* len\(value\)")
 
 
+# Raised for whoever wrote the code, not for whoever calls it, or said by a library's own contract.
+NOT_SAID = {"NotImplementedError", "AssertionError", "RuntimeError", "SystemExit", "StopAsyncIteration"}
+
+
+def raised_by(node: ast.AST, caught: frozenset[str] = frozenset()) -> Iterator[str]:
+    """The classes that a function raises by name and does not catch itself; nested functions speak for themselves."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+        return
+    if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+        name = ast.unparse(node.exc.func)
+        faults = {"Fault"} if name in ("BadMessage", "NotProved", "TokenFailed", "PeerFault") else set()
+        if name[:1].isupper() and not ({name, "Exception"} | faults) & caught:
+            yield name
+    if isinstance(node, ast.Try):
+        handled = {ast.unparse(e) for h in node.handlers if h.type for e in getattr(h.type, "elts", [h.type])}
+        for inner in node.body:
+            yield from raised_by(inner, caught | handled)
+        for inner in (*node.handlers, *node.orelse, *node.finalbody):
+            yield from raised_by(inner, caught)
+        return
+    for inner in ast.iter_child_nodes(node):
+        yield from raised_by(inner, caught)
+
+
+def test_public_functions_say_what_they_raise() -> None:
+    silent = []
+    for module, path in modules().items():
+        if ".cli." in module or ".commands." in module:  # an error ends a command with its text
+            continue
+        for node in ast.walk(tree_of(path)):
+            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or node.name.startswith("_"):
+                continue
+            text = ast.get_docstring(node)
+            raised = {name for inner in node.body for name in raised_by(inner)} - NOT_SAID
+            if text is not None and raised and not re.search("[Rr]aise|[Rr]efuse|Error", text):
+                silent.append(f"{module}:{node.lineno} {node.name} raises {', '.join(sorted(raised))}")
+    assert silent == []
+
+
 def test_sql_is_put_together_of_constants_and_of_parts_that_are_called_so() -> None:
     found = set()
     for module, path in modules().items():

@@ -101,7 +101,7 @@ class StoreKeeper:
         return 0 if message.request.dry_run else number
 
     def find(self, number: int, message_id: str) -> RequestStatus:
-        """Where a request stands; one whose message has another id is not found."""
+        """Where a request stands; one whose message has another id is not found. Raises `Refused` (``management_request_not_found``)."""
         found = need_request(self.store.read(), number)
         known = found.content.message_id or ""
         if not known or not hmac.compare_digest(known.encode(), message_id.encode()):

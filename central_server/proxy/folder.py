@@ -81,7 +81,7 @@ class ProxyFolder:
         return (self.root / _STATE).exists()
 
     def state(self) -> ProxyState:
-        """The proxy's key, certificate and address."""
+        """The proxy's key, certificate and address. Raises ValueError."""
         try:
             return decode_json((self.root / _STATE).read_bytes(), ProxyState)
         except (OSError, msgspec.MsgspecError) as err:
@@ -127,7 +127,7 @@ class ProxyFolder:
     async def make(
         self, address: str, pin: Callable[[], str], kind: str, now: datetime, name: str = ""
     ) -> Anchor:
-        """Token, key, and the anchor to hand out, in a folder that was begun."""
+        """Token, key, and the anchor to hand out, in a folder that was begun. Raises ValueError."""
         if name and not _NAME.fullmatch(name):
             raise ValueError(f"a proxy's name is letters, digits and hyphens, not {name!r}")
         # Each step below is on disk when its line returns; a crash leaves what was made, and the next try goes on with it but for

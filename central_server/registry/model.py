@@ -217,7 +217,7 @@ def read_registry(
     read_certificate: Callable[[str], bytes],
     profiles: CertificateProfiles = STANDARD_PROFILES,
 ) -> Registry:
-    """The same of a file that is taken apart already."""
+    """The same of a file that is taken apart already. Raises `OperatorError`."""
     try:
         file = msgspec.convert(values, _RegistryFile)
     except msgspec.ValidationError as err:

@@ -100,7 +100,7 @@ def describe_group(records: Records, code: str, description: str) -> KeptGroup:
 
 
 def delete_group(records: Records, code: str) -> None:
-    """Remove a group; its members stay members."""
+    """Remove a group; its members stay members. Raises `Refused` (``owners_global_group_cannot_be_deleted``)."""
     if code == OWNERS_GROUP:
         raise refuse(RegistryCode.OWNERS_GLOBAL_GROUP_CANNOT_BE_DELETED)
     found = need_group(records, code)

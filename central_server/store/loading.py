@@ -234,7 +234,7 @@ def canonical(registry: Registry) -> Registry:
 
 
 def import_registry(records: Records, desired: Registry) -> None:
-    """Make the tables what a checked registry says."""
+    """Make the tables what a checked registry says. Raises ValueError."""
     known = records.parameter("instance")
     if known is not None and known != desired.instance:
         raise ValueError(f"this central server is of instance {known}; the file is of {desired.instance}")

@@ -184,7 +184,7 @@ def describe_member_class(records: Records, code: str, description: str) -> None
 
 
 def delete_member_class(records: Records, code: str) -> None:
-    """Remove a class that no member has."""
+    """Remove a class that no member has. Raises `Refused` (``member_class_is_in_use``)."""
     old = member_class_description(records, code)
     if records.row("SELECT id FROM client WHERE member_class = ?", code):
         raise refuse(RegistryCode.MEMBER_CLASS_IS_IN_USE, code)
@@ -204,7 +204,7 @@ def add_member(records: Records, member: ClientId, name: str) -> KeptClient:
 
 
 def add_subsystem(records: Records, subsystem: ClientId, name: str | None) -> KeptClient:
-    """A new subsystem of a member that is there."""
+    """A new subsystem of a member that is there. Raises `Refused` (``subsystem_exists``)."""
     need_client(records, subsystem.member)
     if find_client(records, subsystem):
         raise refuse(RegistryCode.SUBSYSTEM_EXISTS, subsystem.encoded())
@@ -243,7 +243,10 @@ def rename_client(records: Records, client: ClientId, name: str | None) -> KeptC
 
 
 def delete_subsystem(records: Records, subsystem: ClientId) -> None:
-    """Remove a subsystem that no server has as its client; it leaves its groups."""
+    """Remove a subsystem that no server has as its client; it leaves its groups.
+
+    Raises `Refused` (``subsystem_registered_and_cannot_be_deleted``).
+    """
     found = need_client(records, subsystem)
     if records.row("SELECT server_id FROM server_client WHERE client_id = ?", found.number):
         raise refuse(RegistryCode.SUBSYSTEM_REGISTERED_AND_CANNOT_BE_DELETED, subsystem.encoded())

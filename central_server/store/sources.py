@@ -230,7 +230,7 @@ def need_trusted_anchor(records: Records, digest: str) -> Anchor:
 
 
 def keep_trusted_anchor(records: Records, anchor: Anchor) -> None:
-    """Trust another instance, or trust it by a newer anchor."""
+    """Trust another instance, or trust it by a newer anchor. Raises `Refused` (``trusted_anchor_of_own_instance``)."""
     if anchor.instance == records.parameter("instance"):
         raise refuse(RegistryCode.TRUSTED_ANCHOR_OF_OWN_INSTANCE, anchor.instance)
     check_code(anchor.instance, f"trusted anchor: the instance {anchor.instance!r}")

@@ -75,7 +75,7 @@ class DevPki:
 
     @classmethod
     def load(cls, folder: Path) -> DevPki:
-        """The authority that is in a folder."""
+        """The authority that is in a folder. Raises TypeError."""
         roles = {}
         for role in _ROLES:
             key = serialization.load_pem_private_key((folder / f"{role}.key").read_bytes(), None)
@@ -162,6 +162,8 @@ class DevPki:
         """A ``sign`` or ``auth`` certificate with the request's own subject, as X-Road's test CA gives; kept in ``issued/``.
 
         The subject alternative name of the request goes into authentication certificates only.
+
+        Raises ValueError.
         """
         if not request.is_signature_valid:
             raise ValueError("the request's own signature does not hold")

@@ -22,7 +22,7 @@ _MOMENT = datetime(1980, 1, 1, tzinfo=UTC)
 
 
 def read_configuration_files(folder: Path) -> dict[str, bytes]:
-    """Every file of a configuration folder by its relative name, one level of instance folders deep."""
+    """Every file of a configuration folder by its relative name, one level of instance folders deep. Raises `Fault` (``malformed_global_conf``)."""
     if not folder.is_dir():
         raise Fault(Kind.MALFORMED_GLOBAL_CONF, f"{folder} is not a configuration folder")
     # An unpacked /verificationconf has everything one folder further down.

@@ -147,7 +147,7 @@ class SoftwareDevice:
         self._token.lock()
 
     async def change_pin(self, old: str, new: str) -> None:
-        """Seal the master key with another PIN."""
+        """Seal the master key with another PIN. Raises `TokenFailed` (``token_not_active``)."""
         if not self._token.is_unlocked:
             raise TokenFailed(Kind.TOKEN_NOT_ACTIVE, "the token is locked; give its PIN first")
         await asyncio.to_thread(self._token.change_pin, old, new)

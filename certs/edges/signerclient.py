@@ -173,7 +173,7 @@ class RemoteDevice:
         return tuple((await self._ask_first("certificates")).certificates or ())
 
     async def generate_key(self, kind: str, label: str, usage: str) -> DeviceKey:
-        """Make a key in it."""
+        """Make a key in it. Raises `TokenFailed` (``cannot_sign``)."""
         answer = await self._ask_first("generate", kind=kind, label=label, usage=usage)
         if not answer.keys:
             raise TokenFailed(Kind.CANNOT_SIGN, f"the process of token {self.token_id} made no key")
@@ -185,7 +185,10 @@ class RemoteDevice:
         await self._ask_first("remove", key=key_id)
 
     async def sign(self, key_id: KeyId, digest: bytes, algorithm: SignatureAlgorithm) -> bytes:
-        """The signature over a digest, by the process whose turn it is; asked for again if it dies meanwhile."""
+        """The signature over a digest, by the process whose turn it is; asked for again if it dies meanwhile.
+
+        Raises `TokenFailed` (``cannot_sign``).
+        """
         deadline = asyncio.get_running_loop().time() + self._patience_s
         while True:
             try:
@@ -206,7 +209,7 @@ class RemoteDevice:
         return (await self._ask_first("derive", purpose=purpose)).secret
 
     def tls_private_key(self, key_id: KeyId, public_key: bytes) -> TlsPrivateKey:
-        """An object that asks the token's process for each signature of a handshake: the key stays there."""
+        """An object that asks the token's process for each signature of a handshake: the key stays there. Raises `TokenFailed` (``cannot_sign``)."""
         parsed = load_der_public_key(public_key)
         if not isinstance(parsed, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
             raise TokenFailed(Kind.CANNOT_SIGN, f"the key {key_id} is neither RSA nor EC")

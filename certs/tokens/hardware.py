@@ -210,7 +210,7 @@ class HardToken:
             )
 
     def generate_key(self, kind: str, label: str) -> tuple[KeyId, bytes]:
-        """Make a key that cannot leave the token; its id and public key (DER)."""
+        """Make a key that cannot leave the token; its id and public key (DER). Raises `TokenFailed` (``key_not_found``)."""
         self._check_writable("make a key")
         raw_id = secrets.token_bytes(20)
         private, public = self._use.templates()

@@ -169,7 +169,7 @@ def check_coverage(
     *,
     resolve: Callable[[str], bytes | None] | None = None,
 ) -> None:
-    """Step 6: every part is covered, and by exactly one way."""
+    """Step 6: every part is covered, and by exactly one way. Raises `NotProved`."""
     by_chain = document.reference(xades.HASH_CHAIN_RESULT_URI)
     if by_chain is None:
         if hash_chain_result is not None or hash_chain is not None:
@@ -254,7 +254,10 @@ def _check_member(member: ClientId, expected: ClientId) -> None:
 
 
 def check_signature_value(document: xades.SignatureDocument, certificate: x509.Certificate) -> None:
-    """Step 4: the key made the value over SignedInfo, and SignedInfo has the digest of the signed properties."""
+    """Step 4: the key made the value over SignedInfo, and SignedInfo has the digest of the signed properties.
+
+    Raises `NotProved` (``invalid_signature_value``).
+    """
     algorithm = SignatureAlgorithm.from_uri(document.algorithm_uri)
     properties = document.reference(f"#{document.signed_properties_id}")
     if properties is None or properties.type != xades.SIGNED_PROPERTIES_TYPE:

@@ -65,7 +65,7 @@ class AccessRequestResource:
         return [_view(r) for r in self.context.view.access_requests.all()]
 
     async def approve(self, call: Call) -> None:
-        """Grant the client the whole service, and note it. A right that it has already stays."""
+        """Grant the client the whole service, and note it. A right that it has already stays. Raises `Problem` (``client_not_found``)."""
         record = self._waiting(call)
         plea = record.plea
         if not self.context.configuration().known_member(plea.client):

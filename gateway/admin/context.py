@@ -136,7 +136,7 @@ class AdminContext:
             )
 
     async def send(self, request: ManagementRequest) -> SentRequest:
-        """Send a management request; whatever stops it is one code with the reason."""
+        """Send a management request; whatever stops it is one code with the reason. Raises `Problem` (``management_request_sending_failed``)."""
         try:
             return await self.send_raw(request, None)
         except Fault as fault:
@@ -152,7 +152,7 @@ def client_id(text: str) -> ClientId:
 
 
 def number_of(text: str, code: str) -> int:
-    """A database number from a path; what is no number names nothing."""
+    """A database number from a path; what is no number names nothing. Raises `Problem` (404, ``code``)."""
     if not (text.isascii() and text.isdigit() and len(text) < 19):
         raise not_found(code, text)
     return int(text)

@@ -96,7 +96,7 @@ def refusal(refused: Refused, call: Call) -> Problem:
 
 
 def usage_of(name: str) -> KeyUsage:
-    """A key usage by the API's name."""
+    """A key usage by the API's name. Raises `Problem` (``invalid_key_usage``)."""
     try:
         return KeyUsage[name]
     except KeyError as err:
@@ -104,7 +104,7 @@ def usage_of(name: str) -> KeyUsage:
 
 
 def member_of(encoded: str | None) -> ClientId | None:
-    """A member by its encoded identifier, ``INSTANCE:CLASS:CODE[:SUBSYSTEM]``."""
+    """A member by its encoded identifier, ``INSTANCE:CLASS:CODE[:SUBSYSTEM]``. Raises `Problem` (``invalid_encoded_id``)."""
     if encoded is None:
         return None
     parts = encoded.split(":")

@@ -69,7 +69,7 @@ class DescriptionTable:
         return msgspec.structs.replace(found, services=tuple(services))
 
     def get_alone(self, number: int) -> DescriptionRecord:
-        """As `get`, without the services, of which there may be thousands."""
+        """As `get`, without the services, of which there may be thousands. Raises `Refused` (``service_description_not_found``)."""
         found = self._rows(_DESCRIPTION + " WHERE id = ?", (number,))
         if not found:
             raise Refused(

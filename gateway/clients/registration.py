@@ -165,7 +165,7 @@ class DescriptionRegister:
             tables.descriptions.remove(number)
 
     def set_service(self, service: ServiceId, settings: ServiceSettings) -> ServiceRecord:
-        """Change a service's address, timeout, TLS verification and message validation."""
+        """Change a service's address, timeout, TLS verification and message validation. Raises `Refused` (``validation_failure``)."""
         check_url(settings.url)
         if not 0 <= settings.timeout_s <= 1000:
             raise Refused(
@@ -194,7 +194,7 @@ class DescriptionRegister:
             return tables.descriptions.get_service(service)
 
     def add_endpoint(self, service: ServiceId, method: str, path: str) -> EndpointRecord:
-        """Add an endpoint by hand."""
+        """Add an endpoint by hand. Raises `Refused` (``wrong_servicedescription_type``)."""
         check_endpoint(method, path)
         with self._store.change() as tables:
             record = tables.descriptions.get_service(service)
@@ -210,7 +210,7 @@ class DescriptionRegister:
             return tables.endpoints.update(number, method, path)
 
     def remove_endpoint(self, number: int) -> None:
-        """Delete an endpoint that was made by hand, with its rights."""
+        """Delete an endpoint that was made by hand, with its rights. Raises `Refused` (``illegal_generated_endpoint_remove``)."""
         with self._store.change() as tables:
             if tables.endpoints.get(number).generated:
                 raise Refused(

@@ -157,6 +157,8 @@ def parse_desired(
 
     ``read_certificate`` gives the DER behind a name in the file, ``read_document`` the bytes of a description, and
     ``parse_document`` what a description says.
+
+    Raises `OperatorError`.
     """
     desired = _read_desired(text, server_id, yaml=yaml)
     problems: list[str] = []
@@ -240,7 +242,7 @@ class _Documents:
         self.found: dict[str, Document] = {}
 
     def describe(self, service: Service, entry: _Service) -> tuple[Service, tuple[Endpoint, ...]]:
-        """The service with its description, and the endpoints that gives it."""
+        """The service with its description, and the endpoints that gives it. Raises ValueError."""
         if entry.description is None:
             return service, ()
         if service.type is ServiceType.REST:
@@ -368,7 +370,7 @@ def _right(client: ClientId, service: _Service, entry: _Allow) -> AccessRight:
 
 
 def parse_subject(text: str) -> Subject:
-    """The holder of a right as people write it: a client's path, ``group:instance/code`` or ``local:code``."""
+    """The holder of a right as people write it: a client's path, ``group:instance/code`` or ``local:code``. Raises ValueError."""
     if text.startswith("group:"):
         parts = text.removeprefix("group:").split("/")
         if len(parts) != 2:

@@ -419,7 +419,7 @@ _OPTIONAL: dict[str, Callable[[bytes], object]] = {
 
 
 def file_name_of(part: DirectoryPart) -> str:
-    """The name a part is stored under: fixed for the known ones, its own otherwise."""
+    """The name a part is stored under: fixed for the known ones, its own otherwise. Raises `Fault` (``malformed_global_conf``)."""
     known = FILE_NAMES.get(part.content_id)
     if known is not None:
         return known

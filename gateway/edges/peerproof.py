@@ -34,7 +34,10 @@ class PeerProof(msgspec.Struct, frozen=True):
     _paths: dict[tuple[Sequence[bytes], str, int], Sequence[bytes]] = msgspec.field(default_factory=dict)
 
     async def check(self, certificates: Sequence[bytes], expected: PeerExpected) -> None:
-        """Prove the peer. For the cheap case its OCSP response is known and its verdict remembered."""
+        """Prove the peer. For the cheap case its OCSP response is known and its verdict remembered.
+
+        Raises `NotProved` (``global_conf_outdated``, ``ssl_authentication_failed``).
+        """
         configuration = self.configuration()
         if configuration is None:
             raise NotProved(Kind.GLOBAL_CONF_OUTDATED, "there is no global configuration")

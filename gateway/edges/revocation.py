@@ -333,7 +333,7 @@ class PeerRevocation:
 
 
 def read_responses(content_type: str, body: bytes) -> tuple[bytes, ...]:
-    """The OCSP responses (DER) in a multipart answer of port 5577, in order."""
+    """The OCSP responses (DER) in a multipart answer of port 5577, in order. Raises ValueError."""
     media, parameters = parse_content_type(content_type)
     if media != "multipart/related" or not parameters.get("boundary"):
         raise ValueError(f"Content-Type {content_type[:100]!r} where multipart/related was expected")

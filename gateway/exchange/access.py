@@ -37,7 +37,7 @@ def build_unknown_service(service_id: ServiceId) -> Fault:
 
 
 def find_service(serverconf: ServerConf, service_id: ServiceId, *, over_rest: bool) -> Service:
-    """The service, which must exist here and speak the protocol of the request."""
+    """The service, which must exist here and speak the protocol of the request. Raises `Fault` (``service_type``)."""
     service = serverconf.service(service_id)
     if service is None:
         raise build_unknown_service(service_id)

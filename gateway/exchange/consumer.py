@@ -72,29 +72,18 @@ async def exchange(
             message = sent.message
             record.message(message)
             leaving = protocol.leaving(request, sent)
-            if leaving is not None:
-                await context.policies.check_leaving(
-                    leaving
-                )  # 4: and nothing leaves that a policy keeps here
+            if leaving is not None:  # 4: and nothing leaves that a policy keeps here
+                await context.policies.check_leaving(leaving)
             record.request_out(context.now())
             async with context.peers.connect(servers, head.service.client) as peer:  # 5: the peer is proved
                 signature, ocsp_responses = await _sign(context, message)  # 6
-                await log_message(
-                    context, Side.CONSUMER, message, message.client, signature, sent.bodies
-                )  # 7: no log, no sending
+                # 7: no log, no sending. On disk from here on: the signed request; a crash leaves it, sent or not.
+                await log_message(context, Side.CONSUMER, message, message.client, signature, sent.bodies)
                 writer = transport.ProxyMessageWriter(wire.new_boundary(context.new_id()))
-                answer = await peer.post(
-                    _headers(writer, sent, protocol.headers(request)),
-                    wire.write_message(writer, sent, signature, ocsp_responses),
-                )
-                with step(Step.SERVICE_FAILED):
-                    reader = wire.MessageReader(
-                        answer.content_type,
-                        answer.chunks,
-                        context.new_spool,
-                        is_response=True,
-                        max_body_bytes=context.max_body_bytes,
-                    )
+                headers = _headers(writer, sent, protocol.headers(request))
+                chunks = wire.write_message(writer, sent, signature, ocsp_responses)
+                answer = await peer.post(headers, chunks)
+                reader = _reader(context, answer)
                 try:
                     return await _take_answer(context, protocol, request, message, answer, reader, record)
                 except BaseException:
@@ -145,6 +134,17 @@ def _headers(writer: transport.ProxyMessageWriter, sent: wire.Outgoing, of_proto
     return tuple(sorted(headers, key=lambda pair: _HEADER_ORDER.index(pair[0])))
 
 
+def _reader(context: ExchangeContext, answer: PeerAnswer) -> wire.MessageReader:
+    with step(Step.SERVICE_FAILED):
+        return wire.MessageReader(
+            answer.content_type,
+            answer.chunks,
+            context.new_spool,
+            is_response=True,
+            max_body_bytes=context.max_body_bytes,
+        )
+
+
 async def _take_answer(
     context: ExchangeContext,
     protocol: ConsumerProtocol[Q, A],
@@ -177,5 +177,6 @@ async def _take_answer(
             context.now(),
         )
     protocol.check_answers(request, sent, answer)
-    await log_message(context, Side.CONSUMER, message, sent.client, proof, received.attachments)  # 9
+    # 9. On disk from here on: the signed answer; a crash leaves it, and a consumer system without an answer.
+    await log_message(context, Side.CONSUMER, message, sent.client, proof, received.attachments)
     return protocol.render(context, answer, received.attachments, answered.original_content_type)  # 10

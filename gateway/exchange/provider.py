@@ -99,9 +99,10 @@ async def _serve(
         record.message(message)
         target = _target(context, configuration, protocol, request, message)  # 4
         _check_signature(proof, message, configuration, context)  # 5
+        # 6: no log, no call. On disk from here on: the signed request; a crash leaves it, called or not.
         await log_message(
             context, Side.PROVIDER, message, message.service.client, proof, received.attachments
-        )  # 6: no log, no call
+        )
         record.request_out(context.now())
         outgoing = await protocol.call(
             context, target, request, ProvedRequest(message, received.attachments), record

@@ -76,7 +76,7 @@ def check_registered_here(
 
 
 def check_fresh(configuration: TrustedConfiguration | None, now: datetime) -> TrustedConfiguration:
-    """The configuration, which must exist and be valid at ``now``."""
+    """The configuration, which must exist and be valid at ``now``. Raises `Fault` (``global_conf_outdated``)."""
     if configuration is None:
         raise Fault(
             Kind.GLOBAL_CONF_OUTDATED,

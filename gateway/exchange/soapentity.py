@@ -115,7 +115,7 @@ class EntityReader:
             )
 
     async def read_bodies(self) -> list[Body]:
-        """The attachments, spooled and digested."""
+        """The attachments, spooled and digested. Raises `BadMessage` (``invalid_message``)."""
         if self._framing is None:
             return []
         async for event in self._events():

@@ -78,7 +78,7 @@ class SoapConsumer:
     async def read_request(
         self, context: ExchangeContext, consumer_request: ConsumerRequest, instance: str
     ) -> SoapConsumerRequest:
-        """The envelope, checked as far as it can be on its own."""
+        """The envelope, checked as far as it can be on its own. Raises `BadMessage` (``invalid_request``, ``missing_soap``) or `PeerFault`."""
         with _consumers_own():
             action = _one_value("SOAPAction", consumer_request.values("soapaction"))
             soap.check_soap_action(action)
@@ -188,7 +188,7 @@ class SoapProvider:
         return request.message
 
     def check_target(self, request: SoapReceived, serverconf: ServerConf) -> None:
-        """A request that names a security server must name this one."""
+        """A request that names a security server must name this one. Raises `BadMessage` (``invalid_security_server``)."""
         target = request.soap.security_server
         if target is not None and target != serverconf.server_id:
             raise BadMessage(

@@ -110,7 +110,7 @@ class ReceivedMessage(msgspec.Struct):
     signature: bytes | None = None
 
     def proof(self) -> MessageSignature:
-        """The signature that came, with its hash chain; still to be verified."""
+        """The signature that came, with its hash chain; still to be verified. Raises `BadMessage` (``missing_signature``)."""
         if self.signature is None:
             raise BadMessage(Kind.MISSING_SIGNATURE, "the message has no signature")
         return MessageSignature(self.signature, self.hash_chain_result, self.hash_chain)
@@ -313,7 +313,10 @@ def system_boundary(new_id: str) -> str:
 
 
 def check_hash_algorithm(value: str | None) -> None:
-    """The header ``x-hash-algorithm`` is mandatory; only SHA-512 is spoken (PR-MESSTRANSP 4)."""
+    """The header ``x-hash-algorithm`` is mandatory; only SHA-512 is spoken (PR-MESSTRANSP 4).
+
+    Raises `BadMessage` (``missing_header``, ``invalid_message``).
+    """
     if value is None:
         raise BadMessage(Kind.MISSING_HEADER, "the header x-hash-algorithm is missing; SHA-512 was expected")
     if value.upper() not in (HASH_ALGORITHM, "SHA512"):

@@ -202,7 +202,7 @@ class Spool:
                 yield chunk
 
     def link(self, target: Path) -> None:
-        """Give the file a second, lasting name; its bytes are shared, not copied."""
+        """Give the file a second, lasting name; its bytes are shared, not copied. Raises ValueError."""
         if self._path is None:
             raise ValueError("only a body in a file can be linked")
         # Two names for one file from here on; the second counts once its folder is synced and a record names it

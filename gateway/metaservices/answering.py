@@ -66,7 +66,7 @@ class Metaservices(msgspec.Struct, frozen=True):
         return None if answer is None else _MetaService(self, answer)
 
     def held_groups(self) -> GlobalGroups:
-        """The global configuration, which must be there."""
+        """The global configuration, which must be there. Raises `Fault` (``global_conf_outdated``)."""
         groups = self.groups()
         if groups is None:
             raise Fault(Kind.GLOBAL_CONF_OUTDATED, "there is no global configuration")

@@ -59,7 +59,7 @@ class MonitoringServices:
         return None if how is None else _MonitoringService(self, how)
 
     def is_monitoring_client(self, call: ServiceCall) -> bool:
-        """Whether the central monitoring client asks."""
+        """Whether the central monitoring client asks. Raises `Fault` (``global_conf_outdated``)."""
         configuration = self.configuration()
         if configuration is None:
             raise Fault(Kind.GLOBAL_CONF_OUTDATED, "there is no global configuration")

@@ -258,7 +258,7 @@ class GatewayProcess:
             self._foundation = client
 
     async def initialise(self, server: ServerId, pin: str | None) -> None:
-        """Become a security server: identifier and owner in one transaction, then the token, then begin."""
+        """Become a security server: identifier and owner in one transaction, then the token, then begin. Raises LookupError."""
         anchor = self.anchor()
         if anchor is None:
             raise LookupError("there is no anchor")

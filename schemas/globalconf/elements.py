@@ -43,7 +43,7 @@ def parse_root(raw: bytes, root_name: str, what: str) -> etree._Element:
 def take(
     element: etree._Element, spec: Sequence[Child], *, open_end: bool = False
 ) -> dict[str, list[etree._Element]]:
-    """The children by name, in the order and numbers of ``spec``; ``open_end`` lets others follow."""
+    """The children by name, in the order and numbers of ``spec``; ``open_end`` lets others follow. Raises `Fault`."""
     names = [name for name, _, _ in spec]
     found: dict[str, list[etree._Element]] = {name: [] for name in names}
     place, last = 0, len(names)
@@ -79,7 +79,7 @@ def optional_text(elements: Sequence[etree._Element]) -> str | None:
 
 
 def base64_of(element: etree._Element) -> bytes:
-    """The decoded content of a base64Binary element."""
+    """The decoded content of a base64Binary element. Raises `Fault`."""
     try:
         return base64.b64decode("".join((element.text or "").split()), validate=True)
     except (binascii.Error, ValueError):
@@ -87,7 +87,7 @@ def base64_of(element: etree._Element) -> bytes:
 
 
 def integer(elements: Sequence[etree._Element]) -> int:
-    """The integer in the only element."""
+    """The integer in the only element. Raises `Fault`."""
     try:
         return int(text(elements))
     except ValueError:

@@ -121,7 +121,7 @@ class _Walk:
         self._read(chain_uri, chain)
 
     def evaluate(self, document: str, step_id: str, algorithm_uri: str) -> bytes:
-        """The digest of a step of a chain document."""
+        """The digest of a step of a chain document. Raises `NotProved`."""
         step = (document, step_id, algorithm_uri)
         frames = [self._enter(step)]
         under_way = {(document, step_id)}

@@ -95,7 +95,7 @@ def _inclusion(index: int, start: int, end: int, subtrees: Subtrees) -> list[byt
 
 
 def consistency_proof(old: int, size: int, subtrees: Subtrees) -> list[bytes]:
-    """The proof that the first ``old`` of ``size`` leaves are the older tree (RFC 6962, 2.1.2); empty for 0 and for ``size``."""
+    """The proof that the first ``old`` of ``size`` leaves are the older tree (RFC 6962, 2.1.2); empty for 0 and for ``size``. Raises ValueError."""
     if not 0 <= old <= size:
         raise ValueError(f"a tree of {size} leaves does not extend one of {old}")
     return [] if old in (0, size) else _consistency(old, 0, size, subtrees, is_known=True)

@@ -120,7 +120,10 @@ class BackupResource(msgspec.Struct):
         return [_view(path) for path in found if _NAME.fullmatch(path.name)]
 
     async def make(self, call: Call) -> BackupView:
-        """A new backup, encrypted to the recipients of the settings."""
+        """A new backup, encrypted to the recipients of the settings.
+
+        Raises `Problem` (``backup_recipients_not_set``, ``backup_generation_failed``).
+        """
         recipients = self.recipients()
         if not recipients:
             raise conflict(
@@ -144,7 +147,7 @@ class BackupResource(msgspec.Struct):
         return _view(self.folder / name)
 
     async def upload(self, call: Call) -> BackupView:
-        """Keep a backup that comes from elsewhere."""
+        """Keep a backup that comes from elsewhere. Raises `Problem` (``invalid_file_content_type``)."""
         part = call.parts["file"]
         name = _checked(part.file_name or "")
         if not part.content.startswith(AGE_MAGIC):

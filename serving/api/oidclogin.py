@@ -123,7 +123,7 @@ class OidcLogin:
         app.router.add_route("GET", CALLBACK, self.come_back)
 
     async def begin(self, request: web.Request) -> web.StreamResponse:
-        """Send the browser to the provider."""
+        """Send the browser to the provider. Raises `Problem`, which stands on the audit log."""
         try:
             metadata = await self._provider.metadata()
         except Refused as refusal:
@@ -157,7 +157,7 @@ class OidcLogin:
         return answer
 
     async def come_back(self, request: web.Request) -> web.StreamResponse:
-        """Open a session for whoever the provider names."""
+        """Open a session for whoever the provider names. Raises `Problem`, which stands on the audit log."""
         try:
             waiting = self._take(request)
             await self._check_issuer(request.query.get("iss"))

@@ -116,13 +116,13 @@ class Call(msgspec.Struct):
     facts: dict[str, Any] = msgspec.field(default_factory=dict)
 
     def body_as(self, kind: type[T]) -> T:
-        """The body, validated already, as a value of the row's type."""
+        """The body, validated already, as a value of the row's type. Raises TypeError."""
         if not isinstance(self.body, kind):
             raise TypeError(f"the operation's row does not say that its body is {kind.__name__}")
         return self.body
 
     def query_as(self, kind: type[T]) -> T:
-        """The query, validated already, as a value of the row's type."""
+        """The query, validated already, as a value of the row's type. Raises TypeError."""
         if not isinstance(self.query, kind):
             raise TypeError(f"the operation's row does not say that its query is {kind.__name__}")
         return self.query

@@ -55,7 +55,7 @@ def parse_body(kind: Any, raw: bytes, *, optional: bool = False) -> Any:
 
 
 def checked(kind: Any, value: Any, *, strict: bool = True) -> Any:
-    """A decoded value as ``kind``, every rule checked. ``strict`` off reads numbers and truth out of text."""
+    """A decoded value as ``kind``, every rule checked. ``strict`` off reads numbers and truth out of text. Raises `Problem` (400)."""
     problems: dict[str, list[str]] = {}
     _walk(_type_info(kind), value, _name(kind), problems)
     if problems:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def toml_value(value: object) -> str:
-    """A text, number, truth value, list or inline table in TOML's spelling."""
+    """A text, number, truth value, list or inline table in TOML's spelling. Raises TypeError."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):

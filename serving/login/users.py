@@ -130,7 +130,7 @@ class Logins:
     def save_user(
         self, name: str, password: str | None, roles: Iterable[str], scope: Iterable[str] = ()
     ) -> None:
-        """Make a user or change one; without a password the one it has stays. Ends its sessions."""
+        """Make a user or change one; without a password the one it has stays. Ends its sessions. Raises `OperatorError`."""
         try:
             check_name(name, "a user's name")
         except BadMessage as fault:
@@ -188,7 +188,7 @@ class Logins:
         scope: Iterable[str] = (),
         expires_at: datetime | None = None,
     ) -> tuple[ApiKey, str]:
-        """A new API key and its secret, which is shown this once."""
+        """A new API key and its secret, which is shown this once. Raises LookupError."""
         key = str(uuid.UUID(bytes=secrets.token_bytes(16), version=4))
         with self.database.transaction() as connection:
             number = connection.execute(

@@ -48,7 +48,7 @@ class NoLease:
         return not name
 
     def working(self, name: str) -> AbstractContextManager[None]:
-        """Never entered: the lease of no ``name`` is held here."""
+        """Never entered: the lease of no ``name`` is held here. Raises LookupError."""
         raise LookupError(f"the lease of {name} is not taken by this process")
 
 

@@ -118,7 +118,7 @@ class _Handler(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> StreamResponse:
-        """The answer to what could not be read or was not answered: a line, and the connection ends."""
+        """The answer to what could not be read or was not answered: a line, and the connection ends. Raises ConnectionError where nothing can be answered any more."""
         if isinstance(exc, ConnectionError) or request.writer.output_size > 0:
             raise ConnectionError(
                 "the connection ended, or the answer had begun, when a request failed"

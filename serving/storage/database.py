@@ -111,7 +111,7 @@ def keeps_texts(sql: str) -> bool:
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """A SQLite connection with this software's settings; transactions are opened explicitly."""
+    """A SQLite connection with this software's settings; transactions are opened explicitly. Raises `sqlite3.Error`."""
     with naming(path):
         if path.exists() and path.is_file() and path.stat().st_size == 0 and not _has_log(path):
             raise sqlite3.DatabaseError("the file is empty")
@@ -281,7 +281,7 @@ class Database:
                 self._reader.close()
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """The rows of a question; as committed last, without waiting, while another thread is in a transaction."""
+        """The rows of a question; as committed last, without waiting, while another thread is in a transaction. Raises `sqlite3.Error`."""
         with naming(self._path):
             if self._lock.acquire(blocking=False):
                 try:

@@ -89,7 +89,7 @@ def announce_exchange(folder: Path, fresh: Path, aside: Path, keep: Sequence[str
 
 
 def finish_exchange(folder: Path) -> None:
-    """Complete the exchange that the journal tells of; nothing when there is none. Each move is done at most once."""
+    """Complete the exchange that the journal tells of; nothing when there is none. Each move is done at most once. Raises ValueError."""
     journal = folder / JOURNAL
     if not journal.exists():
         return

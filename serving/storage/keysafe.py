@@ -65,7 +65,7 @@ class Seal:
 
     @classmethod
     def of_secret(cls, secret: str) -> Seal:
-        """The seal of a secret that people or machines keep; at least eight characters."""
+        """The seal of a secret that people or machines keep; at least eight characters. Raises ValueError."""
         if len(secret) < 8:
             raise ValueError("a secret that seals keys has at least eight characters")
         return cls("secret", secret.encode("utf-8"))

@@ -89,7 +89,7 @@ class MovedTable(msgspec.Struct, frozen=True):
 
 
 def tables_in(database: Database) -> list[MovedTable]:
-    """The tables of a SQLite database, those that others refer to first."""
+    """The tables of a SQLite database, those that others refer to first. Raises `OperatorError`."""
     names = [
         str(name)
         for (name,) in database.query("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY rowid")

@@ -57,7 +57,7 @@ def stage_restore(
 
 
 def record_restore(folder: Path, audit: AuditLog) -> None:
-    """Write into the audit log that the folder was restored, once, if it was."""
+    """Write into the audit log that the folder was restored, once, if it was. Raises ValueError."""
     path = folder / NOTE
     if not path.exists():
         return

@@ -123,7 +123,7 @@ class InputError(ValueError):
 
 
 def formal(error: DomainError, appeal: Appeal) -> DomainError:
-    """The error as the table wants it: a row that is a refusal leaves with basis, reasons, authority and last day."""
+    """The error as the table wants it: a row that is a refusal leaves with basis, reasons, authority and last day. Raises ValueError."""
     if error.grounds is not None or not error.row.is_refusal:
         return error
     if error.row.basis is None:

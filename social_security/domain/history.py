@@ -182,7 +182,7 @@ def _years(days: int, rules: Rules) -> int:
 
 
 def share(amount_cents: int, parts: Sequence[tuple[str, int]]) -> dict[str, int]:
-    """An amount split by days, whole centavos, the largest remainders rounded up; the sum is the amount."""
+    """An amount split by days, whole centavos, the largest remainders rounded up; the sum is the amount. Raises ValueError."""
     union = sum(days for _, days in parts)
     if union <= 0:
         raise ValueError("there are no days to share by")

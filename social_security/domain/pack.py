@@ -228,7 +228,7 @@ def persons() -> dict[str, Any]:
 
 @functools.cache
 def openapi() -> dict[str, Any]:
-    """The OpenAPI description of the REST services."""
+    """The OpenAPI description of the REST services. Raises TypeError."""
     value = yaml.safe_load(read_text("services.openapi.yaml"))
     if not isinstance(value, dict):
         raise TypeError("services.openapi.yaml of the domain pack is not a mapping")

@@ -100,7 +100,7 @@ async def find_usage(services: InstituteServices, request: DomainRequest) -> Dom
 
 
 async def inspect(services: InstituteServices, request: DomainRequest) -> DomainAnswer:
-    """``inspeccion``: metadata of every access in a range, for the guarantor of this state, by case only."""
+    """``inspeccion``: metadata of every access in a range, for the guarantor of this state, by case only. Raises `DomainError` (SS-210, SS-205)."""
     body = request.body
     if request.context.member not in (services.guarantor, "MX/GAR/00-SABG"):
         raise DomainError("SS-210", "sólo la autoridad garante competente", "the competent guarantor only")

@@ -67,7 +67,7 @@ _DECISIONS = frozenset(("DESECHAR", "CONFIRMAR", *ORDERED))
 
 
 def file_request(services: InstituteServices, domain_request: DomainRequest) -> DomainAnswer:
-    """``presentarArco``: the request is received, and its terms begin on the local day."""
+    """``presentarArco``: the request is received, and its terms begin on the local day. Raises `DomainError` (SS-402)."""
     body = domain_request.body
     folio = domain_request.context.case
     sent = {k: v for k, v in body.items() if k not in ("pid", "testigo")}

@@ -64,7 +64,7 @@ def check_law(request: DomainRequest, basis: str) -> None:
 
 
 def check_alive(services: InstituteServices, request: DomainRequest, pid: Pid) -> None:
-    """For a person who has died only a representative acts, who has proved it (LGPDPPSO 43)."""
+    """For a person who has died only a representative acts, who has proved it (LGPDPPSO 43). Raises `DomainError` (SS-302)."""
     affiliation = services.persons.affiliation(pid)
     if affiliation is not None and affiliation.state == "FALLECIDA" and not request.body["representante"]:
         raise DomainError(

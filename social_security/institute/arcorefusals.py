@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def refuse(services: InstituteServices, request: DomainRequest, after: ArcoRequest, day: date) -> ArcoRequest:
-    """The formal refusal; without committee, or without cause where one is due, it cannot be sent."""
+    """The formal refusal; without committee, or without cause where one is due, it cannot be sent. Raises `DomainError` (SS-400)."""
     body = request.body
     if not body.get("resolucionComite"):
         raise DomainError(

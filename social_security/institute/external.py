@@ -34,7 +34,7 @@ PROVISIONAL = timedelta(days=90)
 
 
 async def apply(services: InstituteServices, request: DomainRequest) -> DomainAnswer:
-    """``solicitarAdmision``: received, unless the same benefit is being asked for elsewhere."""
+    """``solicitarAdmision``: received, unless the same benefit is being asked for elsewhere. Raises `DomainError` (SS-100)."""
     known = services.admissions.admission(request.context.case)
     if known is not None:
         return DomainAnswer(_show(known), 202, ("beneficio",))

@@ -147,6 +147,8 @@ def list_cases(services: InstituteServices, request: DomainRequest) -> DomainAns
 
     With ``caso`` that one alone, with the path that it went and the steps that this institute may take: an access of the person's.
     The person herself gets hers, by her PID, with the steps that she may take.
+
+    Raises `DomainError` (SS-300).
     """
     _check_own(services, request)
     if request.context.role in PERSON_ROLES:
@@ -200,6 +202,8 @@ def list_admissions(services: InstituteServices, request: DomainRequest) -> Doma
     """``listarAdmisiones``: applications of external beneficiaries by the end of their term; decided ones only when asked for.
 
     With ``caso`` that one alone, with its evidence by digest: an access of the person's.
+
+    Raises `DomainError` (SS-300).
     """
     _check_own(services, request)
     body = request.body

@@ -67,7 +67,7 @@ def first_event(case_number: str, member: str, body: dict[str, Any]) -> dict[str
 
 
 async def open_case(services: InstituteServices, request: DomainRequest) -> DomainAnswer:
-    """``abrirCaso``: the responsible institute opens the case at its own system."""
+    """``abrirCaso``: the responsible institute opens the case at its own system. Raises `DomainError` (SS-402)."""
     if request.context.member != services.member:
         raise services.not_participant(request)
     event = first_event(request.context.case, services.member, dict(request.body)) | {
@@ -97,7 +97,7 @@ def _announce(services: InstituteServices, case: Case) -> None:
 
 
 def see_case(services: InstituteServices, request: DomainRequest) -> DomainAnswer:
-    """``verCaso``: the state, for a participant."""
+    """``verCaso``: the state, for a participant. Raises `DomainError` (SS-300)."""
     case = services.cases.case(request.path["caso"])
     if case is None:
         raise DomainError("SS-300", field="caso")
@@ -107,7 +107,10 @@ def see_case(services: InstituteServices, request: DomainRequest) -> DomainAnswe
 
 
 async def take_event(services: InstituteServices, request: DomainRequest) -> DomainAnswer:
-    """``agregarEvento``: check an event against everything this participant knows, and append it."""
+    """``agregarEvento``: check an event against everything this participant knows, and append it.
+
+    Raises `DomainError` (SS-200, SS-205, SS-402, SS-401).
+    """
     event = dict(request.body)
     if event["caso"] != request.context.case:
         raise DomainError("SS-200", field="caso")

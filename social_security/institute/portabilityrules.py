@@ -94,7 +94,10 @@ def check_parties(event: dict[str, Any], case: Case) -> None:
 
 
 def check_negativa(services: InstituteServices, request: DomainRequest, event: dict[str, Any]) -> None:
-    """A refusal leaves a ``Negativa``: basis, reasons, and where and until when its author's refusal is appealed (SS-400)."""
+    """A refusal leaves a ``Negativa``: basis, reasons, and where and until when its author's refusal is appealed (SS-400).
+
+    Raises `DomainError` (SS-400).
+    """
     negativa = event.get("negativa")
     if event["evento"] != "RECHAZAR":
         return
@@ -179,7 +182,7 @@ def check_all_delivered(case: Case, chain: Sequence[Logged]) -> None:
 
 
 def check_delivered(services: InstituteServices, case: Case, chain: Sequence[Logged]) -> None:
-    """A counterparty confirms only what it still certifies: otherwise it sends ACLARAR first (SS-503)."""
+    """A counterparty confirms only what it still certifies: otherwise it sends ACLARAR first (SS-503). Raises `DomainError` (SS-503)."""
     delivered = next(
         (
             h

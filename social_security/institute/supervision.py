@@ -35,7 +35,7 @@ _RUNNING = {
 
 
 async def statistics(services: InstituteServices, request: DomainRequest) -> DomainAnswer:
-    """``estadisticaSupervision``: counts in a range of days, as of today."""
+    """``estadisticaSupervision``: counts in a range of days, as of today. Raises `DomainError` (SS-210)."""
     if request.context.member not in (services.guarantor, FEDERAL):
         raise DomainError("SS-210", "sólo la autoridad garante competente", "the competent guarantor only")
     first, last = parse_days(request.body)

@@ -136,7 +136,7 @@ class OniessServices:
         }
 
     def apply(self, request: DomainRequest) -> DomainAnswer:
-        """``solicitarAlta``: a case with nine gates, all pending."""
+        """``solicitarAlta``: a case with nine gates, all pending. Raises `DomainError` (SS-402, SS-600)."""
         self._check_operator(request)
         known = self.store.application(request.context.case)
         if known is not None:
@@ -174,7 +174,10 @@ class OniessServices:
         return DomainAnswer(_show(self._known(request)))
 
     def decide_gate(self, request: DomainRequest) -> DomainAnswer:
-        """``resolverCompuerta``: approve or reject one gate, with the evidence that it asks for; by ONIESS only."""
+        """``resolverCompuerta``: approve or reject one gate, with the evidence that it asks for; by ONIESS only.
+
+        Raises `DomainError` (SS-100, SS-604).
+        """
         self._check_operator(request)
         application, gate, body = self._known(request), request.path["compuerta"], request.body
         if gate not in application.gates:
@@ -209,7 +212,10 @@ class OniessServices:
         return DomainAnswer(_show(after))
 
     def activate(self, request: DomainRequest) -> DomainAnswer:
-        """``activarAlta``: today, with nine approved gates, and not before the impact-assessment term; by ONIESS only."""
+        """``activarAlta``: today, with nine approved gates, and not before the impact-assessment term; by ONIESS only.
+
+        Raises `DomainError` (SS-601, SS-600).
+        """
         self._check_operator(request)
         application = self._known(request)
         if application.state in ("ACTIVA", "SUSPENDIDA", "BAJA"):

@@ -109,7 +109,10 @@ class Accounts:
         self._database.close()
 
     def issue(self, name: str, pid: str | None, issuer: str, role: str | None = None) -> NewAccount:
-        """A new account, or new proofs for one that is there: a person's with her PID, else of a role, a guarantor's unless it is named."""
+        """A new account, or new proofs for one that is there: a person's with her PID, else of a role, a guarantor's unless it is named.
+
+        Raises `OperatorError`.
+        """
         if find_curp(name.upper()):
             raise OperatorError("an account name must not be a CURP: it would stand in logs")
         if pid is not None:

@@ -185,7 +185,7 @@ class Portal:
         return handle
 
     async def read_form(self, request: web.Request) -> Form:
-        """The fields of an ordinary form, each with all its values."""
+        """The fields of an ordinary form, each with all its values. Raises `Problem` (415, 400)."""
         if request.content_type != "application/x-www-form-urlencoded":
             raise Problem(415, words=N_("A form of this page was expected."))
         raw = await _read(request, FORM_BYTES)
@@ -229,7 +229,7 @@ class Portal:
 
     @web.middleware
     async def guard(self, request: web.Request, handler: Plain) -> web.StreamResponse:
-        """Who asks too often, or by a name that is not ours, is answered before anything is done."""
+        """Who asks too often, or by a name that is not ours, is answered before anything is done. Raises `Problem` (429, 421)."""
         if not self._rates.admits(address_of(request), self._clock.monotonic()):
             raise Problem(429, words=N_("Too many requests; wait a minute."))
         if request.host.lower() != self._settings.public_host.lower():

@@ -159,7 +159,7 @@ class CounterPages:
     async def open_case(
         self, request: web.Request, visitor: Visitor, form: Mapping[str, list[str]]
     ) -> web.Response:
-        """``POST /casos``: a new case of a person, by a convention that ONIESS publishes."""
+        """``POST /casos``: a new case of a person, by a convention that ONIESS publishes. Raises `Problem` (404)."""
         chosen = {"pid": _first(form, "pid"), "beneficio": _first(form, "beneficio")}
         chosen |= {"convenio": _first(form, "convenio")}
         parties = {**chosen, "contrapartes": [m for m in form.get("contraparte", []) if m != self._member]}

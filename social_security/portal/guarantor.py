@@ -121,7 +121,7 @@ class GuarantorPages:
         return self._portal.render(request, "guarantor/evidence.html", visitor, verdict=None, **_NO_FILE)
 
     async def verify(self, request: web.Request, visitor: Visitor, content: bytes) -> web.Response:
-        """``POST /evidencia``: the verdict on a container, in the numbered steps of the auditor's command."""
+        """``POST /evidencia``: the verdict on a container, in the numbered steps of the auditor's command. Raises `Problem` (400, 503)."""
         if not content:
             raise Problem(400, words=N_("Choose an .asice file."))
         await self._refresh_configuration()

@@ -117,7 +117,7 @@ class PersonPages:
         )
 
     async def certificate(self, request: web.Request, visitor: Visitor) -> web.StreamResponse:
-        """``/historia/constancia.pdf``: her career as it is certified now, to take along."""
+        """``/historia/constancia.pdf``: her career as it is certified now, to take along. Raises `Problem` (501, 502)."""
         if not is_drawn():
             raise Problem(
                 501,

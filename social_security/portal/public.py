@@ -68,14 +68,14 @@ class PublicPages:
         )
 
     async def states_csv(self, _request: web.Request) -> web.StreamResponse:
-        """``/estados.csv``: the picture of the states as a table."""
+        """``/estados.csv``: the picture of the states as a table. Raises `Problem` (502)."""
         console = await self._read("consola")
         if not console.is_done:
             raise Problem(502, words=explain(console))
         return _csv(render_rows(draw_country(console.body)))
 
     async def table_csv(self, request: web.Request) -> web.StreamResponse:
-        """``/indicadores.csv?periodo=``, ``/negativas.csv``: the rows of a table of the page, with their own columns."""
+        """``/indicadores.csv?periodo=``, ``/negativas.csv``: the rows of a table of the page, with their own columns. Raises `Problem` (502)."""
         name = request.path.removeprefix("/").removesuffix(".csv")
         chosen = request.query.get("periodo", "")
         period = chosen if _MONTH.fullmatch(chosen) else f"{self._now().astimezone(self._portal.zone):%Y-%m}"

@@ -165,7 +165,10 @@ def membership(store: RegistryStore, member: str) -> Membership | None:
 
 
 def take_membership(registry: HoldingRegistry, request: DomainRequest) -> DomainAnswer:
-    """``notificarMembresia``: ONIESS tells a member's state; the persons of one that leaves go to its successor. Twice is once."""
+    """``notificarMembresia``: ONIESS tells a member's state; the persons of one that leaves go to its successor. Twice is once.
+
+    Raises `DomainError` (SS-210).
+    """
     if request.context.member != ONIESS:
         raise DomainError(
             "SS-210", f"sólo {ONIESS} avisa, no {request.context.member}",

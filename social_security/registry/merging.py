@@ -94,7 +94,7 @@ def verify_decision(pem: str, signature_hex: str, signed: bytes) -> None:
 def merge_records(
     connection: Transaction, rid: Rid, other: Rid, officer: str, signature: str, at: datetime
 ) -> int:
-    """Make two records one; the number of the merge. What leads to ``other`` leads to ``rid`` from now on."""
+    """Make two records one; the number of the merge. What leads to ``other`` leads to ``rid`` from now on. Raises ValueError."""
     if rid == other:
         raise ValueError("these are one record already")
     for record in (rid, other):

@@ -168,7 +168,7 @@ class RegistryServices:
         }
 
     def find_person(self, request: DomainRequest) -> DomainAnswer:
-        """Match by CURP or own PID; the caller gets its own PID and nobody else's."""
+        """Match by CURP or own PID; the caller gets its own PID and nobody else's. Raises `DomainError` (SS-301)."""
         self._check_quota(request)
         body, member = request.body, request.context.member
         state = None
@@ -266,7 +266,10 @@ class RegistryServices:
         return DomainAnswer({"institutos": self.store.holders(rid)}, categories=("identidad",), subject=rid)
 
     def register_case(self, request: DomainRequest) -> DomainAnswer:
-        """Note a case, or its new state. While another open one holds the benefit, that one is named and nothing noted."""
+        """Note a case, or its new state. While another open one holds the benefit, that one is named and nothing noted.
+
+        Raises `DomainError` (SS-405, SS-402).
+        """
         body = request.body
         person = self._known(request)
         before = self.store.case(body["caso"])

@@ -62,7 +62,10 @@ def parse_openapi(content: bytes, url: str = "") -> ParsedDescription:
 
 
 def read_openapi(content: bytes) -> dict[str, Any]:
-    """The document as plain values, of a version that is known and with references into itself only."""
+    """The document as plain values, of a version that is known and with references into itself only.
+
+    Raises `Refused` (``unsupported_openapi_version``).
+    """
     document = load_document(content)
     version = document.get("openapi")
     if not isinstance(version, str):
@@ -336,6 +339,8 @@ def hide_servers(content: bytes, media_type: str, url: str) -> tuple[bytes, str]
     """The document with its servers' addresses reduced to their paths, in the language it came in; and its media type.
 
     An address with variables stays. Spec: PR-MREST 4.3.
+
+    Raises `Refused` (``unsupported_openapi_version``).
     """
     document = load_document(content)
     version = document.get("openapi")

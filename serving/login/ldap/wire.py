@@ -123,7 +123,7 @@ class DirectoryMessages:
         return bool(self._buffer)
 
     def feed(self, data: bytes) -> list[DirectoryMessage]:
-        """The messages that are complete now."""
+        """The messages that are complete now. Raises ValueError."""
         self._buffer += data
         found = []
         while (size := _size_of_first(self._buffer)) is not None and size <= len(self._buffer):
