@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from central_server.store.records import Actor
 from certs.certificatefiles import read_certificate_der
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     Handler = Callable[[Call], Awaitable[object]]
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class CentralAdminContext:
@@ -49,6 +51,22 @@ class CentralAdminContext:
     def change(self, call: Call) -> AbstractContextManager[Records]:
         """One transaction in the caller's name."""
         return self.node.store.change(actor_of(call), call.now)
+
+
+class MadeOnce(Generic[T]):
+    """A value of the registry that is made once a generation, for searches among tens of thousands of rows."""
+
+    def __init__(self, context: CentralAdminContext, make: Callable[[Records], T]) -> None:
+        self._context = context
+        self._make = make
+        self._made: tuple[int, T] | None = None
+
+    def value(self) -> T:
+        """As the registry is now. The generation is read before the rows: a change meanwhile gives another one."""
+        generation = self._context.node.store.generation()
+        if self._made is None or self._made[0] != generation:
+            self._made = generation, self._make(self._context.read())
+        return self._made[1]
 
 
 def actor_of(call: Call) -> Actor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
@@ -23,13 +23,14 @@ from central_server.admin.values import (
 from central_server.registry.model import OWNERS_GROUP
 from central_server.registry.refusals import RegistryCode, refuse
 from central_server.store import groups
-from central_server.store.members import names_of_members, need_client
+from central_server.store.members import need_client
+from schemas.identifiers import ClientId
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from central_server.admin.context import CentralAdminContext
-    from central_server.store.groups import KeptGroup, KeptGroupMember
+    from central_server.store.groups import GroupMemberRow, KeptGroup
     from serving.api.operations import Call, Operation
 
 
@@ -143,41 +144,27 @@ class _Groups:
             groups.delete_group(records, call.path["group_code"])
 
     async def filter_model(self, call: Call) -> FilterModel:
-        ids = [m.client.id for m in self._members(call)]
+        records = self._context.read()
+        rows = groups.group_member_rows(records, groups.need_group(records, call.path["group_code"]))
         return FilterModel(
-            sorted({c.instance for c in ids}),
-            sorted({c.member_class for c in ids}),
-            sorted({c.member_code for c in ids}),
-            sorted({c.subsystem_code for c in ids if c.subsystem_code}),
+            [records.instance] if rows else [],
+            sorted({r.member_class for r in rows}),
+            sorted({r.member_code for r in rows}),
+            sorted({r.subsystem_code for r in rows if r.subsystem_code}),
         )
 
     async def search(self, call: Call) -> PagedGroupMembers:
-        body = call.body_as(MembersFilter)
-        names = names_of_members(self._context.read())
-
-        def name(found: KeptGroupMember) -> str:
-            return names[found.client.id.member]
-
-        matching = [m for m in self._members(call) if _is_match(m, body, name(m))]
-        found, paging = page_of(
-            matching,
-            body.paging_sorting,
-            {
-                "id": lambda m: m.number,
-                "name": lambda m: (name(m).lower(), m.number),
-                "type": lambda m: (m.client.id.object_type, m.number),
-                "instance": lambda m: (m.client.id.instance, m.number),
-                "class": lambda m: (m.client.id.member_class, m.number),
-                "code": lambda m: (m.client.id.member_code, m.number),
-                "subsystem": lambda m: (m.client.id.subsystem_code or "", m.number),
-                "created_at": lambda m: (m.created_at, m.number),
-            },
-            "id",
-        )
-        return PagedGroupMembers(
-            [GroupMemberView(m.number, m.created_at, client_id_view(m.client.id), name(m)) for m in found],
-            paging,
-        )
+        body, records = call.body_as(MembersFilter), self._context.read()
+        group, page = groups.need_group(records, call.path["group_code"]), body.paging_sorting
+        unsorted = PagingSorting(limit=page.limit, offset=page.offset)
+        if body == MembersFilter(query=body.query, paging_sorting=unsorted) and not body.query:
+            found = groups.page_of_group_members(records, group, page.limit, page.offset * page.limit)
+            paging = PagingMetadata(group.member_count, len(found), page.limit, page.offset)
+        else:
+            rows = groups.group_member_rows(records, group)
+            matching = [r for r in rows if _is_match(r, body, records.instance)]
+            found, paging = page_of(matching, page, _ORDERS, "id")
+        return PagedGroupMembers([_member_view(records.instance, r) for r in found], paging)
 
     async def add_members(self, call: Call) -> GroupMemberIds:
         body, code = call.body_as(GroupMemberIds), call.path["group_code"]
@@ -199,22 +186,38 @@ class _Groups:
             if not groups.remove_group_member(records, code, client):
                 raise refuse(RegistryCode.MEMBER_NOT_FOUND, client.encoded())
 
-    def _members(self, call: Call) -> list[KeptGroupMember]:
-        records = self._context.read()
-        return groups.group_members(records, groups.need_group(records, call.path["group_code"]))
-
 
 def _view(group: KeptGroup) -> GroupView:
     return GroupView(group.code, group.description, group.created_at, group.updated_at, group.member_count)
 
 
-def _is_match(found: KeptGroupMember, query: MembersFilter, name: str) -> bool:
-    client = found.client.id
+def _member_view(instance: str, r: GroupMemberRow) -> GroupMemberView:
+    client = ClientId(instance, r.member_class, r.member_code, r.subsystem_code or None)
+    return GroupMemberView(r.number, r.created_at, client_id_view(client), r.member_name)
+
+
+def _type(row: GroupMemberRow) -> str:
+    return "SUBSYSTEM" if row.subsystem_code else "MEMBER"
+
+
+_ORDERS: dict[str, Callable[[GroupMemberRow], Any]] = {
+    "id": lambda r: r.number,
+    "name": lambda r: (r.member_name.lower(), r.number),
+    "type": lambda r: (_type(r), r.number),
+    "instance": lambda r: r.number,
+    "class": lambda r: (r.member_class, r.number),
+    "code": lambda r: (r.member_code, r.number),
+    "subsystem": lambda r: (r.subsystem_code, r.number),
+    "created_at": lambda r: (r.created_at, r.number),
+}
+
+
+def _is_match(row: GroupMemberRow, query: MembersFilter, instance: str) -> bool:
     return (
-        matches(query.query, name, *client.components)
-        and query.member_class in (None, client.member_class)
-        and query.instance in (None, client.instance)
-        and (not query.codes or client.member_code in query.codes)
-        and (not query.subsystems or client.subsystem_code in query.subsystems)
-        and (not query.types or client.object_type in query.types)
+        matches(query.query, row.member_name, instance, row.member_class, row.member_code, row.subsystem_code)
+        and query.member_class in (None, row.member_class)
+        and query.instance in (None, instance)
+        and (not query.codes or row.member_code in query.codes)
+        and (not query.subsystems or row.subsystem_code in query.subsystems)
+        and (not query.types or _type(row) in query.types)
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from central_server.admin.context import row
+from central_server.admin.context import MadeOnce, row
 from central_server.admin.values import (
     ClientIdView,
     ClientView,
@@ -178,7 +178,7 @@ def operations(context: CentralAdminContext) -> Sequence[Operation]:
 class _Members:
     def __init__(self, context: CentralAdminContext) -> None:
         self._context = context
-        self._searched: tuple[int, list[ClientRow]] | None = None
+        self._rows = MadeOnce(context, members.client_rows)
 
     # Classes
 
@@ -305,7 +305,9 @@ class _Members:
             )
             views = [client_view(c.id, c.name, owner) for c, owner in listed]
             return PagedClients(views, PagingMetadata(total, len(views), query.limit, query.offset))
-        matching = [r for r in self._rows(records) if _is_match(r, query, records.instance)]
+        term = (query.q or "").lower()
+        matching = [r for r in self._rows.value() if term in r.searched]
+        matching = [r for r in matching if _is_match(r, query, records.instance)]
         if query.security_server is not None:
             server = servers.need_server(records, server_of(query.security_server))
             there = {_key(c.id) for c in servers.clients_of(records, server)} | {_key(server.id.owner)}
@@ -317,13 +319,6 @@ class _Members:
         found, paging = page_of(matching, query, _ORDERS, "id")
         shown = [(members.kept_client(records.instance, r[:5]), r.member_name) for r in found]
         return PagedClients([client_view(c.id, c.name, owner) for c, owner in shown], paging)
-
-    def _rows(self, records: Records) -> list[ClientRow]:
-        """Every client as the registry has it now. The generation is read before the rows: a change meanwhile gives another one."""
-        generation = self._context.node.store.generation()
-        if self._searched is None or self._searched[0] != generation:
-            self._searched = generation, members.client_rows(records)
-        return self._searched[1]
 
 
 _ORDERS: dict[str, Callable[[ClientRow], Any]] = {
@@ -345,7 +340,6 @@ def _key(client: ClientId) -> tuple[str, str, str]:
 def _is_match(row: ClientRow, query: ClientsQuery, instance: str) -> bool:
     return (
         query.client_type in (None, "SUBSYSTEM" if row.subsystem_code else "MEMBER")
-        and (not query.q or query.q.lower() in row.searched)
         and matches(query.name, row.member_name, row.name)
         and matches(query.instance, instance)
         and matches(query.member_class, row.member_class)

@@ -1,34 +1,29 @@
 """``/federation-overview``: how the security servers of the instance stand, counted by member class, and the few that need somebody.
 
-Made once for each generation of the registry and each hour, so that it costs the same with ten servers as with ten thousand. When a
-certificate ends is read of it once, and kept by its digest.
+Counted by the database, and made once for each generation of the registry and each hour. When a certificate ends is noted as it is
+registered.
 """
 
 from __future__ import annotations
 
 import asyncio
-import collections
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import msgspec
-from cryptography import x509
 
 from central_server.admin.context import row
 from central_server.store import members, servers
+from central_server.store.records import OPERATOR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from central_server.admin.context import CentralAdminContext
-    from central_server.store.records import Records
-    from central_server.store.servers import ServerRow
+    from central_server.store.servers import KeptServer
     from serving.api.operations import Call, Operation
 
-State = Literal["IN_ORDER", "ENDING_SOON", "IN_MAINTENANCE", "WITHOUT_CERTIFICATE"]
-# The worst first.
-STATES: tuple[State, ...] = ("WITHOUT_CERTIFICATE", "ENDING_SOON", "IN_MAINTENANCE", "IN_ORDER")
-SOON_DAYS = 30
+SOON = timedelta(days=30)
 # So many servers are said one by one.
 MOST_SERVERS = 40
 
@@ -52,7 +47,7 @@ class ServerCondition(msgspec.Struct, frozen=True):
     server_id: str
     server_code: str
     owner_name: str
-    state: State
+    state: servers.ServerState
     client_count: int
     client_members: list[str]
     not_after: str | None = None
@@ -78,7 +73,6 @@ def operations(context: CentralAdminContext) -> Sequence[Operation]:
 class _Overview:
     def __init__(self, context: CentralAdminContext) -> None:
         self._context = context
-        self._ends: dict[str, datetime | None] = {}
         self._made: tuple[tuple[int, datetime], FederationOverview] | None = None
 
     async def one(self, call: Call) -> FederationOverview:
@@ -89,74 +83,45 @@ class _Overview:
         return self._made[1]
 
     def _make(self, now: datetime) -> FederationOverview:
-        records = self._context.read()
-        rows, ends = servers.server_rows(records), self._last_ends(records)
-        states = {r[0]: _state(r, ends.get(r[0]), now) for r in rows}
-        counts = collections.Counter((r[1], states[r[0]]) for r in rows)
-        worst = sorted(rows, key=lambda r: (STATES.index(states[r[0]]), ends.get(r[0]) or now, r[1:4]))
-        shown = worst[:MOST_SERVERS]
-        clients = {r[0]: servers.client_members(records, r[0]) for r in shown}
-        return FederationOverview(
-            len(rows),
-            [
-                ClassOverview(
-                    name,
-                    count,
-                    subsystems,
-                    sum(counts[name, s] for s in STATES),
-                    *(counts[name, s] for s in reversed(STATES)),
-                )
-                for name, count, subsystems in members.count_by_class(records)
-            ],
-            [_server_view(records, r, states[r[0]], ends.get(r[0]), clients[r[0]]) for r in shown],
-        )
+        records, soon = self._context.read(), now + SOON
+        self._read_ends(now)
+        counts = servers.count_server_states(records, now, soon)
+        states = range(len(servers.SERVER_STATES))
+        classes = [
+            ClassOverview(
+                name,
+                count,
+                subsystems,
+                sum(counts.get((name, s), 0) for s in states),
+                *(counts.get((name, s), 0) for s in reversed(states)),
+            )
+            for name, count, subsystems in members.count_by_class(records)
+        ]
+        worst = servers.worst_servers(records, now, soon, MOST_SERVERS)
+        shown = [
+            _server_view(found, state, end, servers.client_members(records, found.number))
+            for found, state, end in worst
+        ]
+        return FederationOverview(sum(counts.values()), classes, shown)
 
-    def _last_ends(self, records: Records) -> dict[int, datetime]:
-        """When the last certificate of each server ends, by the server's number."""
-        held = servers.certificate_digests(records)
-        missing = [digest for _, digest in held if digest not in self._ends]
-        known = {d: self._ends[d] for _, d in held if d in self._ends}
-        known |= {d: _end_of(der) for d, der in servers.certificates_with(records, missing)}
-        self._ends = known
-        found: dict[int, datetime] = {}
-        for number, digest in held:
-            end = known.get(digest)
-            if end is not None:
-                found[number] = max(end, found.get(number, end))
-        return found
-
-
-def _end_of(der: bytes) -> datetime | None:
-    """When a certificate ends; None for what is no certificate. Nothing else of it is read."""
-    try:
-        return x509.load_der_x509_certificate(der).not_valid_after_utc
-    except ValueError:
-        return None
-
-
-def _state(server: ServerRow, end: datetime | None, now: datetime) -> State:
-    if end is None or end <= now:
-        return "WITHOUT_CERTIFICATE"
-    if (end - now).days < SOON_DAYS:
-        return "ENDING_SOON"
-    return "IN_ORDER" if server[6] is None else "IN_MAINTENANCE"
+    def _read_ends(self, now: datetime) -> None:
+        """Note when the certificates end that an earlier version registered: once in a database's life."""
+        store = self._context.node.store
+        while servers.lacks_ends(store.read()):
+            with store.change(OPERATOR, now, publishes=False) as records:
+                servers.read_ends(records)
 
 
 def _server_view(
-    records: Records,
-    server: ServerRow,
-    state: State,
-    end: datetime | None,
-    clients: Iterable[tuple[str, str]],
+    server: KeptServer, state: int, end: str | None, clients: Iterable[tuple[str, str]]
 ) -> ServerCondition:
-    found = servers.server_of_row(records, server)
-    of_members = [":".join((found.id.instance, *c)) for c in clients]
+    of_members = [":".join((server.id.instance, *c)) for c in clients]
     return ServerCondition(
-        found.id.encoded(),
-        found.id.server_code,
-        found.owner_name,
-        state,
+        server.id.encoded(),
+        server.id.server_code,
+        server.owner_name,
+        servers.SERVER_STATES[state],
         len(of_members),
         sorted(set(of_members)),
-        None if end is None else end.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        end,
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from central_server.admin.context import row
+from central_server.admin.context import MadeOnce, row
 from central_server.admin.values import (
     ClientIdView,
     Encoded,
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from central_server.admin.context import CentralAdminContext
     from central_server.store.records import Records
+    from central_server.store.requests import RequestRow
     from schemas.identifiers import ClientId
     from serving.api.operations import Call, Operation
 
@@ -158,32 +159,45 @@ def operations(context: CentralAdminContext) -> Sequence[Operation]:
 class _Requests:
     def __init__(self, context: CentralAdminContext) -> None:
         self._context = context
+        self._rows = MadeOnce(context, kept.request_rows)
 
     async def all(self, call: Call) -> PagedRequests:
         query, records = call.query_as(RequestsQuery), self._context.read()
         state = None if query.status is None else query.status.replace("_", " ")
-        # Nobody's name is needed to count what waits, which the first page asks at every visit.
+        paged = RequestsQuery(
+            status=query.status, sort=query.sort, desc=query.desc, limit=query.limit, offset=query.offset
+        )
+        if query == paged and query.sort in (None, "id"):
+            start = query.offset * query.limit
+            total, found = kept.page_of_requests(records, state, query.limit, start, backwards=query.desc)
+            paging = PagingMetadata(total, len(found), query.limit, query.offset)
+        else:
+            rows, paging = self._search(query)
+            found = [kept.need_request(records, r.number) for r in rows]
+        return PagedRequests([RequestListItem(**self._item(r)) for r in found], paging)  # type: ignore[arg-type]
+
+    def _search(self, query: RequestsQuery) -> tuple[list[RequestRow], PagingMetadata]:
+        """One page of the requests that match, as rows."""
+        rows = self._rows.value()
         needed = bool(query.query or query.q) or query.sort == "security_server_owner"
-        names = names_of_members(records) if needed else {}
+        names = names_of_members(self._context.read()) if needed else {}
 
-        def owner(found: KeptRequest) -> str:
-            return names.get(found.content.server.owner, "")
+        def owner(found: RequestRow) -> str:
+            return names.get(found.owner, "")
 
-        matching = [r for r in kept.list_requests(records, state) if _is_match(r, query, owner(r))]
-        found, paging = page_of(
-            matching,
+        return page_of(
+            [r for r in rows if _is_match(r, query, owner(r))],
             query,
             {
                 "id": lambda r: r.number,
                 "created_at": lambda r: (r.created_at, r.number),
-                "type": lambda r: (r.content.type.value, r.number),
+                "type": lambda r: (r.type, r.number),
                 "security_server_owner": lambda r: (owner(r).lower(), r.number),
-                "security_server_id": lambda r: (r.content.server.encoded(), r.number),
-                "status": lambda r: (r.state.value, r.number),
+                "security_server_id": lambda r: (r.server, r.number),
+                "status": lambda r: (r.status, r.number),
             },
             "id",
         )
-        return PagedRequests([RequestListItem(**self._item(r)) for r in found], paging)  # type: ignore[arg-type]
 
     async def add(self, call: Call) -> ApiAnswer:
         new_request = self._new_request(call)
@@ -299,21 +313,15 @@ def _number(call: Call) -> int:
     return number_of(call, "management_request_id", RegistryCode.MANAGEMENT_REQUEST_NOT_FOUND)
 
 
-def _is_match(found: KeptRequest, query: RequestsQuery, owner: str) -> bool:
-    request = found.content
+def _is_match(found: RequestRow, query: RequestsQuery, owner: str) -> bool:
     types = None if query.types is None else query.types.split(",")
     server = query.server_id_of_binder or query.server_id
-    texts = (
-        str(found.number),
-        owner,
-        request.server.encoded(),
-        request.type.value,
-        None if request.client is None else request.client.encoded(),
-    )
+    encoded = found.server.replace("/", ":")
+    texts = (str(found.number), owner, encoded, found.type, found.client.replace("/", ":"))
     return (
         matches(query.query or query.q, *texts)
-        and query.origin in (None, request.origin.value)
-        and (types is None or request.type.value in types)
-        and (query.status is None or query.status.replace("_", " ") == found.state.value)
-        and server in (None, request.server.encoded())
+        and query.origin in (None, found.origin)
+        and (types is None or found.type in types)
+        and (query.status is None or query.status.replace("_", " ") == found.status)
+        and server in (None, encoded)
     )

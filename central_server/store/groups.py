@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from central_server.registry.model import OWNERS_DESCRIPTION, OWNERS_GROUP
 from central_server.registry.refusals import RegistryCode, refuse
@@ -118,6 +118,40 @@ def group_members(records: Records, group: KeptGroup) -> list[KeptGroupMember]:
         group.number,
     )
     return [KeptGroupMember(int(r[0]), kept_client(records.instance, r[2:]), r[1]) for r in rows]
+
+
+class GroupMemberRow(NamedTuple):
+    """A member or subsystem (``subsystem_code`` empty for a member) of a group, with its member's name; for searches among thousands."""
+
+    number: int
+    created_at: str
+    member_class: str
+    member_code: str
+    subsystem_code: str
+    member_name: str
+
+
+_MEMBERS = (
+    "SELECT m.id, m.created_at, c.member_class, c.member_code, c.subsystem_code, COALESCE(o.name, '') "
+    "FROM group_member m JOIN client c ON c.id = m.client_id "
+    "JOIN client o ON o.member_class = c.member_class AND o.member_code = c.member_code AND o.subsystem_code = '' "
+)
+
+
+_PAGE = "SELECT id FROM (SELECT id FROM group_member WHERE group_id = ? ORDER BY id LIMIT ? OFFSET ?) AS page"
+
+
+def group_member_rows(records: Records, group: KeptGroup) -> list[GroupMemberRow]:
+    """Every member of a group, in the order they joined."""
+    rows = records.rows(f"{_MEMBERS} WHERE m.group_id = ? ORDER BY m.id", group.number)
+    return [GroupMemberRow._make(r) for r in rows]
+
+
+def page_of_group_members(records: Records, group: KeptGroup, limit: int, start: int) -> list[GroupMemberRow]:
+    """Some members of a group, in the order they joined; ``group.member_count`` says how many there are."""
+    # The page is chosen among numbers alone; names are joined to the rows of the page.
+    rows = records.rows(f"{_MEMBERS} WHERE m.id IN ({_PAGE}) ORDER BY m.id", group.number, limit, start)
+    return [GroupMemberRow._make(r) for r in rows]
 
 
 def groups_of(records: Records, member: ClientId) -> list[tuple[str, str | None, str]]:

@@ -84,15 +84,12 @@ def client_rows(records: Records) -> list[ClientRow]:
     found = records.rows(f"{_SELECT} ORDER BY id")
     names = {(r[1], r[2]): r[4] or "" for r in found if not r[3]}
     instance = records.instance
-    made = []
-    for number, member_class, member_code, subsystem_code, name in found:
-        member_name = names[member_class, member_code]
-        texts = (instance, member_class, member_code, subsystem_code, member_name, name or "")
-        searched = "\0".join(texts).lower()
-        made.append(
-            ClientRow(int(number), member_class, member_code, subsystem_code, name, member_name, searched)
-        )
-    return made
+    owners = [names[r[1], r[2]] for r in found]
+    texts = [
+        f"{instance}\0{r[1]}\0{r[2]}\0{r[3]}\0{o}\0{r[4] or ''}".lower()
+        for r, o in zip(found, owners, strict=True)
+    ]
+    return [ClientRow._make((*r, o, t)) for r, o, t in zip(found, owners, texts, strict=True)]
 
 
 def page_of_clients(
@@ -138,13 +135,10 @@ def name_of_member(records: Records, member: ClientId) -> str:
     return "" if found is None else found.name or ""
 
 
-def names_of_members(records: Records) -> dict[ClientId, str]:
-    """The name of every member, by identifier."""
-    rows = records.rows(
-        "SELECT member_class, member_code, name FROM client WHERE subsystem_code = '' ORDER BY member_class"
-    )
-    instance = records.instance
-    return {ClientId(instance, r[0], r[1]): r[2] for r in rows}
+def names_of_members(records: Records) -> dict[tuple[str, str], str]:
+    """The name of every member, by class and code."""
+    rows = records.rows("SELECT member_class, member_code, name FROM client WHERE subsystem_code = ''")
+    return {(r[0], r[1]): r[2] or "" for r in rows}
 
 
 # Member classes

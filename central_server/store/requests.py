@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from central_server.registry.merging import Registered
 from central_server.registry.refusals import RegistryCode, refuse
@@ -153,6 +153,43 @@ def list_requests(records: Records, state: str | None = None) -> list[KeptReques
     if state is None:
         return [_kept(r) for r in records.rows(f"{_SELECT} ORDER BY id")]
     return [_kept(r) for r in records.rows(f"{_SELECT} WHERE status = ? ORDER BY id", state)]
+
+
+class RequestRow(NamedTuple):
+    """A request for a search among tens of thousands, where nothing is made of each; server and client (empty for none) as paths."""
+
+    number: int
+    type: str
+    origin: str
+    server: str
+    client: str
+    status: str
+    created_at: str
+
+    @property
+    def owner(self) -> tuple[str, str]:
+        """Class and code of the server's owner."""
+        _, member_class, member_code, _ = self.server.split("/")
+        return member_class, member_code
+
+
+def request_rows(records: Records) -> list[RequestRow]:
+    """Every management request, oldest first."""
+    rows = records.rows(
+        "SELECT id, type, origin, server, COALESCE(client, ''), status, created_at FROM management_request ORDER BY id"
+    )
+    return [RequestRow(*r) for r in rows]
+
+
+def page_of_requests(
+    records: Records, state: str | None, limit: int, start: int, *, backwards: bool = False
+) -> tuple[int, list[KeptRequest]]:
+    """How many requests there are, of all or in one state, and some of them by number."""
+    where, values = ("", ()) if state is None else (" WHERE status = ?", (state,))
+    total = records.rows(f"SELECT COUNT(*) FROM management_request{where}", *values)[0][0]
+    sql = f"{_SELECT}{where} ORDER BY id DESC" if backwards else f"{_SELECT}{where} ORDER BY id"
+    rows = records.rows(f"{sql} LIMIT ? OFFSET ?", *values, limit, start)
+    return int(total), [_kept(r) for r in rows]
 
 
 def registered_by_request(records: Records) -> Registered:

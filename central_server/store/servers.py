@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, Literal, cast
+
+from cryptography import x509
 
 from central_server.registry.model import OWNERS_GROUP
 from central_server.registry.refusals import RegistryCode, refuse
@@ -15,7 +17,7 @@ from schemas.identifiers import ClientId, ServerId, check_identifier
 from schemas.names import check_host
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from datetime import datetime
 
     from central_server.store.records import Records
 
@@ -47,7 +49,7 @@ _SELECT = (
 )
 
 
-DIGESTS_AT_ONCE = 500
+READ_AT_ONCE = 1_000
 ServerRow = tuple[int, str, str, str, str, str, str | None, str, str]
 
 
@@ -59,6 +61,27 @@ def server_rows(records: Records) -> list[ServerRow]:
 def server_of_row(records: Records, row: ServerRow) -> KeptServer:
     """A row of `server_rows` as a value."""
     return _server(records.instance, row)
+
+
+_PAGE = (
+    f"{_SELECT} WHERE s.id IN (SELECT id FROM (SELECT id FROM server ORDER BY server_code, id LIMIT ? OFFSET ?) AS page) "
+    "ORDER BY s.server_code, s.id"
+)
+_PAGE_BACKWARDS = (
+    f"{_SELECT} WHERE s.id IN (SELECT id FROM (SELECT id FROM server ORDER BY server_code DESC, id DESC LIMIT ? OFFSET ?) AS page) "
+    "ORDER BY s.server_code DESC, s.id DESC"
+)
+
+
+def page_of_servers(
+    records: Records, limit: int, start: int, *, backwards: bool = False
+) -> tuple[int, list[KeptServer]]:
+    """How many security servers there are, and some of them by their code."""
+    total = records.rows("SELECT COUNT(*) FROM server")[0][0]
+    # The page is chosen among codes alone; owners are joined to the rows of the page.
+    rows = records.rows(_PAGE_BACKWARDS if backwards else _PAGE, limit, start)
+    # Without servers there may be no instance yet.
+    return int(total), [_server(records.instance, row) for row in rows]
 
 
 def _server(instance: str, r: ServerRow) -> KeptServer:
@@ -218,20 +241,70 @@ def certificates_of(records: Records, server: KeptServer) -> list[KeptCertificat
     return [KeptCertificate(int(r[0]), bytes(r[1])) for r in rows]
 
 
-def certificate_digests(records: Records) -> list[tuple[int, str]]:
-    """The server's number and the digest of every authentication certificate."""
-    return [(int(r[0]), str(r[1])) for r in records.rows("SELECT server_id, digest FROM auth_certificate")]
+def read_ends(records: Records) -> bool:
+    """In a change, note when certificates end of which an earlier version did not; whether more of them wait."""
+    rows = records.rows(
+        "SELECT id, der FROM auth_certificate WHERE not_after IS NULL ORDER BY id LIMIT ?", READ_AT_ONCE
+    )
+    for number, der in rows:
+        records.rows("UPDATE auth_certificate SET not_after = ? WHERE id = ?", _end_of(bytes(der)), number)
+    return len(rows) == READ_AT_ONCE
 
 
-def certificates_with(records: Records, digests: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-    """Digest and DER of those certificates, read some hundreds at a time."""
-    for start in range(0, len(digests), DIGESTS_AT_ONCE):
-        part = digests[start : start + DIGESTS_AT_ONCE]
-        marks = ", ".join("?" * len(part))
-        for digest, der in records.rows(
-            f"SELECT digest, der FROM auth_certificate WHERE digest IN ({marks})", *part
-        ):
-            yield str(digest), bytes(der)
+def lacks_ends(records: Records) -> bool:
+    """Whether of some certificate it was not noted when it ends."""
+    return records.row("SELECT id FROM auth_certificate WHERE not_after IS NULL LIMIT 1") is not None
+
+
+def _end_of(der: bytes) -> str:
+    """When a certificate ends, in UTC to the second; empty for what is no certificate. Nothing else of it is read."""
+    try:
+        return x509.load_der_x509_certificate(der).not_valid_after_utc.strftime(ENDS)
+    except ValueError:
+        return ""
+
+
+# How the servers stand. The number of a state is its place in `SERVER_STATES`, the worst first; `ENDS` is how the tables keep an end.
+
+ServerState = Literal["WITHOUT_CERTIFICATE", "ENDING_SOON", "IN_MAINTENANCE", "IN_ORDER"]
+SERVER_STATES: Final[tuple[ServerState, ...]] = (
+    "WITHOUT_CERTIFICATE",
+    "ENDING_SOON",
+    "IN_MAINTENANCE",
+    "IN_ORDER",
+)
+ENDS = "%Y-%m-%dT%H:%M:%SZ"
+_STATE_ROWS = (
+    "SELECT s.id AS number, s.owner_id, s.server_code, e.ends, "
+    "CASE WHEN e.ends IS NULL OR e.ends <= ? THEN 0 WHEN e.ends < ? THEN 1 WHEN s.maintenance IS NULL THEN 3 ELSE 2 END AS state "
+    "FROM server s LEFT JOIN (SELECT server_id, MAX(not_after) AS ends FROM auth_certificate GROUP BY server_id) e "
+    "ON e.server_id = s.id"
+)
+
+
+def count_server_states(records: Records, now: datetime, soon: datetime) -> dict[tuple[str, int], int]:
+    """How many servers of each member class stand in each state; a certificate that ends before ``soon`` ends soon."""
+    rows = records.rows(
+        f"SELECT c.member_class, t.state, COUNT(*) FROM ({_STATE_ROWS}) t JOIN client c ON c.id = t.owner_id "
+        "GROUP BY c.member_class, t.state",
+        now.strftime(ENDS),
+        soon.strftime(ENDS),
+    )
+    return {(str(r[0]), int(r[1])): int(r[2]) for r in rows}
+
+
+def worst_servers(
+    records: Records, now: datetime, soon: datetime, limit: int
+) -> list[tuple[KeptServer, int, str | None]]:
+    """Some servers, the worst first and of those the one that ends first, each with its state and when its last certificate ends."""
+    rows = records.rows(
+        f"{_SELECT.replace(' FROM ', ', t.state, t.ends FROM ')} JOIN ({_STATE_ROWS}) t ON t.number = s.id "
+        "ORDER BY t.state, COALESCE(t.ends, ''), c.member_class, c.member_code, s.server_code LIMIT ?",
+        now.strftime(ENDS),
+        soon.strftime(ENDS),
+        limit,
+    )
+    return [(_server(records.instance, r[:9]), int(r[9]), r[10] or None) for r in rows]
 
 
 def client_members(records: Records, number: int) -> list[tuple[str, str]]:
@@ -255,7 +328,14 @@ def server_of_certificate(records: Records, der: bytes) -> ServerId | None:
 def add_certificate(records: Records, server: KeptServer, der: bytes) -> None:
     """Register an authentication certificate that no server has."""
     digest = certificate_digest(der)
-    records.insert("auth_certificate", server_id=server.number, digest=digest, der=der, created_at=records.at)
+    records.insert(
+        "auth_certificate",
+        server_id=server.number,
+        digest=digest,
+        der=der,
+        created_at=records.at,
+        not_after=_end_of(der),
+    )
     records.note("ADD_SECURITY_SERVER_AUTH_CERT", server.id.encoded(), after=[f"certificate {digest}"])
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from central_server.registry.catalogue import CatalogueEntry, DescriptionSummary, describe
-from central_server.store.members import names_of_members
+from central_server.store.members import name_of_member, names_of_members
 from schemas.identifiers import ClientId, ServiceId
 from schemas.jsontext import dump_json, load_json
 from schemas.names import unsuitable_characters, without_unsuitable
@@ -192,14 +192,18 @@ def search_services(records: Records, query: CatalogueQuery) -> list[CatalogueEn
 def find_entry(records: Records, number: int) -> CatalogueEntry | None:
     """The service with that number of the catalogue, or None."""
     rows = records.rows(f"{_SELECT} WHERE s.id = ?", number)
-    return _entry(rows[0], names_of_members(records)) if rows else None
+    if not rows:
+        return None
+    member = ClientId(*rows[0][2].split("/")).member
+    name = name_of_member(records, member)
+    return _entry(rows[0], {(member.member_class, member.member_code): name} if name else {})
 
 
-def _entry(row: Sequence[Any], names: Mapping[ClientId, str]) -> CatalogueEntry:
+def _entry(row: Sequence[Any], names: Mapping[tuple[str, str], str]) -> CatalogueEntry:
     client = ClientId(*row[2].split("/"))
     service = _service_of(client, row[1])
     summary = DescriptionSummary(row[4], row[5], tuple(load_json(row[6])), tuple(load_json(row[7])), row[8])
-    name = names.get(client.member, client.member_code)
+    name = names.get((client.member_class, client.member_code), client.member_code)
     return CatalogueEntry(
         int(row[0]), service, name, row[3], summary, int(row[9]), row[10], row[11], row[12], row[13]
     )

@@ -206,4 +206,11 @@ STEPS = (
         key TEXT NOT NULL
     );
     """,
+    # When a certificate ends, as ``YYYY-MM-DDTHH:MM:SSZ``; empty: no certificate could be read; NULL: not read yet (`read_ends`).
+    """
+    ALTER TABLE auth_certificate ADD COLUMN not_after TEXT;
+    DROP INDEX auth_certificate_server;
+    CREATE INDEX auth_certificate_server ON auth_certificate (server_id, not_after);
+    CREATE INDEX management_request_status ON management_request (status, id);
+    """,
 )

@@ -71,11 +71,15 @@ class ApiAnswer(msgspec.Struct, frozen=True):
     headers: dict[str, str] = msgspec.field(default_factory=dict)
 
 
+async def accept() -> None:
+    """Let a change be made as it is, whatever there is."""
+
+
 class OperationInput(msgspec.Struct, frozen=True):
     """An operation's input that did not come as a request of its own: from a page's form.
 
     ``path`` and ``query`` are texts by name, ``body`` a decoded JSON value, ``file`` the body of an operation that takes one, ``parts``
-    those of a multipart form.
+    those of a multipart form. ``check`` may refuse a change by raising `Problem`: it is asked once no other change is under way.
     """
 
     path: Mapping[str, str] = msgspec.field(default_factory=dict)
@@ -83,6 +87,7 @@ class OperationInput(msgspec.Struct, frozen=True):
     body: Any = None
     file: bytes = b""
     parts: Mapping[str, Part] = msgspec.field(default_factory=dict)
+    check: Callable[[], Awaitable[None]] = accept
 
 
 class Principal(msgspec.Struct, frozen=True):

@@ -197,8 +197,7 @@ class AdminApi:
         self, name: str, request: web.Request, principal: Principal, given: OperationInput
     ) -> object:
         """The answer of the row with that id to somebody, under the row's permissions; a change is recorded. Raises `Problem`."""
-        operation = self.operation(name)
-        if operation is None:
+        if (operation := self.operation(name)) is None:
             raise Problem(404)
         call = Call(principal, dict(given.path), self._clock.now(), request[REQUEST_ID], address_of(request))
 
@@ -206,6 +205,7 @@ class AdminApi:
             _take_input(operation, call, given)
 
         async def carry_out() -> object:
+            await given.check()
             return await self._carry_out(operation, request, call, read)
 
         return await self._run(operation, request, call, read, carry_out)

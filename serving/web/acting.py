@@ -6,10 +6,11 @@ knows already are settled: the operation's page shows them and asks only for the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from serving.web.blocks import Cell, OperationForm, PageLink, link
+from serving.web.formnames import BACK, FIXED, ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,22 +20,10 @@ if TYPE_CHECKING:
     from serving.language import Translatable
     from serving.web.console import ConsoleRequest
 
-ROOT: Final = "/consola"
-# Names in an address: the page to come back to, and the fields that are settled.
-BACK: Final = "vuelta"
-FIXED: Final = "fijos"
-LONGEST_BACK: Final = 2000
-
 
 def may(principal: Principal, operation: Operation) -> bool:
     """Whether somebody has a permission for an operation."""
     return not operation.permissions or any(p in principal.permissions for p in operation.permissions)
-
-
-def back_of(text: str) -> str:
-    """A page of this console that a form says it came from; nothing else is ever gone to."""
-    fine = text.startswith(f"{ROOT}/") and len(text) <= LONGEST_BACK and "\\" not in text and "//" not in text
-    return text if fine and text.isprintable() else ""
 
 
 def here(asking: ConsoleRequest) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, get_args, get_origin
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlencode
 
 from aiohttp import web
 
@@ -25,6 +25,8 @@ from serving.language import N_, SOURCE_LANGUAGE, Text, Translatable, as_it_is
 from serving.login.sessions import CSRF_COOKIE, SESSION_COOKIE
 from serving.web.blocks import Listing
 from serving.web.codewords import word_of
+from serving.web.formnames import BACK, ROOT, SEEN, SHEET, back_of, new_sheet
+from serving.web.forms import SECRETS
 from serving.web.listing import render_csv
 from serving.web.pages import Frame, LoggedInUser, check_same_site, redirect
 
@@ -42,9 +44,11 @@ if TYPE_CHECKING:
     FormAct = Callable[["ConsoleRequest", web.Request, "FormInput"], Awaitable[dict[str, Any] | web.Response]]
 
 T = TypeVar("T")
-ROOT = "/consola"
 DOOR = f"{ROOT}/entrar"
 FORM_BYTES = 64 * 1024
+# Of a form whose session ended so many characters are kept, as an address; what belongs to the session is not.
+LONGEST_KEPT = 6_000
+_OF_SESSION = ("csrf", SHEET, SEEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +152,7 @@ class Console:
         """``helps`` say by a page's path below the root what the page is for."""
         self._api = api
         self._helps = helps
-        self._frame = Frame(replace(site, names={**site.names, "word_of": word_of}))
+        self._frame = Frame(replace(site, names={**site.names, "word_of": word_of, "new_sheet": new_sheet}))
         self._links = links
         self._head = head
 
@@ -274,7 +278,7 @@ class Console:
         async def handle(request: web.Request) -> web.StreamResponse:
             found = self._api.authentication.visitor(request)
             if found is None:
-                return redirect(DOOR)
+                return await self._interrupted(request)
             session, principal = found
             try:
                 return await handler(request, session, principal)
@@ -287,6 +291,37 @@ class Console:
 
         return handle
 
+    async def _interrupted(self, request: web.Request) -> web.Response:
+        """The door for who has no session (any more), which leads back to the page, a form's with what was typed in it."""
+        if request.method != "POST":
+            back = back_of(request.path_qs)
+            return redirect(DOOR if back in ("", f"{ROOT}/") else f"{DOOR}?{urlencode({BACK: back})}")
+        _check_same_site(request)
+        form = (await _read_form(request, self._api.upload_bytes)).fields
+        kept = {n: v for n, v in form.items() if n not in _OF_SESSION and n.rpartition(".")[2] not in SECRETS}
+        back = back_of(f"{request.path}?{urlencode(kept)}", LONGEST_KEPT)
+        wrong = (
+            N_(
+                "Your session had ended, so nothing was done. Log in again: what you typed is kept, but for passwords and files."
+            )
+            if back
+            else N_("Your session had ended, so nothing was done. Log in and begin again.")
+        )
+        return self._render_door(request, wrong, "", back, 401)
+
+    def _render_door(
+        self, request: web.Request, wrong: Translatable | None, name: str, back: str, status: int = 200
+    ) -> web.Response:
+        return self._frame.render(
+            request,
+            "console/door.html",
+            status=status,
+            wrong=wrong,
+            name=name,
+            back=back,
+            oidc=self._api.has_oidc,
+        )
+
     async def _person(self, request: web.Request, session: Session, principal: Principal) -> LoggedInUser:
         head = await self._head(self._asking(request, principal))
         links = [n for n in self._links if not n.permissions or principal.permissions & set(n.permissions)]
@@ -296,12 +331,12 @@ class Console:
     async def _door(self, request: web.Request) -> web.Response:
         if self._api.authentication.visitor(request) is not None:
             return redirect(f"{ROOT}/")
-        return self._frame.render(request, "console/door.html", wrong=None, name="", oidc=self._api.has_oidc)
+        return self._render_door(request, None, "", back_of(request.query.get(BACK, "")))
 
     async def _log_in(self, request: web.Request) -> web.Response:
         _check_same_site(request)
         form = (await _read_form(request, FORM_BYTES)).fields
-        name = form.get("cuenta", "")
+        name, back = form.get("cuenta", ""), back_of(form.get(BACK, ""), LONGEST_KEPT)
         try:
             token, session = await self._api.authentication.log_in(
                 name, form.get("clave", ""), address_of(request)
@@ -312,15 +347,8 @@ class Console:
                 if problem.status >= 500
                 else N_("User or password are not right.")
             )
-            return self._frame.render(
-                request,
-                "console/door.html",
-                status=problem.status,
-                wrong=wrong,
-                name=name,
-                oidc=self._api.has_oidc,
-            )
-        answer = redirect(f"{ROOT}/")
+            return self._render_door(request, wrong, name, back, problem.status)
+        answer = redirect(back or f"{ROOT}/")
         set_session(answer, token, session)
         return answer
 

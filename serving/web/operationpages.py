@@ -24,9 +24,19 @@ from serving.api.fieldtexts import FIELD_TEXTS, TAG_TEXTS
 from serving.api.operations import ApiAnswer, Bytes, Download, MultipartForm, OperationInput, Part
 from serving.api.problems import Problem, words_of
 from serving.language import as_it_is
-from serving.web.acting import BACK, FIXED, back_of, may
+from serving.web.acting import may
 from serving.web.codewords import caution_text
-from serving.web.forms import BODY, FieldKind, FormField, fields_of, read_values
+from serving.web.editing import (
+    CHANGED_MEANWHILE,
+    SentForms,
+    check_unchanged,
+    parse_seen,
+    read_values,
+    reading_of,
+)
+from serving.web.formnames import BACK, FIXED, SEEN, SHEET, back_of
+from serving.web.forms import BODY, FieldKind, FormField, as_text, fields_of
+from serving.web.forms import read_values as read_body
 from serving.web.pages import redirect
 
 if TYPE_CHECKING:
@@ -92,6 +102,8 @@ class OperationPages:
         offered: Mapping[str, tuple[str, ...]] | None = None,
     ) -> None:
         self._operations = {o.id: o for o in operations if o.id not in LEFT_OUT and not o.public}
+        self._readings = {o.id: found for o in operations if (found := reading_of(o, operations)) is not None}
+        self._sent = SentForms()
         self._consequences = consequences or {}
         self._offered = offered or {}
 
@@ -121,7 +133,23 @@ class OperationPages:
     async def _show(self, asking: ConsoleRequest, request: web.Request) -> dict[str, Any]:
         operation = self._operation(asking, request)
         given = {n: request.query[n][:4096] for n in request.query}
-        return self._values(operation, given)
+        seen = await self._seen(asking, operation, given)
+        settled = given.get(FIXED, "").split(",")
+        for field in _body_fields(operation):
+            # The link says how it was when its page was made; the form shows how it is.
+            name = field.name.removeprefix(f"{BODY}.")
+            if name in (seen or {}) and field.name in given and field.name not in settled:
+                given[field.name] = as_text(field, (seen or {})[name])
+        return self._values(operation, given, seen=_dumped(seen))
+
+    async def _seen(
+        self, asking: ConsoleRequest, operation: Operation, given: Mapping[str, str]
+    ) -> dict[str, Any] | None:
+        """The values now that an edit would change; None where they cannot be read."""
+        reading = self._readings.get(operation.id)
+        if reading is None or any(not given.get(n) for n in path_names(operation)):
+            return None
+        return await read_values(asking, operation, reading, {n: given[n] for n in path_names(reading)})
 
     async def _give(self, asking: ConsoleRequest, request: web.Request) -> web.Response:
         """The file that an operation answers which changes nothing."""
@@ -171,8 +199,28 @@ class OperationPages:
             "cautions": [],
             "why": None,
             "label_of": FIELD_LABELS.get,
+            "seen": "",
             **more,
         }
+
+    async def _carry_out(
+        self,
+        asking: ConsoleRequest,
+        request: web.Request,
+        operation: Operation,
+        form: FormInput,
+        seen: Mapping[str, Any] | None,
+    ) -> object:
+        """The answer of an operation to a form. Raises `Problem`, also where somebody changed meanwhile what the form shows."""
+
+        async def check() -> None:
+            now = await self._seen(asking, operation, form.fields)
+            check_unchanged(seen or {}, now or {})
+
+        given = _input(operation, form)
+        if seen:
+            given = msgspec.structs.replace(given, check=check)
+        return await asking.api.run(operation.id, request, asking.principal, given)
 
     def _with_choices(self, field: FormField) -> FormField:
         return replace(field, choices=self._offered.get(field.offered, ())) if field.offered else field
@@ -183,12 +231,19 @@ class OperationPages:
         operation = self._operation(asking, request)
         shown = {n: v for n, v in form.fields.items() if n != "csrf"}
         back = back_of(shown.get(BACK, ""))
+        seen = shown.pop(SEEN, "")
+        sheet = shown.pop(SHEET, "") if operation.event else ""
         try:
-            answer = await asking.api.run(operation.id, request, asking.principal, _input(operation, form))
+            answer = await self._sent.once(
+                sheet, lambda: self._carry_out(asking, request, operation, form, parse_seen(seen))
+            )
         except Problem as problem:
+            if problem.code == CHANGED_MEANWHILE:
+                seen = _dumped(await self._seen(asking, operation, shown))
             return self._values(
                 operation,
                 _without_secrets(operation, shown),
+                seen=seen,
                 problem=problem,
                 cautions=[caution_text(c.code, tuple(c.metadata)) for c in problem.warnings],
                 why=refusal_text(problem),
@@ -275,7 +330,7 @@ def _input(operation: Operation, form: FormInput) -> OperationInput:
         texts = {n: Part(v.encode()) for n, v in form.fields.items() if n in operation.body.fields and v}
         files = {n: p for n, p in form.files.items() if n in operation.body.files}
         return OperationInput(path, query, parts={**texts, **files})
-    body = read_values(_body_fields(operation), form.fields)
+    body = read_body(_body_fields(operation), form.fields)
     if isinstance(body, dict) and form.fields.get(IGNORE) == "true" and IGNORE in _body_names(operation):
         body[IGNORE] = True
     if isinstance(body, dict) and isinstance(body.get(BODY), dict):
@@ -297,6 +352,11 @@ def _broken(operation: Operation, problem: Problem) -> dict[str, str]:
 def _without_secrets(operation: Operation, shown: Mapping[str, str]) -> dict[str, str]:
     hidden = {f.name for f in all_fields(operation) if f.kind is FieldKind.HIDDEN}
     return {n: v for n, v in shown.items() if n not in hidden}
+
+
+def _dumped(seen: Mapping[str, Any] | None) -> str:
+    """Values as a form remembers them."""
+    return "" if seen is None else dump_json(dict(seen), ensure_ascii=False)
 
 
 def _example(operation: Operation) -> str:

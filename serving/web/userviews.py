@@ -24,7 +24,7 @@ from serving.web.blocks import (
     text,
 )
 from serving.web.codewords import word
-from serving.web.console import ROOT
+from serving.web.formnames import ROOT
 
 if TYPE_CHECKING:
     from aiohttp import web

@@ -23,7 +23,7 @@ from serving.web.blocks import (
     text,
 )
 from serving.web.codewords import word
-from serving.web.console import ROOT
+from serving.web.formnames import ROOT
 from serving.web.listing import server_page
 
 if TYPE_CHECKING:

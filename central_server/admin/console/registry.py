@@ -27,7 +27,7 @@ from serving.web.blocks import (
     several,
     text,
 )
-from serving.web.console import ROOT
+from serving.web.formnames import ROOT
 from serving.web.listing import server_page
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from serving.web.blocks import (
     number,
     text,
 )
-from serving.web.console import ROOT
+from serving.web.formnames import ROOT
 from serving.web.listing import server_page
 
 if TYPE_CHECKING:

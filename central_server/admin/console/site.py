@@ -18,12 +18,13 @@ from central_server.admin.console.consequences import CONSEQUENCES
 from central_server.admin.console.helps import HELPS
 from central_server.admin.roles import central_roles
 from central_server.admin.system import Alert, CentralInitializationStatus
-from central_server.publication.node import NOT_GENERATED
+from central_server.publication.node import NOT_GENERATED, NOT_YET
 from central_server.registry.refusals import RegistryCode
 from serving.language import N_, Text, as_it_is
 from serving.web import commonviews, userviews
 from serving.web.blocks import PageLink, PageNote
-from serving.web.console import ROOT, Console, ConsoleHead
+from serving.web.console import Console, ConsoleHead
+from serving.web.formnames import ROOT
 from serving.web.operationpages import OperationPages
 from serving.web.pages import HERE, NavigationLink, ServerHead, Site
 
@@ -157,6 +158,8 @@ def alert_text(code: str, metadata: Sequence[str]) -> Translatable:
 
 def _reason(listed: str) -> Translatable:
     """Why a configuration is not made, in words where its code has some; else as the server says it."""
+    if listed == NOT_YET:
+        return N_("none was made yet")
     code, _, detail = listed.removeprefix(NOT_GENERATED).partition(" ")
     words = _REASONS.get(code)
     if words is None:

@@ -31,7 +31,7 @@ from serving.web.blocks import (
     text,
 )
 from serving.web.codewords import word
-from serving.web.console import ROOT
+from serving.web.formnames import ROOT
 from serving.web.forms import FieldKind, FormField
 from serving.web.operationpages import ShownField
 
@@ -70,7 +70,7 @@ async def _waiting(asking: ConsoleRequest) -> PageNote | None:
     if not count:
         return PageNote(N_("Nothing to be decided."), "good")
     link = PageLink(N_("Requests"), f"{ROOT}/solicitudes", main=True)
-    return PageNote(N_("{count} requests are to be decided.", count=count), "caution", (link,))
+    return PageNote(N_("Requests to be decided: {count}.", count=count), "caution", (link,))
 
 
 async def _state(asking: ConsoleRequest) -> FactSheet | None:

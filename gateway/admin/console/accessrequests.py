@@ -21,7 +21,7 @@ from serving.web.blocks import (
     several,
     text,
 )
-from serving.web.console import ROOT
+from serving.web.formnames import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

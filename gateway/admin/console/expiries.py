@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from serving.language import N_
 from serving.web.blocks import Column, Heading, Listing, PageLink, Picture, code, day, phrase, several, text
 from serving.web.codewords import word, word_of
-from serving.web.console import ROOT
 from serving.web.drawings import EndingMark, draw_endings
+from serving.web.formnames import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

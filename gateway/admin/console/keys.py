@@ -29,7 +29,7 @@ from serving.web.blocks import (
     text,
 )
 from serving.web.codewords import word
-from serving.web.console import ROOT
+from serving.web.formnames import ROOT
 from serving.web.forms import FieldKind, FormField
 from serving.web.operationpages import ShownField
 

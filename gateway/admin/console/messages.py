@@ -30,7 +30,7 @@ from serving.web.blocks import (
     several,
     text,
 )
-from serving.web.console import ROOT
+from serving.web.formnames import ROOT
 from serving.web.pages import USUAL_ZONE, chosen_zone
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from serving.web.blocks import (
     phrase,
     text,
 )
-from serving.web.console import ROOT
+from serving.web.formnames import ROOT
 from serving.web.forms import FieldKind, FormField
 from serving.web.operationpages import ShownField
 

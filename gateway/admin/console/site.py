@@ -28,7 +28,8 @@ from serving.language import N_
 from serving.web import commonviews, userviews
 from serving.web.blocks import PageLink, PageNote
 from serving.web.codewords import word_of
-from serving.web.console import ROOT, Console, ConsoleHead
+from serving.web.console import Console, ConsoleHead
+from serving.web.formnames import ROOT
 from serving.web.operationpages import OperationPages
 from serving.web.pages import HERE, NavigationLink, ServerHead, Site
 

@@ -13,7 +13,7 @@ from gateway.admin.initialization import InitializationStatus
 from gateway.admin.keyviews import TokenView
 from serving.language import N_, Translated
 from serving.web.blocks import Column, Listing, PageLink, PageNote, PageView, code, moment, phrase, several
-from serving.web.console import ROOT
+from serving.web.formnames import ROOT
 
 if TYPE_CHECKING:
     from aiohttp import web

@@ -28,8 +28,8 @@ from serving.web.blocks import (
     text,
 )
 from serving.web.codewords import word
-from serving.web.console import ROOT
 from serving.web.drawings import Amount, draw_amounts, draw_lines
+from serving.web.formnames import ROOT
 from serving.web.pages import USUAL_ZONE, chosen_zone
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from serving.web.blocks import (
     code,
     moment,
 )
-from serving.web.console import ROOT
+from serving.web.formnames import ROOT
 from serving.web.forms import BODY, FieldKind, FormField
 from serving.web.operationpages import ShownField
 

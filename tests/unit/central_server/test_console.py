@@ -40,7 +40,8 @@ async def test_without_a_session_every_page_leads_to_the_door(central: Central) 
     operator = Operator(central.client)
     for path in (*PAGES, "/consola/catalogo.jsonld"):
         await operator.get(path)
-        assert (operator.status, operator.headers["location"]) == (303, "/consola/entrar")
+        assert operator.status == 303
+        assert operator.headers["location"].partition("?")[0] == "/consola/entrar"
     operator.cookie = "f" * 64
     await operator.get("/consola/")
     assert operator.status == 303
@@ -77,7 +78,7 @@ async def test_a_request_is_seen_and_approved_and_stands_on_the_audit_log(centra
     number = await central.register_server()
     operator = Operator(central.client)
     await operator.log_in("xrd", "secret")
-    assert "1 solicitudes están por decidir." in operator.page.text
+    assert "Solicitudes por decidir: 1." in operator.page.text
     await operator.get(f"/consola/solicitud?id={number}")
     assert "registrar un certificado de autenticación" in operator.page.text
     assert "MX:GOB:15-ISSEMYM:SS1" in operator.page.text

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from central_server.registry.model import OWNERS_GROUP, RegisteredServer
-from central_server.store import groups, members, servers, sources, trust
+from central_server.store import groups, members, requests, servers, sources, trust
 from central_server.store.loading import canonical, import_registry, load_registry
 from central_server.store.records import Actor, CentralStore
 from certs.certificates import der_of
@@ -70,6 +70,74 @@ def test_an_applied_registry_is_loaded_as_it_was(store: CentralStore, instance: 
     assert loaded.servers == canonical(wanted).servers
     assert loaded.cas == wanted.cas
     assert loaded.tsas == wanted.tsas
+
+
+def test_pages_of_servers_group_members_and_requests_are_slices_of_all_of_them(
+    store: CentralStore, instance: Instance
+) -> None:
+    owners = [ClientId("MX", "GOB", code) for code in ("15-ISSEMYM", "00-ONIESS")]
+    named = tuple(
+        RegisteredServer(o.server(f"SS{n}"), f"ss{n}.mx", (), ()) for o in owners for n in (2, 10, 1)
+    )
+    apply(store, instance.registry(AFIL, servers=named))
+    with store.change(ANA, NOW) as records:
+        groups.add_group(records, "todos", "Todos")
+        for client in members.list_clients(records):
+            groups.add_group_member(records, "todos", client.id)
+        for n, server in enumerate(named):
+            request = requests.NewRequest(
+                requests.RequestType.OWNER_CHANGE, requests.RequestOrigin.CENTER, server.id, AFIL
+            )
+            state = requests.RequestState.WAITING if n % 2 else requests.RequestState.APPROVED
+            requests.add_request(records, request, state)
+    records = store.read()
+    for backwards in (False, True):
+        every = servers.page_of_servers(records, 100, 0, backwards=backwards)[1]
+        assert [s.id.server_code for s in every] == sorted(
+            (s.id.server_code for s in named), reverse=backwards
+        )
+        pages = [servers.page_of_servers(records, 2, start, backwards=backwards) for start in (0, 2, 4, 6)]
+        assert [total for total, _ in pages] == [6] * 4
+        assert [s for _, page in pages for s in page] == every
+        waiting = [r for r in requests.request_rows(records) if r.status == "WAITING"]
+        total, found = requests.page_of_requests(records, "WAITING", 2, 1, backwards=backwards)
+        assert total == len(waiting) == 3
+        assert [r.number for r in found] == sorted((r.number for r in waiting), reverse=backwards)[1:3]
+    group = groups.need_group(records, "todos")
+    rows = groups.group_member_rows(records, group)
+    assert len(rows) == group.member_count == len(members.list_clients(records))
+    assert rows[1:3] == groups.page_of_group_members(records, group, 2, 1)
+    assert {r.member_name for r in rows} == set(members.names_of_members(records).values())
+
+
+def test_how_servers_stand_is_counted_also_where_ends_were_not_noted(
+    store: CentralStore, instance: Instance
+) -> None:
+    other = RegisteredServer(ISSEMYM.server("SS2"), "ss2.mx", (b"no certificate",), ())
+    apply(store, instance.registry(AFIL, servers=(with_server(instance), other)))
+    day = timedelta(days=1)
+    # As an earlier version left them: registered, and nothing noted.
+    with store.change(ANA, NOW) as records:
+        records.rows("UPDATE auth_certificate SET not_after = NULL")
+        assert servers.lacks_ends(records)
+        assert not servers.read_ends(records)
+    records = store.read()
+    assert not servers.lacks_ends(records)
+    (first, state, end), (_, last_state, last_end) = servers.worst_servers(records, NOW, NOW + day, 5)
+    assert (first.id.server_code, state, end) == ("SS2", 0, None)
+    assert (servers.SERVER_STATES[last_state], last_end is not None) == ("IN_ORDER", True)
+    ends = datetime.fromisoformat(last_end or "")
+    for now, soon, expected in (
+        (NOW, NOW + day, "IN_ORDER"),
+        (NOW, ends + day, "ENDING_SOON"),
+        (ends, ends + day, "WITHOUT_CERTIFICATE"),
+    ):
+        counts = servers.count_server_states(records, now, soon)
+        assert sum(counts.values()) == 2
+        assert counts["GOB", servers.SERVER_STATES.index(expected)] >= 1, expected
+    with store.change(ANA, NOW) as records:
+        servers.set_maintenance(records, ISSEMYM.server("SS1"), "hoy")
+    assert servers.count_server_states(store.read(), NOW, NOW + day) == {("GOB", 0): 1, ("GOB", 2): 1}
 
 
 def test_applying_a_registry_twice_changes_nothing_and_keeps_numbers(

@@ -14,7 +14,6 @@ from central_server.registry.callexamples import DescribedCall, build_examples, 
 from gateway.monitoring.summary import percentile
 from schemas.identifiers import ClientId, ServiceId
 from serving.language import N_, as_it_is
-from serving.web.acting import back_of
 from serving.web.blocks import Column, Listing, code, number, text
 from serving.web.drawings import (
     Amount,
@@ -25,6 +24,7 @@ from serving.web.drawings import (
     draw_endings,
     draw_lines,
 )
+from serving.web.formnames import back_of
 from serving.web.forms import fields_of, read_values
 from serving.web.listing import arranged, render_csv
 
