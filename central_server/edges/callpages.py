@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlencode
 
 from central_server.registry.callexamples import build_access_request_example, build_examples, read_calls
 from central_server.registry.sandbox import promised_answer, refused_answer
 from schemas.identifiers import ClientId, ServiceId
+from schemas.names import host_in_url
 from serving.language import N_, as_it_is
 from serving.web.blocks import (
     Column,
     FactSheet,
     Heading,
     Listing,
+    PageLink,
     PageNote,
     QueryField,
     QueryForm,
@@ -29,7 +32,12 @@ if TYPE_CHECKING:
 
     from central_server.registry.callexamples import DescribedCall
     from central_server.registry.sandbox import ExampleAnswer
+    from central_server.store.servers import KeptServer
     from serving.web.blocks import Block, Cell
+
+
+# The usual port of a gateway's console.
+CONSOLE_PORT: Final = 4000
 
 
 def state_of(unreachable_since: str | None, gone_since: str | None) -> Cell:
@@ -48,8 +56,12 @@ def call_blocks(
     query: Mapping[str, str],
     path: str,
     kept: tuple[tuple[str, str], ...],
+    servers: Sequence[KeptServer] = (),
 ) -> list[Block | None]:
-    """The operations of a service, lines that call the first for a client of the reader's own, and lines that ask for access."""
+    """The operations of a service, lines that call the first for a client of the reader's own, and how to ask for access.
+
+    ``servers`` are those that have the reader's client: their consoles have a form that asks.
+    """
     calls = read_calls(kind, raw)
     client, purpose, basis = (query.get(n, "").strip()[:500] for n in ("cliente", "motivo", "fundamento"))
     shown = client.replace(":", "/") or "INSTANCE/CLASS/MEMBER/SUBSYSTEM"
@@ -70,6 +82,7 @@ def call_blocks(
         Heading(N_("For your own client")),
         QueryForm(fields, N_("Show the lines for it"), path, kept),
         *_asking(service, shown, purpose, basis),
+        _forms(service, client, purpose, basis, servers),
         Heading(N_("How to call this")),
     ]
     call = calls[0] if calls else None
@@ -168,6 +181,34 @@ def _asking(service: ServiceId, client: str, purpose: str, basis: str) -> list[B
         ),
         *(SourceText(text, as_it_is(name)) for name, text in lines.items()),
     ]
+
+
+def _forms(
+    service: ServiceId, client: str, purpose: str, basis: str, servers: Sequence[KeptServer]
+) -> PageNote | None:
+    """The form that asks for access at the console of each server that has the reader's client."""
+    if not servers:
+        return None
+    named = {
+        "cliente": client.replace("/", ":"),
+        "proveedor": service.client.encoded(),
+        "servicio": service.service_code,
+        "motivo": purpose,
+        "fundamento": basis,
+    }
+    query = urlencode({n: v for n, v in named.items() if v})
+    links = tuple(
+        PageLink(
+            N_("Ask at {server}", server=s.id.server_code),
+            f"https://{host_in_url(s.address)}:{CONSOLE_PORT}/consola/pedir-acceso?{query}",
+            main=True,
+        )
+        for s in servers
+    )
+    text = N_(
+        "The form, filled in, at the console of the server that has your client. It opens from your institution's network, where the console may have another address than the registered one."
+    )
+    return PageNote(text, links=links)
 
 
 def _operations(calls: Sequence[DescribedCall]) -> Listing:

@@ -9,6 +9,8 @@ from aiohttp import web
 
 from central_server.edges.callpages import call_blocks, state_of
 from central_server.registry.catalogue import export_jsonld
+from central_server.store.members import find_client
+from central_server.store.servers import servers_used_by
 from central_server.store.services import (
     CatalogueQuery,
     find_entry,
@@ -16,6 +18,8 @@ from central_server.store.services import (
     unreachable_providers,
     versions_of,
 )
+from schemas.faults import BadMessage
+from schemas.identifiers import ClientId
 from schemas.jsontext import encode_json
 from serving.language import N_, as_it_is
 from serving.web.blocks import FactSheet, PageLink, PageView, text
@@ -24,7 +28,8 @@ from serving.web.pages import PAGE_HEADERS, Frame, Site, redirect
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from central_server.store.records import CentralStore
+    from central_server.store.records import CentralStore, Records
+    from central_server.store.servers import KeptServer
 
 MOST_SHOWN = 200
 _FIELDS = ("words", "member", "data_set", "purpose")
@@ -86,7 +91,11 @@ def _service(store: CentralStore, frame: Frame) -> Callable[[web.Request], Await
                 (N_("State"), state_of(entry.unreachable_since, entry.gone_since)),
             )
         )
-        blocks = [facts, *call_blocks(entry.service, entry.type, raw, request.query, request.path, ())]
+        servers = _servers_of(records, request.query.get("cliente", ""))
+        blocks = [
+            facts,
+            *call_blocks(entry.service, entry.type, raw, request.query, request.path, (), servers),
+        ]
         file = PageLink(N_("Its description as a file"), f"/catalogo/descripcion/{number}")
         view = PageView(
             as_it_is(entry.described.title),
@@ -99,6 +108,18 @@ def _service(store: CentralStore, frame: Frame) -> Callable[[web.Request], Await
         return frame.render_view(request, view)
 
     return give
+
+
+def _servers_of(records: Records, text: str) -> list[KeptServer]:
+    """The servers that have a client, as the registry knows it; none for a text that names no client of it."""
+    parts = text.strip().replace("/", ":").split(":")
+    try:
+        client = ClientId(*parts) if len(parts) == 4 else None
+    except BadMessage:
+        client = None
+    if client is None or find_client(records, client) is None:
+        return []
+    return servers_used_by(records, client)
 
 
 def _export(store: CentralStore) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:

@@ -31,6 +31,8 @@ from serving.web.forms import FieldKind, FormField
 from serving.web.operationpages import ShownField
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aiohttp import web
 
     from serving.web.blocks import Block
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 ASK: Final = f"{ROOT}/pedir-acceso"
 LONGEST_ID: Final = 1279
 DECLINED: Final = "DECLINED"
+# Fields of the request by the names that an address gives them.
+_GIVEN: Final = {"purpose": "motivo", "legal_basis": "fundamento", "contact": "contacto"}
 
 
 async def ask(asking: ConsoleRequest, request: web.Request) -> PageView:
@@ -48,7 +52,9 @@ async def ask(asking: ConsoleRequest, request: web.Request) -> PageView:
     )
     blocks: list[Block | None] = [await _question(asking, client, provider, service)]
     if client and provider and service:
-        blocks += await _one(asking, client, provider, service)
+        # Whoever comes from the catalogue has said there what for, and on which legal basis.
+        given = {n: request.query.get(q, "").strip() for n, q in _GIVEN.items()}
+        blocks += await _one(asking, client, provider, service, given)
     elif client and provider:
         blocks.append(await _offered(asking, client, provider))
     lead = N_(
@@ -105,7 +111,9 @@ async def _offered(asking: ConsoleRequest, client: str, provider: str) -> Block:
     return Listing(N_("Services of the provider"), columns, rows, empty, "servicios")
 
 
-async def _one(asking: ConsoleRequest, client: str, provider: str, service: str) -> list[Block | None]:
+async def _one(
+    asking: ConsoleRequest, client: str, provider: str, service: str, given: Mapping[str, str]
+) -> list[Block | None]:
     """How the request stands where there is one; the form where there is none, or where it was declined."""
     named = {"provider": provider, "service_code": service}
     found = await asking.tell("get_clients_id_access_requests", AccessRequestState, {"id": client}, named)
@@ -125,7 +133,10 @@ async def _one(asking: ConsoleRequest, client: str, provider: str, service: str)
         blocks += [Heading(N_("How it stands")), FactSheet(facts)]
     if answer is None or answer.state == DECLINED:
         fields = tuple(
-            ShownField(FormField(name, FieldKind.TEXT, name != "contact", longest=longest))
+            ShownField(
+                FormField(name, FieldKind.TEXT, name != "contact", longest=longest),
+                given.get(name, "")[:longest],
+            )
             for name, longest in (("purpose", 500), ("legal_basis", 500), ("contact", 200))
         )
         form = form_of(

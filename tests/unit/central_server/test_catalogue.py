@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from datetime import UTC, datetime
+from html import unescape
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
 import pytest
@@ -18,6 +21,7 @@ from central_server.registry.catalogue import CatalogueEntry, describe, export_j
 from central_server.registry.model import RegisteredServer
 from central_server.store.loading import import_registry
 from central_server.store.records import Actor, CentralStore
+from central_server.store.servers import clients_of, list_servers
 from central_server.store.services import (
     CatalogueQuery,
     search_services,
@@ -295,6 +299,42 @@ async def test_the_page_and_the_export_show_strangers_texts_as_text(
         "cpsv:PublicService",
         "cv:PublicOrganisation",
     }
+
+
+async def test_a_service_leads_to_the_form_that_asks_for_access_where_the_readers_client_is(
+    store: CentralStore, gathered: tuple[Gateway, Gatherer]
+) -> None:
+    await gather(gathered[1])
+    server = list_servers(store.read())[0]
+    client = clients_of(store.read(), server)[0].id
+    service = search_services(store.read(), CatalogueQuery())[0]
+    async with TestClient(TestServer(catalogue_app(store))) as browser:
+
+        async def links(**query: str) -> list[str]:
+            answer = await browser.get(f"/catalogo/servicio/{service.number}", params=query)
+            assert answer.status == 200
+            found = re.findall(r'href="(https://[^"]+)"', await answer.text())
+            return [unescape(link) for link in found]
+
+        (link,) = await links(cliente=client.path(), motivo="trámite & más", fundamento="Ley, art. 1")
+        parts = urlsplit(link)
+        assert (parts.hostname, parts.port, parts.path) == (server.address, 4000, "/consola/pedir-acceso")
+        assert parse_qs(parts.query) == {
+            "cliente": [client.encoded()],
+            "proveedor": [service.service.client.encoded()],
+            "servicio": [service.service.service_code],
+            "motivo": ["trámite & más"],
+            "fundamento": ["Ley, art. 1"],
+        }
+        for nobody in (
+            "",
+            "MX:GOB:NADIE:X",
+            "javascript:alert(1)",
+            "a:b:c:d:e",
+            "x" * 600,
+            '"><script>:b:c:d',
+        ):
+            assert await links(cliente=nobody) == []
 
 
 def test_every_reference_of_the_export_is_in_the_export() -> None:
