@@ -41,6 +41,7 @@ from social_security.portal import app as portal_app
 from social_security.portal import onetime
 from social_security.portal.accounts import Accounts, NewAccount
 from social_security.portal.settings import PortalSettings
+from tests.signedlogs import SignedLogs
 
 INSTITUTES = ("15-ISSEMYM", "26-ISSSTESON", "30-IPE")
 NOW = "2026-04-20T09:00:00-06:00"
@@ -74,6 +75,9 @@ class World:
     messages: list[Message] = field(default_factory=list)
     silent: set[str] = field(default_factory=set)
     verification_configuration: bytes = b""
+    # Keeps what goes through the forwarder, but for the subsystems that another gateway serves.
+    logs: SignedLogs | None = None
+    unlogged: set[str] = field(default_factory=set)
     _systems: dict[str, str] = field(default_factory=dict)
     _stack: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
 
@@ -131,6 +135,13 @@ class World:
             await request.read(),
         )
         self.messages.append(message)
+        kept = self.logs is not None and found["subsystem"] not in self.unlogged
+        owner, message_id = (
+            f"MX/{found['cls']}/{code}/{found['subsystem']}",
+            request.headers.get("X-Road-Id", ""),
+        )
+        if kept and self.logs is not None:
+            await self.logs.keep(message.client, owner, message_id)
         if code in self.silent or code not in self._systems:
             body = {"type": "Server.ServerProxy.NetworkError", "message": "no answer", "detail": "x"}
             return web.json_response(body, status=500)
@@ -145,9 +156,16 @@ class World:
                 data=message.body,
             ) as answer,
         ):
+            if kept and self.logs is not None:
+                await self.logs.keep(message.client, owner, message_id, answer.status)
             return web.Response(
                 status=answer.status, body=await answer.read(), content_type=answer.content_type
             )
+
+    async def _proofs(self, request: web.Request) -> web.Response:
+        if self.logs is None:
+            raise web.HTTPNotFound
+        return web.json_response(self.logs.prove(request.query_string))
 
     async def _configuration(self, _request: web.Request) -> web.Response:
         if not self.verification_configuration:
@@ -165,6 +183,7 @@ async def open_world(folder: Path) -> AsyncIterator[World]:
         gateway.router.add_route("*", "/r1/MX/{cls}/{code}/{subsystem}/{service}/{path:.*}", world._forward)
         gateway.router.add_get("/r1/MX/{cls}/{code}/{subsystem}/{path}", world._forward)
         gateway.router.add_get("/verificationconf", world._configuration)
+        gateway.router.add_get("/recordproofs", world._proofs)
         server = TestServer(gateway)
         await world._stack.enter_async_context(server)
         world.gateway = str(server.make_url("")).rstrip("/")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from certs.transparency import verify_record
 from gateway.messagelog.rows import to_moment
 from schemas.faults import Fault
-from schemas.transparency.records import LONGEST_RECORD_PROOF, parse_record_proof
+from schemas.transparency.records import LONGEST_RECORD_PROOF, parse_record_proofs
 from serving.language import _
 
 if TYPE_CHECKING:
@@ -72,11 +72,14 @@ class JudgedProof:
         ]
 
 
-def judge_proof(file: Path, appointments: Appointments) -> JudgedProof:
-    """The verdict on a file. Raises OSError when it cannot be read."""
+def judge_proofs(file: Path, appointments: Appointments) -> list[JudgedProof]:
+    """The verdict on each proof of a file, the first that fails the last. Raises OSError when it cannot be read."""
     with file.open("rb") as source:
         raw = source.read(LONGEST_RECORD_PROOF + 1)
+    judged: list[JudgedProof] = []
     try:
-        return JudgedProof(str(file), verify_record(parse_record_proof(raw), appointments))
+        for proof in parse_record_proofs(raw):
+            judged.append(JudgedProof(str(file), verify_record(proof, appointments)))
     except Fault as fault:
-        return JudgedProof(str(file), None, fault.detail)
+        judged.append(JudgedProof(str(file), None, fault.detail))
+    return judged

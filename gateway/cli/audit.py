@@ -207,10 +207,10 @@ def proof(context: click.Context, /, configuration: Path, files: tuple[Path, ...
     """Verify proofs of records, and print what each proves."""
     from certs.edges.configurationfiles import load_configuration_folder
     from certs.transparency import appointments_in
-    from gateway.audit.recordproofs import judge_proof
+    from gateway.audit.recordproofs import judge_proofs
 
     appointments = appointments_in(load_configuration_folder(configuration, strict=False))
-    judged = [judge_proof(file, appointments) for file in files]
+    judged = [judgement for file in files for judgement in judge_proofs(file, appointments)]
     for judgement in judged:
         if as_json:
             click.echo(shown_json(judgement.row()))

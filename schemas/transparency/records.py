@@ -127,17 +127,18 @@ class RecordProof(msgspec.Struct, frozen=True):
         return dump_json(self.to_json(), ensure_ascii=False, indent=1).encode() + b"\n"
 
 
-def parse_record_proof(raw: bytes) -> RecordProof:
-    """Read a ``.record-proof.json`` file. Raises `BadMessage` (``bad_request``)."""
+def parse_record_proofs(raw: bytes) -> list[RecordProof]:
+    """Read a ``.record-proof.json`` file of one proof, or of a list of them. Raises `BadMessage` (``bad_request``)."""
     if len(raw) > LONGEST_RECORD_PROOF:
         raise _bad(f"it has {len(raw)} bytes, more than {LONGEST_RECORD_PROOF}")
     try:
         value = load_json(raw)
     except ValueError as err:
         raise _bad("it is not JSON") from err
-    if not isinstance(value, dict):
-        raise _bad("a JSON object was expected")
-    return record_proof_of(value)
+    found = value if isinstance(value, list) else [value]
+    if not found or not all(isinstance(one, dict) for one in found):
+        raise _bad("a JSON object, or a list of them, was expected")
+    return [record_proof_of(one) for one in found]
 
 
 def record_proof_of(value: Mapping[str, object]) -> RecordProof:

@@ -15,6 +15,7 @@ from social_security.domain.faults import DomainError, concerning
 from social_security.domain.pack import members
 from social_security.domain.ranges import parse_days, parse_moments
 from social_security.institute.refusedattempts import take_refusals
+from social_security.wire.recordproofs import AccessLine, check_proofs, gather_proofs
 from social_security.wire.service import DomainAnswer, DomainRequest
 
 if TYPE_CHECKING:
@@ -78,12 +79,16 @@ class Used(Protocol):
 
 
 async def find_usage(services: InstituteServices, request: DomainRequest) -> DomainAnswer:
-    """``findUsage``: one page of the person's accesses, newest first, and how many there are; the gateway's refusals too."""
+    """``findUsage``: one page of the person's accesses, newest first, and how many there are; the gateway's refusals too.
+
+    With ``proofs`` also the proofs out of the gateway's signed log: of the messages that it names, or of all on the page.
+    """
     subject = services.subject(request)
     body = request.body
     with concerning(subject.pid):
         await take_refusals(services)
         start, end = parse_moments(body, "periodStart", "periodEnd")
+        check_proofs(body)
     total, rows = services.persons.accesses(
         subject.pid,
         today=request.today,
@@ -92,11 +97,15 @@ async def find_usage(services: InstituteServices, request: DomainRequest) -> Dom
         offset=body.get("offset", 0),
         limit=body.get("limit", MAX_ROWS),
     )
-    return DomainAnswer(
-        {"totalUsages": total, "usages": [render_usage(a) for a in rows]},
-        categories=("bitacora",),
-        subject=subject.pid,
-    )
+    answer: dict[str, Any] = {"totalUsages": total, "usages": [render_usage(a) for a in rows]}
+    if "proofs" in body:
+        chosen = body["proofs"]
+        if chosen:
+            _, rows = services.persons.accesses(subject.pid, today=request.today, message_ids=chosen)
+        answer["proofs"] = await gather_proofs(
+            services.gateway, [AccessLine(a.action, a.message_id, a.at) for a in rows]
+        )
+    return DomainAnswer(answer, categories=("bitacora",), subject=subject.pid)
 
 
 async def inspect(services: InstituteServices, request: DomainRequest) -> DomainAnswer:

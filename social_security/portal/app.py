@@ -23,6 +23,7 @@ from social_security.clock import exercise_clock, machine_clock
 from social_security.domain import pack
 from social_security.domain.notices import notice_of, notice_text
 from social_security.portal import words
+from social_security.portal.accessproofs import AccessProofs
 from social_security.portal.accounts import (
     COMMITTEE,
     COUNTER,
@@ -43,6 +44,7 @@ from social_security.portal.officer import OfficerPages
 from social_security.portal.operating import OperatorPages
 from social_security.portal.person import PersonPages
 from social_security.portal.personcases import PersonCasePages
+from social_security.portal.personlog import AccessPages
 from social_security.portal.public import PublicPages
 from social_security.portal.queries import ONIESS, REGISTRY, PersonQueries, Supervising
 from social_security.portal.staffqueries import StaffQueries
@@ -137,6 +139,13 @@ def build(folder: Path, settings: PortalSettings, hasher: PasswordHasher | None 
         _add_appeals(app, portal, AppealPages(portal, StaffQueries(gateway, now), supervised(settings)))
     else:
         _add_institute(app, portal, gateway, member, now)
+        _add_accesses(
+            app,
+            portal,
+            AccessPages(
+                portal, PersonQueries(gateway, member, now), AccessProofs(settings.gateway, folder), now
+            ),
+        )
 
     async def close(_app: web.Application) -> AsyncIterator[None]:
         yield
@@ -173,6 +182,15 @@ def _add_institute(
     _add_staff(app, portal, answering, counter)
 
 
+def _add_accesses(app: web.Application, portal: Portal, pages: AccessPages) -> None:
+    for path, page in (
+        ("/accesos", pages.at_institute),
+        ("/accesos/registro", pages.at_registry),
+        ("/accesos/prueba", pages.proof),
+    ):
+        app.router.add_get(path, portal.page(PERSON, page))
+
+
 def _staff_login(portal: Portal, settings: PortalSettings) -> OidcLogin:
     """Logins by the member's OpenID provider, for the roles of those who work there; a person has her account of the branch."""
     only = GUARANTOR if is_guarantor(settings.member) else ONLY_ROLES.get(settings.member)
@@ -189,7 +207,6 @@ def _add_person(app: web.Application, portal: Portal, pages: PersonPages) -> Non
         ("/historia", pages.whole_history),
         ("/historia/constancia.pdf", pages.certificate),
         ("/calculadora", pages.calculator),
-        ("/accesos", pages.accesses),
         ("/derechos", pages.requests),
         ("/derechos/nueva", pages.new_request),
         ("/derechos/{folio}", pages.one_request),

@@ -10,21 +10,18 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import aiohttp
-
-from serving.api.evidence import save_configuration, verify_upload
+from serving.api.evidence import verify_upload
 from serving.api.problems import Problem
 from serving.errors import OperatorError
 from serving.language import N_
 from social_security.domain import pack
+from social_security.portal.configuration import fetch_configuration
 from social_security.portal.policytext import describe_policy
 from social_security.portal.queries import explain
 from social_security.portal.staffqueries import local_id
-from social_security.wire.answers import read_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,10 +34,7 @@ if TYPE_CHECKING:
     from social_security.portal.queries import Supervising
     from social_security.portal.settings import PortalSettings
 
-log = logging.getLogger("portal")
-
 DEFAULT_DAYS = 365
-FETCH_S = 30.0
 STEPS = {
     1: N_("container whole"),
     2: N_("who must sign, by the message"),
@@ -124,7 +118,7 @@ class GuarantorPages:
         """``POST /evidencia``: the verdict on a container, in the numbered steps of the auditor's command. Raises `Problem` (400, 503)."""
         if not content:
             raise Problem(400, words=N_("Choose an .asice file."))
-        await self._refresh_configuration()
+        await fetch_configuration(self._gateway, self._configuration)
         try:
             verdict = await asyncio.to_thread(verify_upload, content, self._configuration)
         except OperatorError as err:
@@ -139,23 +133,6 @@ class GuarantorPages:
             verdict=verdict,
             **{**_NO_FILE, "sha256": hashlib.sha256(content).hexdigest()},
         )
-
-    async def _refresh_configuration(self) -> None:
-        """Fetch the configuration anew; when the gateway is away, the one of before serves (its own dates are checked)."""
-        try:
-            timeout = aiohttp.ClientTimeout(total=FETCH_S)
-            async with (
-                aiohttp.ClientSession(timeout=timeout) as session,
-                session.get(f"{self._gateway}/verificationconf", allow_redirects=False) as answer,
-            ):
-                if answer.status != 200:
-                    raise ValueError(f"HTTP {answer.status}")
-                save_configuration(await read_answer(answer), self._configuration)
-        except (aiohttp.ClientError, TimeoutError, ValueError) as err:
-            log.warning(
-                "no fresh verification configuration",
-                extra={"event": "verificationconf", "reason": type(err).__name__},
-            )
 
 
 def supervised(settings: PortalSettings) -> list[str]:

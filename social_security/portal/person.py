@@ -1,4 +1,4 @@
-"""The citizen's pages: her standing and history, who looked at her data, her ARCO requests.
+"""The citizen's pages: her standing and history, her ARCO requests.
 
 Every page asks for the person of the session and for nobody else; a folio that is not hers is not found. What an
 institute answers is shown as it came, with its code; a part that could not be had says so and the rest is shown.
@@ -25,7 +25,6 @@ from social_security.portal import words
 from social_security.portal.accounts import Filed, pid_of
 from social_security.portal.calculator import cited, estimate, read_wishes, rules_now
 from social_security.portal.certificate import build_certificate, is_drawn, render_pdf
-from social_security.portal.logfilter import AccessFilter
 from social_security.portal.queries import PersonQueries, explain
 from social_security.portal.timeline import draw_career, years_and_days
 from social_security.wire.gatewayclient import Heard
@@ -36,9 +35,6 @@ if TYPE_CHECKING:
     from serving.language import Translatable
     from social_security.portal.core import Portal, Visitor
 
-PAGE_ROWS = 25
-# The newest rows that a filter looks through: as many as an institute tells at once.
-FILTERED_ROWS = 1000
 TEXT_LIMIT = 4000
 FOLIO_TRIES = 5
 DAYS_DIGITS = 5
@@ -149,39 +145,6 @@ class PersonPages:
             status=404 if code and found is None else 200,
             code=code,
             found=found,
-        )
-
-    async def accesses(self, request: web.Request, visitor: Visitor) -> web.Response:
-        """``/accesos``: one page of who looked.
-
-        Each page is itself an access that the next would show first. So the first page says how far the log reached, by
-        the institute's own clock, and the others ask for the log up to there: no row is lost or shown twice.
-        """
-        until = _until(request.query.get("hasta"))
-        page = _page_number(request.query.get("pagina")) if until is not None else 1
-        chosen = AccessFilter.read(request.query)
-        first, most = ((page - 1) * PAGE_ROWS, PAGE_ROWS) if chosen.is_empty else (0, FILTERED_ROWS)
-        heard = await self._asking.accesses(pid_of(visitor.user), until, first, most)
-        rows = heard.body.get("usages", []) if heard.is_done else []
-        count = int(heard.body.get("totalUsages", 0)) if heard.is_done else 0
-        searched = min(count, FILTERED_ROWS)
-        if not chosen.is_empty:
-            found = [r for r in rows if chosen.takes(r, self._member)]
-            count, rows = len(found), found[(page - 1) * PAGE_ROWS : page * PAGE_ROWS]
-        if until is None:
-            until = datetime.fromisoformat(rows[0]["logtime"]) if rows else self._now()
-        return self._portal.render(
-            request,
-            "person/accesses.html",
-            visitor,
-            rows=rows,
-            count=count,
-            page=page,
-            pages=max(1, -(-count // PAGE_ROWS)),
-            until=until,
-            chosen=chosen,
-            searched=searched,
-            why=None if heard.is_done else explain(heard),
         )
 
     # ARCO
@@ -433,17 +396,3 @@ def _first(form: Mapping[str, list[str]], name: str) -> str:
 
 def _not_found() -> Problem:
     return Problem(404, words=N_("There is no such folio among your requests."))
-
-
-def _page_number(text: str | None) -> int:
-    return (
-        int(text) if text is not None and text.isascii() and text.isdigit() and 0 < int(text) < 10**6 else 1
-    )
-
-
-def _until(text: str | None) -> datetime | None:
-    try:
-        found = None if text is None else datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return None if found is None or found.tzinfo is None else found

@@ -16,7 +16,7 @@ from social_security.domain.faults import DomainError
 from social_security.wire.gatewayclient import Heard, Why
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import date, datetime
 
     from serving.language import Translatable
@@ -59,12 +59,25 @@ class PersonQueries:
         """Every institute's history of her, gathered here, with the statement of who answered."""
         return await self._ask("HIST", self._member, "reunirHistoria", {"pid": pid}, self._look("PUR-HIST"))
 
-    async def accesses(self, pid: Pid, until: datetime | None, offset: int, limit: int) -> Heard:
-        """One page of who looked at her data here, as it was at ``until``, or is now."""
+    async def accesses(
+        self,
+        keeper: str,
+        pid: Pid,
+        until: datetime | None,
+        offset: int,
+        limit: int,
+        proofs: Sequence[str] | None = None,
+    ) -> Heard:
+        """One page of who looked at her data at a member, as it was at ``until``, or is now.
+
+        With ``proofs`` of the messages it names, of all on the page where it names none.
+        """
         body: dict[str, Any] = {"pid": pid, "offset": offset, "limit": limit}
         if until is not None:
             body["periodEnd"] = until.isoformat()
-        return await self._ask("BITACORA", self._member, "findUsage", body, self._look("PUR-BITACORA"))
+        if proofs is not None:
+            body["proofs"] = list(proofs)
+        return await self._ask("BITACORA", keeper, "findUsage", body, self._look("PUR-BITACORA"))
 
     async def file(self, pid: Pid, member: str, folio: str, request: dict[str, Any]) -> Heard:
         """File a request under a folio at one member."""

@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from serving.storage.database import AnyDatabase
     from social_security.domain.pseudonyms import Rid
 
@@ -82,18 +84,26 @@ class AccessStore:
             )
 
     def page(
-        self, rid: Rid, start: datetime | None, end: datetime | None, offset: int, limit: int
+        self,
+        rid: Rid,
+        start: datetime | None,
+        end: datetime | None,
+        offset: int,
+        limit: int,
+        message_ids: Sequence[str] = (),
     ) -> tuple[int, list[PersonAccess]]:
-        """One page of a person's access rows, newest first, and how many there are."""
+        """One page of a person's access rows, newest first, and how many there are; ``message_ids``: of these alone."""
         first = "" if start is None else start.astimezone(UTC).isoformat()
         last = "9999" if end is None else end.astimezone(UTC).isoformat()
-        ((total,),) = self._database.query(
-            "SELECT count(*) FROM person_access WHERE rid = ? AND at >= ? AND at <= ?", (rid, first, last)
-        )
+        where = "rid = ? AND at >= ? AND at <= ?"
+        if message_ids:
+            where += f" AND message_id IN ({', '.join('?' * len(message_ids))})"
+        values = (rid, first, last, *message_ids)
+        ((total,),) = self._database.query(f"SELECT count(*) FROM person_access WHERE {where}", values)
         rows = self._database.query(
             "SELECT at, action, receiver, receiver_system, purpose, basis, categories, case_id, message_id, outcome "
-            "FROM person_access WHERE rid = ? AND at >= ? AND at <= ? ORDER BY at DESC, id DESC LIMIT ? OFFSET ?",
-            (rid, first, last, limit, offset),
+            f"FROM person_access WHERE {where} ORDER BY at DESC, id DESC LIMIT ? OFFSET ?",
+            (*values, limit, offset),
         )
         return int(total), [
             PersonAccess(

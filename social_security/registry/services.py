@@ -36,6 +36,7 @@ from social_security.wire import tokens
 from social_security.wire.gatewayrefusals import GatewayRefusals
 from social_security.wire.outbox import Outbox, OutboxItem
 from social_security.wire.privacynotices import check_notice
+from social_security.wire.recordproofs import AccessLine, check_proofs, gather_proofs
 from social_security.wire.service import DomainAnswer, DomainRequest
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ class RegistryServices:
             )
         )
 
-    def acts(self) -> dict[str, Callable[[DomainRequest], DomainAnswer]]:
+    def acts(self) -> dict[str, Callable[[DomainRequest], DomainAnswer | Awaitable[DomainAnswer]]]:
         """The handlers of the registry's services, by operation name."""
         return {
             "buscarBeneficiario": self.find_person,
@@ -293,22 +294,30 @@ class RegistryServices:
             outcome = {"resultado": "SIN_DUPLICADO", "caso": body["caso"]}
         return DomainAnswer(outcome, categories=("beneficio",), subject=person.rid)
 
-    def find_usage(self, request: DomainRequest) -> DomainAnswer:
-        """``findUsage``: who used the person's record at the registry, newest first; asked through an institute of hers."""
+    async def find_usage(self, request: DomainRequest) -> DomainAnswer:
+        """``findUsage``: who used the person's record at the registry, newest first; asked through an institute of hers.
+
+        With ``proofs`` as at an institute (`social_security.institute.accesslog.find_usage`).
+        """
         body, rid = request.body, self._known(request).rid
         with concerning(rid):
             moments = parse_moments(body, "periodStart", "periodEnd")
+            check_proofs(body)
         total, rows = self.accesses.page(
             rid,
             *moments,
             body.get("offset", 0),
             body.get("limit", MAX_ROWS),
         )
-        return DomainAnswer(
-            {"totalUsages": total, "usages": [render_usage(a) for a in rows]},
-            categories=("bitacora",),
-            subject=rid,
-        )
+        answer: dict[str, Any] = {"totalUsages": total, "usages": [render_usage(a) for a in rows]}
+        if "proofs" in body:
+            chosen = body["proofs"]
+            if chosen:
+                _, rows = self.accesses.page(rid, None, None, 0, len(chosen), chosen)
+            answer["proofs"] = await gather_proofs(
+                self._gateway, [AccessLine(a.action, a.message_id, a.at) for a in rows]
+            )
+        return DomainAnswer(answer, categories=("bitacora",), subject=rid)
 
     async def _deliver(self, notice: OutboxItem) -> bool:
         return await deliver(self.store, self._keys, self._gateway, self.member, notice, self.now())

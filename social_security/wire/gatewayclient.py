@@ -19,7 +19,7 @@ from social_security.domain.notices import notice_of
 from social_security.wire.answers import read_answer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 TIMEOUT_S = 20.0
 
@@ -109,21 +109,42 @@ class GatewayClient:
         headers = {"X-Road-Client": f"{self._member}/{subsystem}", "X-Road-Id": f"MX-{uuid.uuid4()}"}
         return await self._send("GET", f"{provider}/{place}", headers, None)
 
+    async def record_proofs(self, subsystem: str, message_ids: Sequence[str]) -> dict[str, Any] | None:
+        """The proofs of the log's records of a subsystem's messages (``GET /recordproofs``); None when the gateway gives none."""
+        if not self._gateway:
+            return None
+        names = ("xRoadInstance", "memberClass", "memberCode", "subsystemCode")
+        query = [*zip(names, (*self._member.split("/"), subsystem), strict=True)]
+        query += [("queryId", message_id) for message_id in message_ids]
+        try:
+            async with self._opened().get(
+                f"{self._gateway}/recordproofs", params=query, allow_redirects=False
+            ) as answer:
+                value = load_json(await read_answer(answer))
+        except (aiohttp.ClientError, TimeoutError, ValueError):
+            return None
+        names = ("proofs", "waiting", "absent", "earliestMs")
+        is_whole = answer.status == 200 and isinstance(value, dict) and all(n in value for n in names)
+        return value if is_whole else None
+
     async def send(
         self, method: str, place: str, headers: Mapping[str, str], body: Mapping[str, Any] | None
     ) -> Heard:
         """One request as it is, for whoever tests how a member answers."""
         return await self._send(method, place, headers, body)
 
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_S))
+        return self._session
+
     async def _send(
         self, method: str, place: str, headers: Mapping[str, str], body: Mapping[str, Any] | None
     ) -> Heard:
         if not self._gateway:
             raise DomainError("SS-901", "este sistema no tiene pasarela", "this system has no gateway set")
-        if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_S))
         try:
-            async with self._session.request(
+            async with self._opened().request(
                 method,
                 f"{self._gateway}/r1/{place}",
                 headers=headers,

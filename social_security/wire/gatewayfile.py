@@ -20,7 +20,7 @@ REGISTRY: Final = "00-RNSS"
 ONIESS: Final = "00-ONIESS"
 DCI: Final = "dci-v1"
 SERVICE: Final = "oss-v1"
-_SUBSYSTEMS: Final = {REGISTRY: ("IDENT", "INDICE", "VITAL"), ONIESS: ("ALTA", "GOBIERNO")}
+_SUBSYSTEMS: Final = {REGISTRY: ("IDENT", "INDICE", "VITAL", "BITACORA"), ONIESS: ("ALTA", "GOBIERNO")}
 _INSTITUTE: Final = ("AFIL", "HIST", "PORT", "EXTERNOS", "ARCO", "BITACORA", "VITAL", "SUPERV")
 _GUARANTOR: Final = ("SUPERV",)
 # Which subsystems of institutes may use the operations of a subsystem.

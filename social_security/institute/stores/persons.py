@@ -17,6 +17,8 @@ from schemas.jsontext import dump_json, load_json
 from social_security.domain.pseudonyms import Pid
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from serving.storage.database import AnyDatabase
     from serving.storage.transactions import Transaction
 
@@ -239,15 +241,19 @@ class PersonStore:
         offset: int = 0,
         limit: int = 1000,
         with_hidden: bool = False,
+        message_ids: Sequence[str] = (),
     ) -> tuple[int, list[Access]]:
-        """How many accesses the person may see in a range, and one page of them, newest first."""
+        """How many accesses the person may see in a range, and one page of them, newest first; ``message_ids``: of these alone."""
         where = "pid = ? AND at >= ? AND at <= ? AND (? = 1 OR hidden_until IS NULL OR hidden_until < ?)"
+        if message_ids:
+            where += f" AND message_id IN ({', '.join('?' * len(message_ids))})"
         values = (
             pid,
             "" if start is None else start.astimezone(UTC).isoformat(),
             "9999" if end is None else end.astimezone(UTC).isoformat(),
             int(with_hidden),
             today.isoformat(),
+            *message_ids,
         )
         ((total,),) = self._database.query(f"SELECT count(*) FROM access WHERE {where}", values)
         rows = self._database.query(

@@ -23,7 +23,7 @@ from schemas.identifiers import ServerId
 from schemas.message import Side
 from schemas.transparency.announcement import log_origin, witness_name
 from schemas.transparency.notes import COSIGNATURE_ED25519, ED25519
-from schemas.transparency.records import RecordProof, parse_record_proof
+from schemas.transparency.records import RecordProof, parse_record_proofs
 from tests import worlds
 from tests.logs import append_message, append_signed, open_log, stamp_alone
 from tests.worlds import CONSUMER, NOW, PROVIDER
@@ -74,7 +74,7 @@ async def kept(tmp_path: Path) -> AsyncIterator[Kept]:
 async def test_a_proof_says_who_asked_whom_and_when_and_by_whom_the_head_is_cosigned(kept: Kept) -> None:
     found = kept.prove("q1")
     (proof,) = found.proofs["q1"]
-    proved = verify_record(parse_record_proof(proof.render()), APPOINTED)
+    proved = verify_record(parse_record_proofs(proof.render())[0], APPOINTED)
     said = proved.statement
     assert (said.message_id, said.client, said.owner, said.side) == (
         "q1",
@@ -150,7 +150,7 @@ def _mutations(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[tuple[Any, 
 
 async def test_no_part_of_a_proof_can_be_changed(kept: Kept) -> None:
     original = json.loads(kept.prove("q1").proofs["q1"][0].render())
-    verify_record(parse_record_proof(json.dumps(original).encode()), APPOINTED)
+    verify_record(parse_record_proofs(json.dumps(original).encode())[0], APPOINTED)
     mutations = _mutations(original)
     assert len(mutations) > 40
     passed = []
@@ -161,7 +161,7 @@ async def test_no_part_of_a_proof_can_be_changed(kept: Kept) -> None:
             place = place[name]
         place[path[-1]] = other
         try:
-            verify_record(parse_record_proof(json.dumps(changed).encode()), APPOINTED)
+            verify_record(parse_record_proofs(json.dumps(changed).encode())[0], APPOINTED)
         except Fault:
             continue
         passed.append((path, other))
