@@ -5,19 +5,25 @@ Each step says what each party may and may not see; what it says is checked agai
 
 from __future__ import annotations
 
+import tempfile
+import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from benchmarks.calls import Call
 from benchmarks.country import member_path
+from serving.api.evidence import KnownLogs, load_known_logs, verify_proof
 from social_security.domain.calendars import load_calendar
+from social_security.wire.recordproofs import open_proofs
 
 if TYPE_CHECKING:
     from benchmarks.calls import Reply
     from benchmarks.country import Country
     from benchmarks.demoshow import Show
 
+PROVED_WITHIN_S = 60.0
 CODES = ("15-ISSEMYM", "26-ISSSTESON", "30-IPE")
 PID = {"15-ISSEMYM": "C77536HD0CYA1RRC9HFC4CF1SRC", "30-IPE": "9V5886721C4NZ6NX7F3S7XHYS44"}
 
@@ -173,6 +179,12 @@ def access_log(show: Show, country: Country) -> Reply:
         "ningún nombre ni clave de personal aparece",
         "nobody's name or staff id appears",
     )
+    for keeper, whose in (("15-ISSEMYM", "ISSEMYM"), ("00-RNSS", "RNSS")):
+        show.expect(
+            _is_proved(country, keeper, why),
+            f"la bitácora firmada y cofirmada de la pasarela prueba los renglones de {whose}",
+            f"the gateway's signed and cosigned log proves the lines of {whose}",
+        )
     other = country.call("15-ISSEMYM/BITACORA", "15-ISSEMYM", "findUsage", {"pid": PID["30-IPE"]}, why)
     _code(show, other, "SS-300", "preguntar por otra persona", "asking about somebody else")
     nobody = Call("PUR-BITACORA", why.case, "TITULAR", why.reason, headers={"X-Road-UserId": ""})
@@ -212,3 +224,27 @@ def _who(show: Show, *rows: tuple[str, str, str, str]) -> None:
     show.say("   Qué puede ver cada quien:", "   What each may see:")
     for es, en, sees_es, sees_en in rows:
         show.say(f"     {es:16} {sees_es}", f"     {en:16} {sees_en}")
+
+
+def _is_proved(country: Country, keeper: str, why: Call) -> bool:
+    """Whether every message on the first page of a list is in the keeper's signed log, by the configuration's keys alone."""
+    body: dict[str, Any] = {"pid": PID["15-ISSEMYM"], "limit": 10}
+    rows = country.call("15-ISSEMYM/BITACORA", keeper, "findUsage", body, why).body.get("usages", [])
+    ids = [row["messageId"] for row in rows if row["outcome"] == "ENTREGADO"]
+    until = time.monotonic() + PROVED_WITHIN_S
+    while ids and time.monotonic() < until:
+        ask = body | {"limit": 1, "proofs": ids}
+        packed = country.call("15-ISSEMYM/BITACORA", keeper, "findUsage", ask, why).body.get("proofs")
+        bundle = open_proofs(packed)
+        if not bundle["waiting"]:
+            known = _known_logs(country)
+            verdicts = [[verify_proof(p, known) for p in bundle["proofs"].get(i, ())] for i in ids]
+            return all(found and all(not v.reason and v.cosigned for v in found) for found in verdicts)
+        time.sleep(1)
+    return False
+
+
+def _known_logs(country: Country) -> KnownLogs:
+    """The keys of the logs, by the configuration that the institute's gateway gives out."""
+    with tempfile.TemporaryDirectory() as folder:
+        return load_known_logs(country.verification_configuration("15-ISSEMYM", Path(folder)))

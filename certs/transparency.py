@@ -20,7 +20,7 @@ from schemas.faults import Fault, Kind, NotProved
 from schemas.globalconf.parts import WITNESSES_ID
 from schemas.globalconf.witnesses import Appointments, parse_appointments
 from schemas.showing import shown
-from schemas.transparency.announcement import log_origin
+from schemas.transparency.announcement import log_name, log_origin
 from schemas.transparency.entries import parse_opening
 from schemas.transparency.merkle import leaf_hash, verify_inclusion
 from schemas.transparency.notes import (
@@ -142,10 +142,8 @@ def verify_record(proof: RecordProof, appointments: Appointments) -> ProvedRecor
 
 def _log_key(appointments: Appointments, origin: str) -> VerifierKey:
     """The key of the log of that name; a log that was declared to go on (``…/log/2``) has that of its server."""
-    stem, _, number = origin.rpartition("/log/")
-    name = stem if stem and number.isascii() and number.isdigit() else origin
     for log in appointments.logs:
-        if log_origin(log.server) == name:
+        if log_origin(log.server) == log_name(origin):
             return VerifierKey(origin, log.log_key.kind, log.log_key.public)
     raise _unproved(
         f"the configuration has no key of a log {shown(origin)}; one whose log that is was expected"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from certs.edges.tokenfiles import sync_folder, write_whole
 from certs.transparency import NoteSigner, verify_log
 from schemas.faults import Fault, Kind
+from schemas.transparency.announcement import log_name
 from schemas.transparency.entries import NO_OPENING, FirstEntry, Opening, parse_first_entry
 from schemas.transparency.notes import ED25519, Checkpoint, SignedNote
 from schemas.transparency.tiles import WIDTH, GrowingTree, TileName, render_bundle
@@ -21,6 +22,7 @@ from schemas.transparency.tiles import WIDTH, GrowingTree, TileName, render_bund
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
+    from pathlib import Path
     from typing import Protocol
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 
 
 ROUND = 5_000
+# In the folder of a log that ended: how the one after it begins, written before anything is moved.
+_DECLARED = "declared"
 _TO_DO = "see what `gateway log verify` says; a restored copy is declared with `gateway log declare`"
 
 
@@ -144,11 +148,21 @@ class LogBuilder:
         note = self._files.read_checkpoint()
         if note is None:
             return _Growing(GrowingTree(), [], self._records.removed_up_to() + 1, self._origin)
+        pending = _pending(self._files, note)
+        if pending is not None:
+            _begin_again(self._files, self._key, note, pending)
+            return self._open()
         origin = note.text.partition("\n")[0]
         checkpoint = verify_log(note, NoteSigner(origin, self._key).verifier(ED25519))
         growing = self._load(checkpoint)
         self._check_last(growing, checkpoint)
-        return growing
+        if log_name(origin) == self._origin:
+            return growing
+        # The server has another name now, by which alone witnesses know its log: it goes on under that one, and says so.
+        reason = f"the server was named {log_name(origin)}"
+        first, now = growing.next_number, self._now()
+        declare_restored(self._files, self._key, first, reason, 0, now, self._origin)
+        return self._open()
 
     def _load(self, checkpoint: Checkpoint) -> _Growing:
         size = checkpoint.size
@@ -185,38 +199,68 @@ def _opening_of(record: CommittedRecord, salt: bytes) -> Opening:
 
 
 def declare_restored(
-    files: TransparencyFiles, key: Ed25519PrivateKey, first: int, reason: str, lost_after: int, now: datetime
+    files: TransparencyFiles,
+    key: Ed25519PrivateKey,
+    first: int,
+    reason: str,
+    lost_after: int,
+    now: datetime,
+    name: str | None = None,
 ) -> FirstEntry:
-    """Begin another log after the one in ``files``, which a restored copy cannot go on with; entry 0 says so.
+    """Begin another log after the one in ``files``, which cannot go on as it is; entry 0 says so.
 
-    The files of the earlier log are kept beside, in ``before-<number>``. ``lost_after`` is the size that witnesses had seen.
-    Raises `Fault` when there is no earlier log.
+    The files of the earlier log are kept beside, in ``before-<number>``. ``lost_after`` is the size that witnesses had seen,
+    ``name`` the server's own where that has changed. Raises `Fault` when there is no earlier log.
     """
     note = files.read_checkpoint()
     if note is None:
         raise Fault(Kind.LOGGING_FAILED, "there is no transparency log to declare anything of")
+    pending = _pending(files, note)
+    if pending is not None:
+        return _begin_again(files, key, note, pending)
     old = note.text.partition("\n")[0]
     before = verify_log(note, NoteSigner(old, key).verifier(ED25519))
     first_entry = FirstEntry(first, now, reason, before.origin, before.size, before.root, lost_after)
-    stem, _, number = old.rpartition("/log/")
-    epoch = int(number) if stem and number.isdigit() else 1
-    origin = f"{stem if stem and number.isdigit() else old}/log/{epoch + 1}"
-    kept = files.folder / f"before-{epoch + 1}"
-    kept.mkdir(mode=0o700)
+    kept = _kept_beside(files, old)
+    kept.mkdir(mode=0o700, exist_ok=True)
+    number = kept.name.removeprefix("before-")
+    origin = f"{name or log_name(old)}/log/{number}"
+    # From here on the declaration is made: a crash leaves it to be carried out by whoever opens the log next.
+    write_whole(kept / _DECLARED, origin.encode() + b"\n" + first_entry.entry())
+    sync_folder(files.folder)
+    return _begin_again(files, key, note, kept)
+
+
+def _pending(files: TransparencyFiles, note: SignedNote) -> Path | None:
+    """Where a declaration was written that a crash did not let be carried out."""
+    kept = _kept_beside(files, note.text.partition("\n")[0])
+    return kept if (kept / _DECLARED).exists() else None
+
+
+def _kept_beside(files: TransparencyFiles, origin: str) -> Path:
+    """Where the files of a log go when another one begins after it."""
+    number = origin.removeprefix(f"{log_name(origin)}/log/")
+    return files.folder / f"before-{int(number) + 1 if number.isdigit() else 2}"
+
+
+def _begin_again(
+    files: TransparencyFiles, key: Ed25519PrivateKey, note: SignedNote, kept: Path
+) -> FirstEntry:
+    """Carry a declaration out, from wherever it stands."""
+    line, _, entry = (kept / _DECLARED).read_bytes().partition(b"\n")
+    origin = line.decode()
     for name in ("tile", "openings", "stamped"):
-        if (files.folder / name).exists():
+        if (files.folder / name).exists() and not (kept / name).exists():
             (files.folder / name).rename(kept / name)
+    write_whole(kept / "checkpoint", note.render())
     sync_folder(kept)
     sync_folder(files.folder)
-    # The checkpoint goes last and is replaced, never absent: a crash before leaves one whose tiles stand in `before-`, which
-    # the builder refuses to go on with, and the declaration is made again.
-    write_whole(kept / "checkpoint", note.render())
+    # The checkpoint goes last and is replaced, never absent: a crash before leaves one whose tiles stand in `before-`.
     tree = GrowingTree()
-    entry = first_entry.entry()
     tree.append(entry)
     files.write_openings(0, [NO_OPENING])
     files.write_tiles([*tree.partial(), (TileName(None, 0, 1), render_bundle([entry]))])
     files.write_checkpoint(
         NoteSigner(origin, key).sign(SignedNote(Checkpoint(origin, 1, tree.root()).render()))
     )
-    return first_entry
+    return parse_first_entry(entry)

@@ -149,10 +149,10 @@ class TransparencyLoop:
             raise Fault(Kind.LOGGING_FAILED, "; ".join(problems))
 
     def _catch_up(self) -> SignedNote:
-        if self._builder is None:
+        origin = log_origin(self._server())
+        if self._builder is None or self._key is None or self._key.name != origin:
             self.files.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             key = kept_note_key(self.files.folder / KEY_FILE, self._safe)
-            origin = log_origin(self._server())
             self._builder = LogBuilder(self.files, self._records, key, origin, self._now)
             self._key = NoteSigner(origin, key).verifier(ED25519)
         return self._builder.catch_up()

@@ -8,6 +8,7 @@ import msgspec
 
 from gateway.messagelog import rows
 from gateway.messagelog.record import Links
+from gateway.transparency.files import TransparencyFiles
 from schemas.faults import Fault, Kind
 from schemas.message import Side
 from schemas.transparency.entries import parse_first_entry
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gateway.messagelog.reading import LogReader
-    from gateway.transparency.files import TransparencyFiles
     from schemas.transparency.notes import SignedNote
 
 # The message itself is not read.
@@ -68,17 +68,14 @@ def prove_messages(
     reader: LogReader, files: TransparencyFiles, owner: str, message_ids: Sequence[str]
 ) -> MessageProofs:
     """The proofs of a client's records (``MX/GOB/A/SUB``) of each message id. Slow: call it in a thread."""
-    head = _ProvingHead.read(files)
+    heads = _heads(files)
     proofs: dict[str, list[RecordProof]] = {}
     waiting: list[str] = []
     absent: list[str] = []
     for message_id in message_ids:
         records = _statements(reader, owner, message_id)
-        proved = [
-            RecordProof(statement, head.prove(files, number))
-            for number, statement in records
-            if head is not None and head.covers(number) and statement is not None
-        ]
+        found = [_proof(heads, number, statement) for number, statement in records]
+        proved = [proof for proof in found if proof is not None]
         if proved:
             proofs[message_id] = proved
         if not records:
@@ -87,12 +84,33 @@ def prove_messages(
             waiting.append(message_id)
     earliest = reader.query("SELECT at_ms FROM record ORDER BY id LIMIT 1")
     return MessageProofs(
-        "" if head is None else head.note.text.partition("\n")[0],
+        heads[0][0].note.text.partition("\n")[0] if heads else "",
         proofs,
         tuple(waiting),
         tuple(absent),
         int(str(earliest[0][0])) if earliest else None,
     )
+
+
+def _heads(files: TransparencyFiles) -> list[tuple[_ProvingHead, TransparencyFiles]]:
+    """The heads of the log and of those that it was declared to follow, the newest first, each with its files."""
+    numbers = sorted(
+        (int(p.name.removeprefix("before-")) for p in files.folder.glob("before-*")), reverse=True
+    )
+    every = [files, *(TransparencyFiles(files.folder / f"before-{number}") for number in numbers)]
+    return [(head, of) for of in every if (head := _ProvingHead.read(of)) is not None]
+
+
+def _proof(
+    heads: Sequence[tuple[_ProvingHead, TransparencyFiles]], number: int, statement: RecordStatement | None
+) -> RecordProof | None:
+    """The proof by the newest log that has this very record; None when none has it, or not yet."""
+    for head, files in heads:
+        if statement is not None and head.covers(number):
+            proof = RecordProof(statement, head.prove(files, number))
+            if proof.opening().record_digest == statement.digest():
+                return proof
+    return None
 
 
 def _statements(reader: LogReader, owner: str, message_id: str) -> list[tuple[int, RecordStatement | None]]:

@@ -31,6 +31,12 @@ def log_origin(server: ServerId) -> str:
     return quote(server.path(), safe="/")
 
 
+def log_name(origin: str) -> str:
+    """The name of the server's log without the number of one that was declared to go on after another (``…/log/2``)."""
+    stem, _, number = origin.rpartition("/log/")
+    return stem if stem and number.isascii() and number.isdigit() else origin
+
+
 def witness_name(server: ServerId) -> str:
     """The name of a server as a witness."""
     return f"{log_origin(server)}/witness"

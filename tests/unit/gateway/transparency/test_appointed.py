@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -357,3 +359,27 @@ async def test_announcements_are_taken_of_registered_keys_only_and_never_an_olde
     assert made.store.generation() == before
     assert (await announce(key, first.id, at + timedelta(seconds=1)))[0] == 200
     assert made.store.generation() == before + 1
+
+
+async def test_a_server_of_another_owner_goes_on_under_its_new_name_and_is_cosigned_by_three(
+    country: tuple[Country, list[Server]],
+) -> None:
+    made, servers = country
+    first = servers[0]
+    await first.exchange("second")
+    registry = load_registry(made.store.read())
+    moved = OWNERS[1].server("SS9")
+    renamed = (dataclasses.replace(registry.servers[0], id=moved), *registry.servers[1:])
+    with made.store.change(Actor("ana"), NOW) as records:
+        import_registry(records, made.instance.registry(*OWNERS, servers=renamed))
+    first.id = moved
+    for _ in range(2):  # the keys are announced under the new name, then everybody has them
+        made.now += timedelta(minutes=2)
+        fresh = made.configuration()
+        for server in servers:
+            server.current = fresh
+        with contextlib.suppress(Fault):
+            await first.exchange("under the new name")
+    await first.following.round()
+    assert first.head().text.startswith("MX/GOB/B/SS9/log/2\n")
+    assert len(first.cosigned_by()) == 3

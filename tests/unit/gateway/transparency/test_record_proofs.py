@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import dataclasses
+import functools
 import json
+import os
+import shutil
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +16,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from certs.transparency import NoteSigner, verify_record
+from certs.transparency import NoteSigner, verify_log, verify_record
 from gateway.messagelog.committed import CommittedReader
 from gateway.messagelog.store import MessageLog
 from gateway.transparency.builder import LogBuilder, declare_restored
@@ -22,13 +27,15 @@ from schemas.globalconf.witnesses import AppointedLog, Appointments
 from schemas.identifiers import ServerId
 from schemas.message import Side
 from schemas.transparency.announcement import log_origin, witness_name
+from schemas.transparency.entries import parse_first_entry
 from schemas.transparency.notes import COSIGNATURE_ED25519, ED25519
 from schemas.transparency.records import RecordProof, parse_record_proofs
 from tests import worlds
+from tests.logkills import forked
 from tests.logs import append_message, append_signed, open_log, stamp_alone
 from tests.worlds import CONSUMER, NOW, PROVIDER
 
-SERVER = ServerId("MX", "GOB", "A", "SS1")
+SERVER, RENAMED = ServerId("MX", "GOB", "A", "SS1"), ServerId("MX", "GOB", "B", "SS1")
 KEY, WITNESS = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
 CENTRE = NoteSigner(witness_name(SERVER), WITNESS)
 APPOINTED = Appointments(
@@ -50,7 +57,7 @@ class Kept:
         self.folder = folder
         self.log: MessageLog = open_log(folder)
         self.files = TransparencyFiles(folder / "transparency")
-        self.files.folder.mkdir()
+        self.files.folder.mkdir(exist_ok=True)
 
     def catch_up(self) -> None:
         records = CommittedReader(self.log.reader)
@@ -117,6 +124,72 @@ async def test_a_message_on_both_sides_of_one_gateway_has_a_proof_for_each_owner
     for owner, side in ((CONSUMER, Side.CONSUMER), (PROVIDER, Side.PROVIDER)):
         (proof,) = kept.prove("both", owner=owner.path()).proofs["both"]
         assert verify_record(proof, APPOINTED).statement.side is side
+
+
+def renamed(kept: Kept) -> LogBuilder:
+    """The builder of a server that has another name now, as after a change of its owner."""
+    records = CommittedReader(kept.log.reader)
+    return LogBuilder(kept.files, records, KEY, log_origin(RENAMED), lambda: NOW)
+
+
+async def test_a_server_with_another_name_goes_on_under_it_says_so_and_proves_every_record(
+    kept: Kept, tmp_path: Path
+) -> None:
+    before = kept.files.read_checkpoint()
+    assert before is not None
+    await append_signed(kept.log, tmp_path, message_id="later")
+    note = renamed(kept).catch_up()
+    head = verify_log(note, NoteSigner(f"{log_origin(RENAMED)}/log/2", KEY).verifier(ED25519))
+    first_entry = parse_first_entry(next(iter(kept.files.entries(1))))
+    assert (first_entry.first, first_entry.previous_origin, first_entry.previous_size, head.size) == (
+        4,
+        log_origin(SERVER),
+        4,
+        2,
+    )
+    known = Appointments((), (*APPOINTED.logs, dataclasses.replace(APPOINTED.logs[0], server=RENAMED)))
+    found = kept.prove("q0", "q2", "later")
+    assert (found.waiting, found.absent) == ((), ())
+    numbers = {m: verify_record(proofs[0], known).number for m, proofs in found.proofs.items()}
+    assert numbers == {"q0": 1, "q2": 3, "later": 4}
+    # Its old name again is a third log: no witness has ever seen another one under that name.
+    kept.catch_up()
+    assert kept.prove("q0").origin == f"{log_origin(SERVER)}/log/3"
+
+
+def test_a_crash_anywhere_in_a_declaration_leaves_it_to_be_carried_out(tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    asyncio.run(_three_records(made / "log"))
+    places = 0
+    for place in range(1, 60):
+        folder = tmp_path / f"at-{place}" / "log"
+        shutil.copytree(made, folder.parent)
+        status, _ = forked(functools.partial(_rename, folder), place, 0.0)
+        asyncio.run(_rename(folder, lambda _line: None))
+        note = TransparencyFiles(folder / "transparency").read_checkpoint()
+        assert note is not None
+        assert note.text.startswith(f"{log_origin(RENAMED)}/log/2\n2\n"), place
+        if not os.WIFSIGNALED(status):
+            break
+        places += 1
+    assert 8 < places < 59
+
+
+async def _three_records(folder: Path) -> None:
+    kept = Kept(folder)
+    for number in range(3):
+        await append_signed(kept.log, folder, message_id=f"q{number}")
+    kept.catch_up()
+    await append_signed(kept.log, folder, message_id="later")
+    await kept.log.close()
+
+
+async def _rename(folder: Path, _say: Callable[[bytes], object]) -> None:
+    kept = Kept(folder)
+    renamed(kept).catch_up()
+    found = kept.prove("q0", "later")
+    await kept.log.close()
+    assert set(found.proofs) == {"q0", "later"}
 
 
 async def test_after_a_declaration_records_are_proved_under_the_new_name_by_the_same_key(
