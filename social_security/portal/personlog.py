@@ -119,7 +119,10 @@ class AccessPages:
         return await self._proofs.judge(rows, packed, keeper)
 
     async def proof(self, request: web.Request, visitor: Visitor) -> web.Response:
-        """``/accesos/prueba?mensaje=ID``: the proofs of a line of hers, to take along; ``en=registro`` of one at the registry."""
+        """``/accesos/prueba?mensaje=ID``: the proofs of a line of hers, to take along; ``en=registro`` of one at the registry.
+
+        Raises `Problem` when there is none, or the member does not answer.
+        """
         message_id = request.query.get("mensaje", "")
         keeper = REGISTRY if request.query.get("en") == _AT_REGISTRY else self._portal.member
         found: list[Any] = []
