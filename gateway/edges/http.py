@@ -18,6 +18,7 @@ from gateway.http.bounds import Bounds, Room
 from gateway.http.requests import Answer, DateLine, RawRequest
 from gateway.http.server import ServerConnection
 from serving.process.binding import bind_address, is_shared
+from serving.process.memory import MemoryReturn
 
 if TYPE_CHECKING:
     import ssl
@@ -64,6 +65,7 @@ class DataPlaneServer:
         # Every answer is its connection's last from now on.
         self.is_retiring = False
         self.listenings: list[Listening] = []
+        self._memory = MemoryReturn()
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -84,6 +86,7 @@ class DataPlaneServer:
         self.room.leave(connection)
         if not len(self.room):
             self._empty.set()
+            self._memory.later()
 
     def let_in(self, sock: socket.socket, address: str, context: ssl.SSLContext | None) -> None:
         """Count a new connection and serve it, after a handshake where there is one; or close it for want of room."""

@@ -21,6 +21,7 @@ from gateway.http.incoming import Incoming
 from gateway.http.reading import AnswerReader
 from gateway.http.whole import Chunks, whole_of
 from gateway.http.writing import Outlet
+from serving.process.memory import MemoryReturn
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
@@ -317,6 +318,7 @@ class Pool:
         self._kept_s = kept_s
         self._idle: dict[tuple[str, int, ssl.SSLContext | None], deque[ClientConnection]] = {}
         self._sweep: asyncio.TimerHandle | None = None
+        self._memory = MemoryReturn()
         self._is_closed = False
 
     async def lease(self, place: Place, connect_s: float) -> ClientConnection:
@@ -374,6 +376,7 @@ class Pool:
         for key, kept in list(self._idle.items()):
             while kept and (kept[0].idle_since <= limit or not kept[0].is_usable()):
                 kept.popleft().abort()
+                self._memory.later()
             if not kept:
                 del self._idle[key]
         self._sweep = loop.call_later(self._kept_s / 2, self._close_old) if self._idle else None

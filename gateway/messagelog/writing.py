@@ -69,6 +69,7 @@ class LogWriter:
                 outcome = err
             with contextlib.suppress(RuntimeError):  # the loop is gone, and with it everyone who waited
                 job.loop.call_soon_threadsafe(job.tell, outcome)
+            job = outcome = None  # else the batch stays in memory until the next one comes
         if writer is not None:
             writer.close()
 

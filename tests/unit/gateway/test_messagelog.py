@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import sqlite3
+import threading
+import weakref
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -12,6 +15,7 @@ import pytest
 from gateway.messagelog.committed import CommittedReader
 from gateway.messagelog.spool import SpoolFolder
 from gateway.messagelog.store import LogSettings, Stamp
+from gateway.messagelog.writing import LogWriter
 from schemas.faults import Fault, Kind
 from schemas.message import digest_of
 from tests import worlds
@@ -221,3 +225,21 @@ async def test_a_body_of_many_megabytes_goes_to_a_file_whatever_room_there_is(tm
     await spool.finish()
     assert spool.path is not None
     assert sum([len(c) async for c in spool.chunks()]) == 1_500_000
+
+
+class Held:
+    """What a batch holds."""
+
+
+async def test_a_written_batch_does_not_stay_in_memory_until_the_next_one() -> None:
+    loop = asyncio.get_running_loop()
+    held, freed, told = Held(), threading.Event(), loop.create_future()
+    weakref.finalize(held, freed.set)
+    writer = LogWriter(io.BytesIO)
+    try:
+        writer.put(lambda _writer, held=held: held is not None, loop, told.set_result)
+        del held
+        assert await asyncio.wait_for(told, 30) is True
+        assert await asyncio.to_thread(freed.wait, 30)
+    finally:
+        writer.stop()

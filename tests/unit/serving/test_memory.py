@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import weakref
 
 import pytest
 
@@ -41,3 +42,20 @@ async def test_freed_memory_that_the_library_keeps_is_given_back_after_the_pause
 
 def test_without_a_running_loop_nothing_is_given_back() -> None:
     MemoryReturn(0.0).later()
+
+
+class Ringed:
+    """One of two objects that name each other, as a connection and its transport do."""
+
+    def __init__(self) -> None:
+        self.other: Ringed | None = None
+
+
+async def test_what_only_a_collection_finds_is_freed_after_the_pause() -> None:
+    one, two = Ringed(), Ringed()
+    one.other, two.other = two, one
+    gone = asyncio.Event()
+    weakref.finalize(one, gone.set)
+    del one, two
+    MemoryReturn(0.0).later()
+    await asyncio.wait_for(gone.wait(), 30)
