@@ -53,6 +53,11 @@ class SettingTable:
         return dict(_leaves(self.kind, ""))
 
     @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Every setting's name, in the order of `types`, without looking at types: that takes a start 20 ms."""
+        return tuple(_names(self.kind(), ""))
+
+    @cached_property
     def settings(self) -> dict[str, Setting]:
         """Every setting's description, by its name. Raises TypeError for a field that has none."""
         found = {name: _setting_of(name, kind) for name, kind in self.types.items()}
@@ -111,12 +116,12 @@ class SettingTable:
 
     def flatten(self, settings: msgspec.Struct) -> dict[str, object]:
         """Every setting's value, by name."""
-        return {name: _value_at(settings, name) for name in self.types}
+        return {name: _value_at(settings, name) for name in self.names}
 
     def differences(self, old: msgspec.Struct, new: msgspec.Struct) -> tuple[Change, ...]:
         """The settings whose values differ between two sets of the same kind."""
         before, after = self.flatten(old), self.flatten(new)
-        return tuple(Change(n, before[n], after[n]) for n in self.types if before[n] != after[n])
+        return tuple(Change(n, before[n], after[n]) for n in self.names if before[n] != after[n])
 
     def with_live(self, old: msgspec.Struct, new: msgspec.Struct) -> Any:
         """``old`` with every live setting as in ``new``."""
@@ -176,6 +181,15 @@ def nested(kept: Mapping[str, object]) -> dict[str, Any]:
         section, _, field = name.rpartition(".")
         (found.setdefault(section, {}) if section else found)[field] = value
     return found
+
+
+def _names(settings: msgspec.Struct, prefix: str) -> Iterator[str]:
+    for field in settings.__struct_fields__:
+        value = getattr(settings, field)
+        if not prefix and isinstance(value, msgspec.Struct):
+            yield from _names(value, f"{field}.")
+        else:
+            yield f"{prefix}{field}"
 
 
 def _leaves(kind: type[msgspec.Struct], prefix: str) -> Iterator[tuple[str, Any]]:

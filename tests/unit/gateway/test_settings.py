@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from central_server import config as central
 from gateway.clients.store import ServerConfStore
 from gateway.settings.config import TABLE, GatewaySettings, load
 from gateway.settings.livesettings import LiveSettings
@@ -32,6 +33,8 @@ def live(store: ServerConfStore, file: Path | None = None, **environ: str) -> Li
 
 def test_every_setting_says_what_it_does_where_it_stands() -> None:
     assert set(TABLE.settings) == set(TABLE.types)
+    assert TABLE.names == tuple(TABLE.types)
+    assert central.TABLE.names == tuple(central.TABLE.types)
     assert all(setting.help for setting in TABLE.settings.values())
     assert sum(setting.live for setting in TABLE.settings.values()) >= 40
 
