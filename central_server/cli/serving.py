@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,7 @@ from serving.config.secret import read_secret_file
 from serving.databaseversions import check_version
 from serving.language import _
 from serving.process.addresses import ListenAddress, check_addresses, describe
-from serving.storage.database import naming
+from serving.storage.database import opened_to_read
 from serving.storage.datafolder import check_initialised
 
 if TYPE_CHECKING:
@@ -81,10 +80,7 @@ def check_start(data: Path, settings: CentralSettings, pin_file: Path | None) ->
             check_not_moved(shared)
             yield _("database: {path}", path=shared.name)
     if not settings.node.database and path.exists():
-        with (
-            naming(path),
-            closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database,
-        ):
+        with opened_to_read(path, ["step"]) as database:
             if database.execute("SELECT 1 FROM sqlite_master WHERE name = 'step'").fetchone():
                 (done,) = database.execute("SELECT coalesce(max(number), 0) FROM step").fetchone()
                 check_version(done, STEPS, str(path))

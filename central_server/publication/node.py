@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -39,7 +40,8 @@ from certs.tokens.port import SOFTWARE_TOKEN_ID
 from certs.tokens.soft import SoftToken
 from schemas.faults import Fault
 from schemas.globalconf.shared import CURRENT_VERSION
-from serving.errors import Refused
+from serving.errors import OperatorError, Refused
+from serving.storage.damage import reading_row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -160,12 +162,16 @@ class CentralNode:
             await self._publish(generation, now)
         except Exception as err:  # whatever it was, it is said on /health and tried again
             reason = (
-                str(err) if isinstance(err, Fault | Refused | ValueError) else f"{type(err).__name__}: {err}"
+                str(err)
+                if isinstance(err, Fault | Refused | ValueError | sqlite3.DatabaseError)
+                else f"{type(err).__name__}: {err}"
             )
             problem = f"{NOT_GENERATED}{reason}"
             if problem != self.problem:
                 # A fault or a refusal says what it is; of anything else the place is needed.
-                place = None if isinstance(err, Fault | Refused) else err
+                place = (
+                    None if isinstance(err, Fault | Refused | OperatorError | sqlite3.DatabaseError) else err
+                )
                 log.error(
                     "generation failed",
                     extra={"event": "generation_failed", "reason": reason},
@@ -224,7 +230,8 @@ class CentralNode:
             active = next((k for k in sources.signing_keys(records, source) if k.active), None)
             if active is None:
                 raise refuse(RegistryCode.NO_CONFIGURATION_SIGNING_KEYS_CONFIGURED, source)
-            public_key = parse_certificate(active.certificate).public_key()
+            with reading_row(records.place, "signing_key", "key_id", active.key_id):
+                public_key = parse_certificate(active.certificate).public_key()
             keys[source] = source_key(active, public_key, pss=self.keys.signs_pss(active.token_id))
         fresh = await sign_publication(generated, keys, self.keys, now, self.published.current)
         await asyncio.to_thread(save_publication, fresh, self._folder / "published")

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from schemas.names import not_in_xml, spelled, without_unprintable
+from serving.errors import OperatorError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -63,7 +64,7 @@ def publishable(registry: Registry) -> tuple[Registry, tuple[str, ...]]:
 def _check_whole(what: str, text: str) -> None:
     found = not_in_xml(text)
     if found:
-        raise ValueError(f"{what}, {text!r}, holds {spelled(found)}, which XML cannot carry; correct it")
+        raise OperatorError(f"{what}, {text!r}, holds {spelled(found)}, which XML cannot carry; correct it")
 
 
 def _fits_xml(client: ClientId) -> bool:

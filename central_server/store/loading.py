@@ -15,7 +15,8 @@ import msgspec
 from central_server.registry.model import RegisteredServer, Registry
 from central_server.registry.refusals import RegistryCode, refuse
 from central_server.store import groups, members, servers, sources, trust, witnesses
-from central_server.store.records import read_rows
+from central_server.store.records import read_row, read_rows
+from certs.certificates import parse_certificate
 from schemas.faults import Fault
 from schemas.globalconf.shared import (
     AcmeServer,
@@ -29,7 +30,8 @@ from schemas.globalconf.shared import (
     Subsystem,
 )
 from schemas.globalconf.witnesses import Appointments
-from schemas.identifiers import ClientId, GlobalGroupId
+from schemas.identifiers import ClientId, GlobalGroupId, parse_client_path
+from serving.storage.damage import reading_row
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,13 +43,18 @@ DEFAULTS = {"ocsp_freshness_s": 3600, "timestamping_interval_s": 60, "expire_int
 
 def number_parameter(records: Records, name: str) -> int:
     """A system parameter that is a number."""
-    return int(records.parameter(name) or DEFAULTS[name])
+    row = (name, records.parameter(name) or DEFAULTS[name])
+    return read_row(records, "parameter", row, lambda r: int(r[1]), "name")
 
 
 def provider(records: Records) -> ClientId | None:
     """Who provides the management services, once that is decided."""
-    text = records.parameter("management_service")
-    return None if text is None else ClientId(*text.split("/"))
+    row = ("management_service", records.parameter("management_service"))
+    return (
+        None
+        if row[1] is None
+        else read_row(records, "parameter", row, lambda r: parse_client_path(r[1]), "name")
+    )
 
 
 def set_provider(records: Records, client: ClientId) -> None:
@@ -91,7 +98,7 @@ def present_registry(records: Records, chosen: ClientId, faults: list[str] | Non
         servers=_load_servers(records, instance, faults),
         groups=_load_groups(records, instance, faults),
         cas=tuple(_load_ca(records, ca) for ca in trust.list_cas(records)),
-        tsas=tuple(ApprovedTsa(t.name, t.url, t.certificate, t.cost_type) for t in trust.list_tsas(records)),
+        tsas=tuple(_load_tsa(records, tsa) for tsa in trust.list_tsas(records)),
         ocsp_freshness_s=number_parameter(records, "ocsp_freshness_s"),
         timestamping_interval_s=number_parameter(records, "timestamping_interval_s"),
         expire_interval_s=number_parameter(records, "expire_interval_s"),
@@ -169,12 +176,14 @@ def _load_groups(records: Records, instance: str, faults: list[str] | None = Non
     rows = [(g.code, g) for g in groups.list_groups(records)]
     return tuple(
         read_rows(
+            records,
+            "global_group",
             rows,
             lambda row: GlobalGroup(
                 GlobalGroupId(instance, row[0]), row[1].description, frozenset(joined.get(row[1].number, ()))
             ),
-            "global group",
             faults,
+            "code",
         )
     )
 
@@ -188,16 +197,34 @@ def _load_ca(records: Records, ca: trust.KeptCa) -> ApprovedCa:
         )
     return ApprovedCa(
         ca.name,
-        CaInfo(ca.certificate, _responders(trust.responders_of(records, ca=ca.number))),
+        CaInfo(
+            _certificate(records, "approved_ca", ca.number, ca.certificate),
+            _responders(trust.responders_of(records, ca=ca.number)),
+        ),
         settings.profile,
         settings.tls_auth,
         tuple(
-            CaInfo(i.certificate, _responders(trust.responders_of(records, intermediate=i.number)))
+            CaInfo(
+                _certificate(records, "intermediate_ca", i.number, i.certificate),
+                _responders(trust.responders_of(records, intermediate=i.number)),
+            )
             for i in trust.intermediates_of(records, ca.number)
         ),
         settings.csr_format,
         acme,
     )
+
+
+def _load_tsa(records: Records, tsa: trust.KeptTsa) -> ApprovedTsa:
+    certificate = _certificate(records, "tsa", tsa.number, tsa.certificate)
+    return ApprovedTsa(tsa.name, tsa.url, certificate, tsa.cost_type)
+
+
+def _certificate(records: Records, table: str, number: int, der: bytes) -> bytes:
+    """A certificate that everybody is to trust; a damaged one is not published."""
+    with reading_row(records.place, table, "id", number):
+        parse_certificate(der)
+    return der
 
 
 def _responders(kept: list[trust.KeptResponder]) -> tuple[OcspInfo, ...]:

@@ -58,7 +58,7 @@ def need_client(records: Records, client: ClientId) -> KeptClient:
 def list_clients(records: Records, faults: list[str] | None = None) -> list[KeptClient]:
     """Every member, each before its subsystems. With ``faults`` a row that names nothing is said there and left out."""
     rows = records.rows(f"{_SELECT} ORDER BY member_class, member_code, subsystem_code")
-    return read_rows(rows, lambda row: kept_client(records.instance, row), "client", faults)
+    return read_rows(records, "client", rows, lambda row: kept_client(records.instance, row), faults)
 
 
 class ClientRow(NamedTuple):

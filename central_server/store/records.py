@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from central_server.registry.refusals import RegistryCode, refuse
 from central_server.store.steps import STEPS
-from schemas.faults import Fault
 from schemas.names import check_kept
+from serving.errors import OperatorError
 from serving.storage.audit import AuditEntry, append_text
+from serving.storage.damage import reading_row
 from serving.storage.database import keeps_texts, open_database
 
 if TYPE_CHECKING:
@@ -40,21 +41,31 @@ class Actor:
 OPERATOR = Actor("operator", "command line")
 
 
+def read_row(
+    records: Records, table: str, row: tuple[Any, ...], build: Callable[[Any], T], key: str = "id"
+) -> T:
+    """The value of a row, whose first column is its ``key``. Raises `OperatorError` that says where it stands and what to do."""
+    with reading_row(records.place, table, key, row[0]):
+        return build(row)
+
+
 def read_rows(
+    records: Records,
+    table: str,
     rows: Iterable[tuple[Any, ...]],
     build: Callable[[Any], T],
-    what: str,
-    faults: list[str] | None,
+    faults: list[str] | None = None,
+    key: str = "id",
 ) -> list[T]:
-    """A value of every row. A row that is none is said in ``faults`` and left out; without ``faults`` it raises."""
+    """A value of every row. A row that is none is said in ``faults`` and left out; without ``faults`` it raises as `read_row`."""
     found = []
     for row in rows:
         try:
-            found.append(build(row))
-        except (Fault, ValueError, LookupError) as err:
+            found.append(read_row(records, table, row, build, key))
+        except OperatorError as err:
             if faults is None:
                 raise
-            faults.append(f"{what} in row {row[0]}: {err}; it is left out")
+            faults.append(f"{err}; it is left out")
     return found
 
 
@@ -66,7 +77,11 @@ class Records:
         run: Callable[[str, Sequence[Any]], list[tuple[Any, ...]]],
         node: str,
         change: tuple[Actor, datetime] | None = None,
+        *,
+        place: str,
     ) -> None:
+        """``place`` is where the rows are kept, for whoever must mend one."""
+        self.place = place
         self._run = run
         self._change = change
         self._instance: str | None = None
@@ -164,7 +179,7 @@ class CentralStore:
 
     def read(self) -> Records:
         """The registry's records, for reading only."""
-        return Records(self.database.query, self.node)
+        return Records(self.database.query, self.node, place=self.database.place)
 
     @contextlib.contextmanager
     def change(self, actor: Actor, at: datetime, *, publishes: bool = True) -> Iterator[Records]:
@@ -198,7 +213,7 @@ class CentralStore:
             gives = statement.lstrip()[:6].upper() == "SELECT" or " RETURNING " in statement
             return list(result.fetchall()) if gives else []
 
-        return Records(run, self.node, (actor, at))
+        return Records(run, self.node, (actor, at), place=self.database.place)
 
     def generation(self) -> int:
         """A number that grows with every change; 0 before the first."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from central_server.registry.merging import Registered
 from central_server.registry.refusals import RegistryCode, refuse
+from central_server.store.records import read_row, read_rows
 from schemas.identifiers import ClientId, ServerId
 
 if TYPE_CHECKING:
@@ -145,14 +146,14 @@ def need_request(records: Records, number: int) -> KeptRequest:
     row = records.row(f"{_SELECT} WHERE id = ?", number)
     if row is None:
         raise refuse(RegistryCode.MANAGEMENT_REQUEST_NOT_FOUND, number)
-    return _kept(row)
+    return read_row(records, "management_request", row, _kept)
 
 
 def list_requests(records: Records, state: str | None = None) -> list[KeptRequest]:
     """Every management request, or those in one state, oldest first."""
-    if state is None:
-        return [_kept(r) for r in records.rows(f"{_SELECT} ORDER BY id")]
-    return [_kept(r) for r in records.rows(f"{_SELECT} WHERE status = ? ORDER BY id", state)]
+    condition, values = ("", ()) if state is None else (" WHERE status = ?", (state,))
+    rows = records.rows(f"{_SELECT}{condition} ORDER BY id", *values)
+    return read_rows(records, "management_request", rows, _kept)
 
 
 class RequestRow(NamedTuple):
@@ -241,7 +242,7 @@ def requests_of_server(
         kind,
         *chosen,
     )
-    return [_kept(r) for r in rows]
+    return read_rows(records, "management_request", rows, _kept)
 
 
 def requests_with_certificate(records: Records, certificate: bytes) -> list[KeptRequest]:
@@ -252,7 +253,7 @@ def requests_with_certificate(records: Records, certificate: bytes) -> list[Kept
         certificate,
         *OPEN,
     )
-    return [_kept(r) for r in rows]
+    return read_rows(records, "management_request", rows, _kept)
 
 
 def set_state(records: Records, number: int, state: RequestState) -> None:

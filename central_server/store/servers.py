@@ -91,7 +91,7 @@ def _server(instance: str, r: ServerRow) -> KeptServer:
 def list_servers(records: Records, faults: list[str] | None = None) -> list[KeptServer]:
     """Every security server. With ``faults`` a row that names nothing is said there and left out."""
     rows = records.rows(f"{_SELECT} ORDER BY c.member_class, c.member_code, s.server_code")
-    return read_rows(rows, lambda row: _server(records.instance, row), "security server", faults)
+    return read_rows(records, "server", rows, lambda row: _server(records.instance, row), faults)
 
 
 def find_server(records: Records, server: ServerId) -> KeptServer | None:

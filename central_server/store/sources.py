@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from central_server.registry.refusals import RegistryCode, refuse
-from central_server.store.records import read_rows
+from central_server.store.records import read_row, read_rows
 from certs.tokens.port import KeyId
 from schemas.globalconf.anchor import parse_anchor
 from schemas.globalconf.shared import Source
@@ -52,7 +53,12 @@ class OptionalPart:
 def node_address(records: Records) -> str | None:
     """This node's public address, once it has one."""
     row = records.row("SELECT address FROM node WHERE name = ?", records.node)
-    return None if row is None else str(row[0])
+    return None if row is None else read_row(records, "node", (records.node, row[0]), _address, "name")
+
+
+def _address(row: tuple[str, str]) -> str:
+    urlsplit(f"//{row[1]}")  # raises ValueError where it is no address
+    return row[1]
 
 
 def set_node_address(records: Records, address: str) -> None:
@@ -116,7 +122,11 @@ def signing_keys(records: Records, source: str, node: str | None = None) -> tupl
         source,
         node or records.node,
     )
-    return tuple(SigningKey(KeyId(r[0]), r[1], bytes(r[2]), bool(r[3]), r[4], r[5], r[6]) for r in rows)
+    return tuple(read_rows(records, "signing_key", rows, _signing_key, key="key_id"))
+
+
+def _signing_key(r: tuple[Any, ...]) -> SigningKey:
+    return SigningKey(KeyId(r[0]), r[1], bytes(r[2]), bool(r[3]), r[4], r[5], r[6])
 
 
 def need_signing_key(records: Records, key_id: str) -> SigningKey:
@@ -218,7 +228,9 @@ def anchor_digest(raw: bytes) -> str:
 def list_trusted_anchors(records: Records, faults: list[str] | None = None) -> list[Anchor]:
     """The anchors of federated instances. With ``faults`` one that cannot be read is said there and left out."""
     rows = records.rows("SELECT instance, raw FROM trusted_anchor ORDER BY instance")
-    return read_rows(rows, lambda row: parse_anchor(bytes(row[1])), "trusted anchor", faults)
+    return read_rows(
+        records, "trusted_anchor", rows, lambda row: parse_anchor(bytes(row[1])), faults, "instance"
+    )
 
 
 def need_trusted_anchor(records: Records, digest: str) -> Anchor:

@@ -6,9 +6,10 @@ Certificates are kept as DER. Numbers are stable: a changed row keeps its number
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from central_server.registry.refusals import RegistryCode, refuse
+from central_server.store.records import read_row, read_rows
 from central_server.store.servers import certificate_digest
 from schemas.globalconf.shared import CostType
 from schemas.names import check_name
@@ -81,7 +82,11 @@ _CA_COLUMNS = "id, name, certificate, profile, tls_auth, csr_format, acme_url, a
 def list_cas(records: Records) -> list[KeptCa]:
     """Every approved CA, by number."""
     rows = records.rows(f"SELECT {_CA_COLUMNS} FROM approved_ca ORDER BY id")
-    return [KeptCa(int(r[0]), r[1], bytes(r[2]), CaSettings(r[3], bool(r[4]), *r[5:])) for r in rows]
+    return read_rows(records, "approved_ca", rows, _ca)
+
+
+def _ca(r: tuple[Any, ...]) -> KeptCa:
+    return KeptCa(int(r[0]), r[1], bytes(r[2]), CaSettings(r[3], bool(r[4]), *r[5:]))
 
 
 def need_ca(records: Records, number: int) -> KeptCa:
@@ -159,7 +164,7 @@ def intermediates_of(records: Records, ca: int) -> list[KeptIntermediate]:
     """The intermediate CAs of an approved one."""
     need_ca(records, ca)
     rows = records.rows("SELECT id, ca_id, certificate FROM intermediate_ca WHERE ca_id = ? ORDER BY id", ca)
-    return [KeptIntermediate(int(r[0]), int(r[1]), bytes(r[2])) for r in rows]
+    return read_rows(records, "intermediate_ca", rows, _intermediate)
 
 
 def need_intermediate(records: Records, number: int) -> KeptIntermediate:
@@ -167,7 +172,11 @@ def need_intermediate(records: Records, number: int) -> KeptIntermediate:
     row = records.row("SELECT id, ca_id, certificate FROM intermediate_ca WHERE id = ?", number)
     if row is None:
         raise refuse(RegistryCode.INTERMEDIATE_CA_NOT_FOUND, number)
-    return KeptIntermediate(int(row[0]), int(row[1]), bytes(row[2]))
+    return read_row(records, "intermediate_ca", row, _intermediate)
+
+
+def _intermediate(r: tuple[Any, ...]) -> KeptIntermediate:
+    return KeptIntermediate(int(r[0]), int(r[1]), bytes(r[2]))
 
 
 def add_intermediate(records: Records, ca: int, certificate: bytes) -> KeptIntermediate:
@@ -200,7 +209,7 @@ def delete_intermediate(records: Records, number: int) -> None:
 _RESPONDER = "SELECT id, url, cost_type, certificate, ca_id, intermediate_id FROM ocsp_responder"
 
 
-def _responder(r: tuple[int, str, str | None, bytes | None, int | None, int | None]) -> KeptResponder:
+def _responder(r: tuple[Any, ...]) -> KeptResponder:
     return KeptResponder(
         int(r[0]),
         r[1],
@@ -216,7 +225,8 @@ def responders_of(
 ) -> list[KeptResponder]:
     """The responders of an approved CA itself, or of an intermediate one."""
     column, number = ("ca_id", ca) if ca is not None else ("intermediate_id", intermediate)
-    return [_responder(r) for r in records.rows(f"{_RESPONDER} WHERE {column} = ? ORDER BY id", number)]
+    rows = records.rows(f"{_RESPONDER} WHERE {column} = ? ORDER BY id", number)
+    return read_rows(records, "ocsp_responder", rows, _responder)
 
 
 def need_responder(records: Records, number: int) -> KeptResponder:
@@ -224,7 +234,7 @@ def need_responder(records: Records, number: int) -> KeptResponder:
     row = records.row(f"{_RESPONDER} WHERE id = ?", number)
     if row is None:
         raise refuse(RegistryCode.OCSP_RESPONDER_NOT_FOUND, number)
-    return _responder(row)
+    return read_row(records, "ocsp_responder", row, _responder)
 
 
 def add_responder(
@@ -292,13 +302,13 @@ def _responder_lines(url: str, cost_type: CostType | None, certificate: bytes | 
 _TSA = "SELECT id, name, url, cost_type, certificate FROM tsa"
 
 
-def _tsa(r: tuple[int, str, str, str | None, bytes]) -> KeptTsa:
+def _tsa(r: tuple[Any, ...]) -> KeptTsa:
     return KeptTsa(int(r[0]), r[1], r[2], None if r[3] is None else CostType(r[3]), bytes(r[4]))
 
 
 def list_tsas(records: Records) -> list[KeptTsa]:
     """Every approved timestamping authority, by number."""
-    return [_tsa(r) for r in records.rows(f"{_TSA} ORDER BY id")]
+    return read_rows(records, "tsa", records.rows(f"{_TSA} ORDER BY id"), _tsa)
 
 
 def need_tsa(records: Records, number: int) -> KeptTsa:
@@ -306,7 +316,7 @@ def need_tsa(records: Records, number: int) -> KeptTsa:
     row = records.row(f"{_TSA} WHERE id = ?", number)
     if row is None:
         raise refuse(RegistryCode.TIMESTAMPING_AUTHORITY_NOT_FOUND, number)
-    return _tsa(row)
+    return read_row(records, "tsa", row, _tsa)
 
 
 def add_tsa(records: Records, name: str, url: str, cost_type: CostType | None, certificate: bytes) -> KeptTsa:

@@ -29,9 +29,13 @@ def list_witnesses(records: Records, faults: list[str] | None = None) -> Appoint
     nodes = records.rows("SELECT node, url, key FROM central_witness ORDER BY node")
     logs = records.rows("SELECT server, log_key, witness_key FROM transparency_keys ORDER BY server")
     return Appointments(
-        tuple(read_rows(nodes, lambda r: CentralWitness(r[1], parse_verifier_key(r[2])), "witness", faults)),
-        tuple(read_rows(logs, _log, "transparency keys", faults)),
+        tuple(read_rows(records, "central_witness", nodes, _witness, faults, "node")),
+        tuple(read_rows(records, "transparency_keys", logs, _log, faults, "server")),
     )
+
+
+def _witness(row: tuple[str, str, str]) -> CentralWitness:
+    return CentralWitness(row[1], parse_verifier_key(row[2]))
 
 
 def _log(row: tuple[str, str, str]) -> AppointedLog:

@@ -6,9 +6,7 @@ import asyncio
 import gc
 import os
 import signal
-import sqlite3
 import sys
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,7 +74,7 @@ def read_settings(data: Path, settings_file: Path | None) -> GatewaySettings:
     from gateway.settings import config, livesettings
     from gateway.settings.datafolder import find_folder
     from serving.databaseversions import check_version
-    from serving.storage.database import naming
+    from serving.storage.database import opened_to_read
 
     file = livesettings.settings_file(data, settings_file)
     check_found(data, config.load(file, os.environ).node, os.environ)
@@ -85,10 +83,7 @@ def read_settings(data: Path, settings_file: Path | None) -> GatewaySettings:
         return settings_of(data, file)
     if not path.exists():
         return config.load(file, os.environ)
-    with (
-        naming(path),
-        closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database,
-    ):
+    with opened_to_read(path, ["step", "setting"]) as database:
         tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if "step" in tables:
             (done,) = database.execute("SELECT coalesce(max(number), 0) FROM step").fetchone()

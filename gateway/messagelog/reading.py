@@ -22,6 +22,7 @@ from schemas.faults import Fault, Kind
 from schemas.message import digest_of
 from schemas.transparency.records import record_digest
 from schemas.zipwriting import Redrawn
+from serving.storage.damage import reading_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -86,10 +87,9 @@ class LogReader:
                 f"WHERE stamped.record_id IS NULL AND record.id > ? {where} ORDER BY record.id LIMIT ?",
                 [found[-1].id if found else 0, *among, min(_TOGETHER, limit - len(found))],
             )
-            found += [
-                Unstamped(int(str(number)), rows.to_moment(at), digest_of(bytes(signature)))  # type: ignore[call-overload]
-                for number, at, signature in some
-            ]
+            for number, at, signature in some:
+                with reading_row(self.database.place, "record", "id", number):
+                    found.append(Unstamped(int(str(number)), rows.to_moment(at), digest_of(bytes(signature))))  # type: ignore[call-overload]
             if len(some) < _TOGETHER:
                 break
         return found
@@ -97,9 +97,12 @@ class LogReader:
     def oldest_untimestamped(self) -> datetime | None:
         """When the oldest record without a timestamp was written."""
         found = self.query(
-            "SELECT at_ms FROM record WHERE id > (SELECT coalesce(max(record_id), 0) FROM stamped) ORDER BY id LIMIT 1"
+            "SELECT id, at_ms FROM record WHERE id > (SELECT coalesce(max(record_id), 0) FROM stamped) ORDER BY id LIMIT 1"
         )
-        return rows.to_moment(found[0][0]) if found else None
+        if not found:
+            return None
+        with reading_row(self.database.place, "record", "id", found[0][0]):
+            return rows.to_moment(found[0][1])
 
     async def by_ids(self, ids: Sequence[int]) -> list[LogRecord]:
         """The records with these ids, as many as there are."""
@@ -130,7 +133,12 @@ class LogReader:
         self, where: str, parameters: Sequence[object], limit: int = 10_000, *, order: str = "record.id"
     ) -> list[LogRecord]:
         found = self.query(f"{rows.SELECT_RECORDS} WHERE {where} ORDER BY {order} LIMIT {limit}", parameters)
-        return [rows.record_of(row, self.query(rows.SELECT_ATTACHMENTS, [row[0]])) for row in found]
+        return [self._record(row) for row in found]
+
+    def _record(self, row: Sequence[object]) -> LogRecord:
+        attachments = self.query(rows.SELECT_ATTACHMENTS, [row[0]])
+        with reading_row(self.database.place, "record", "id", row[0]):
+            return rows.record_of(row, attachments)
 
     # Content
 

@@ -6,8 +6,6 @@ server's database by mistake.
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -20,7 +18,7 @@ from serving.errors import OperatorError
 from serving.login.sessions import Sessions
 from serving.process.leases import EveryLease, NoLease
 from serving.process.loops import Loop
-from serving.storage.database import naming
+from serving.storage.database import opened_to_read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -130,10 +128,7 @@ def server_in(data: Path) -> str:
     path = data / SERVERCONF
     if not path.exists():
         return ""
-    with (
-        naming(path),
-        closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database,
-    ):
+    with opened_to_read(path, ["server"]) as database:
         tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         found = database.execute("SELECT server_id FROM server").fetchone() if "server" in tables else None
     return str(found[0]) if found else ""

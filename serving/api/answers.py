@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
+import sqlite3
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -13,10 +15,12 @@ from schemas.faults import BadMessage, Fault, TokenFailed
 from schemas.jsontext import encode_json
 from serving.api.operations import ApiAnswer, Download
 from serving.api.problems import Problem, render_problem
+from serving.errors import OperatorError
 
 if TYPE_CHECKING:
     from serving.api.operations import Operation
 
+log = logging.getLogger("admin")
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -51,6 +55,20 @@ def operation_answer(operation: Operation, given: object) -> web.StreamResponse:
 def json_answer(status: int, body: object) -> web.Response:
     """A value as a JSON answer with this status."""
     return web.Response(status=status, body=_given(encode_json(body)), content_type="application/json")
+
+
+def unexpected_problem(err: Exception, request_id: str) -> Problem:
+    """The answer to a call that met an error of its own: nothing of it but the id that finds it in the log.
+
+    What is an operator's to mend says in the log where and how; of anything else the place is noted too.
+    """
+    is_explained = isinstance(err, OperatorError | sqlite3.DatabaseError)
+    log.error(
+        "an admin call failed unexpectedly",
+        extra={"id": request_id, "reason": str(err)},
+        exc_info=None if is_explained else err,
+    )
+    return Problem(500, "internal_error", [request_id])
 
 
 def _given(content: bytes) -> bytes | BytesIOPayload:

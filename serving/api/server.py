@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import logging
 import re
 import secrets
 import uuid
@@ -24,8 +23,7 @@ from aiohttp import web
 
 from schemas.faults import Fault
 from schemas.names import unsuitable_characters
-from serving.api import commonapi, oidclogin, useroperations
-from serving.api.answers import API_POLICY, SECURITY_HEADERS, fault_problem, operation_answer, problem_answer
+from serving.api import answers, commonapi, oidclogin, useroperations
 from serving.api.authentication import AccessEvent, Authentication, Clock
 from serving.api.limits import RateLimit
 from serving.api.oidclogin import OidcLogin
@@ -62,7 +60,6 @@ if TYPE_CHECKING:
     Reader = Callable[[], Awaitable[None]]
 
 T = TypeVar("T")
-log = logging.getLogger("admin")
 
 CORRELATION_HEADER = "x-road-ui-correlation-id"
 REQUEST_ID = web.RequestKey("request_id", str)
@@ -220,16 +217,15 @@ class AdminApi:
             self._check_host(request)
             answer = await handler(request)
         except Problem as problem:
-            answer = problem_answer(problem)
+            answer = answers.problem_answer(problem)
         except web.HTTPException as err:
-            answer = problem_answer(Problem(err.status))
+            answer = answers.problem_answer(Problem(err.status))
         except (ConnectionError, TimeoutError):
             raise
-        except Exception:
-            log.exception("an admin call failed unexpectedly", extra={"id": request[REQUEST_ID]})
-            answer = problem_answer(Problem(500, "internal_error", [request[REQUEST_ID]]))
-        answer.headers.setdefault("Content-Security-Policy", API_POLICY)
-        for name, value in SECURITY_HEADERS.items():
+        except Exception as err:
+            answer = answers.problem_answer(answers.unexpected_problem(err, request[REQUEST_ID]))
+        answer.headers.setdefault("Content-Security-Policy", answers.API_POLICY)
+        for name, value in answers.SECURITY_HEADERS.items():
             answer.headers.setdefault(name, value)
         answer.headers[CORRELATION_HEADER] = request[REQUEST_ID]
         return answer
@@ -264,7 +260,7 @@ class AdminApi:
         await self.authentication.authenticate(request, address_of(request))
         allowed = [method for pattern, method in self._patterns if pattern.fullmatch(request.path)]
         if allowed:
-            answer = problem_answer(Problem(405))
+            answer = answers.problem_answer(Problem(405))
             answer.headers["Allow"] = ", ".join(sorted(allowed))
             return answer
         raise Problem(404)
@@ -304,7 +300,9 @@ class AdminApi:
                 await self._read_input(operation, request, call)
 
             async def perform() -> web.StreamResponse:
-                return operation_answer(operation, await self._carry_out(operation, request, call, read))
+                return answers.operation_answer(
+                    operation, await self._carry_out(operation, request, call, read)
+                )
 
             return await self._run(operation, request, call, read, perform)
 
@@ -461,7 +459,7 @@ def _problems() -> Iterator[None]:
     try:
         yield
     except Fault as fault:
-        raise fault_problem(fault) from fault
+        raise answers.fault_problem(fault) from fault
     except DatabaseConflict as conflict:
         raise Problem(409, "changed_by_another_node", ["nothing was changed; call again"]) from conflict
     except ConnectionError as lost:  # the database that nodes share

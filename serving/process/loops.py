@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 import time
 from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from schemas.faults import Fault
+from serving.errors import OperatorError
 from serving.process.pace import Pace
 
 if TYPE_CHECKING:
@@ -152,8 +154,9 @@ class Loop:
         if not unexpected:
             log.warning(self.failure_text, extra=fields)
             return
-        # The first of a row with its traceback, the others in a line.
-        reported = error if self.failures == 1 and not self.discreet else None
+        # The first of a row with its traceback, the others in a line; what is an operator's to mend says where and how.
+        is_explained = isinstance(error, OperatorError | sqlite3.DatabaseError)
+        reported = error if self.failures == 1 and not self.discreet and not is_explained else None
         log.error(self.failure_text, extra=fields, exc_info=reported)
 
     def _reason(self, error: BaseException) -> str:

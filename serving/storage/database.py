@@ -25,6 +25,7 @@ from certs.edges.tokenfiles import sync_folder
 from schemas.names import check_kept
 from serving.databaseversions import check_version
 from serving.language import _
+from serving.storage.damage import find_damage, find_unreadable_text, value_remedy
 from serving.storage.transactions import Rows, Transaction
 
 if TYPE_CHECKING:
@@ -36,11 +37,20 @@ log = logging.getLogger("serving.storage.database")
 BUSY_TIMEOUT_S = 10.0
 _COPY = ".before-step-"
 LARGEST_CHECKED_PAGES = 16_384  # 64 MiB
+# In what `serving.storage.damage` says.
+_AT_A_ROW = ", row with "
+# As Python says that a text of SQLite is none.
+_NO_UTF8 = "Could not decode to UTF-8"
 POSTGRES_SCHEMES = ("postgresql://", "postgres://")
 
 
 class AnyDatabase(Protocol):
     """The calls both engines offer, for code that is not in a hurry."""
+
+    @property
+    def place(self) -> str:
+        """Where the rows are kept, for whoever must mend one: the file, or the engine and its schema."""
+        ...
 
     def close(self) -> None:
         """Close the connection to the database."""
@@ -72,6 +82,7 @@ class CheckedDatabase:
 
     def __init__(self, inner: AnyDatabase) -> None:
         self._inner = inner
+        self.place = inner.place
 
     def close(self) -> None:
         """Close the connection to the database."""
@@ -148,10 +159,25 @@ def naming(path: Path) -> Iterator[None]:
             raise
         kind = sqlite3.DatabaseError if isinstance(err, UnicodeDecodeError) else type(err)
         reason = " ".join(str(err).split())
+        if _NO_UTF8 in reason:
+            reason = find_unreadable_text(path) or reason
         raise kind(f"{path}: {reason}; {_remedy(reason)}") from err
 
 
+@contextlib.contextmanager
+def opened_to_read(path: Path, tables: Sequence[str]) -> Iterator[sqlite3.Connection]:
+    """The database of a file that is there, before it is brought to this version: to read from these tables, no more."""
+    with (
+        naming(path),
+        contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection,
+    ):
+        _check_values(connection, tables)
+        yield connection
+
+
 def _remedy(reason: str) -> str:
+    if _AT_A_ROW in reason:
+        return value_remedy()
     reason = reason.lower()
     if "locked" in reason:
         return _("another process uses it: wait, or stop that one")
@@ -239,7 +265,7 @@ def tables_of(steps: Sequence[str]) -> set[str]:
 
 
 def check_whole(connection: sqlite3.Connection, steps: Sequence[str]) -> None:
-    """Look whether every table is there, and at the structure of a small database. Raises `sqlite3.DatabaseError`."""
+    """Look whether every table is there, and at structure and values of a small database. Raises `sqlite3.DatabaseError`."""
     (done,) = connection.execute("SELECT coalesce(max(number), 0) FROM step").fetchone()
     present = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     missing = sorted(tables_of(steps) - present)
@@ -248,9 +274,29 @@ def check_whole(connection: sqlite3.Connection, steps: Sequence[str]) -> None:
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     if pages > LARGEST_CHECKED_PAGES:  # a message log would keep a start waiting
         return
+    _check_values(connection)  # first, for it says more than that a condition failed
     (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok":
         raise sqlite3.DatabaseError(f"the database is not whole: {found}")
+
+
+def _check_values(connection: sqlite3.Connection, tables: Sequence[str] | None = None) -> None:
+    """Refuse a value of another type than its column's; of all tables where none are named."""
+    if (damage := find_damage(connection, tables)) is not None:
+        raise sqlite3.DatabaseError(damage)
+
+
+def open_file(path: Path, steps: Sequence[str]) -> sqlite3.Connection:
+    """A SQLite connection to a file with every step applied, and looked at. Raises `sqlite3.DatabaseError` naming the file."""
+    connection = connect(path)
+    try:
+        with naming(path):
+            apply_steps(connection, steps)
+            check_whole(connection, steps)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 class Database:
@@ -263,14 +309,8 @@ class Database:
         self._reading = threading.Lock()
         self._reader: sqlite3.Connection | None = None
         self._is_closed = False
-        self._connection = connect(path)
-        try:
-            with naming(path):
-                apply_steps(self._connection, steps)
-                check_whole(self._connection, steps)
-        except BaseException:
-            self._connection.close()
-            raise
+        self._connection = open_file(path, steps)
+        self.place = str(path)
 
     def close(self) -> None:
         """Close the connection to the database file."""

@@ -144,6 +144,8 @@ class PostgresDatabase:
         self._is_one_at_a_time = is_one_at_a_time
         self._address = address
         self._schema = schema
+        # The address may hold a password.
+        self.place = f"PostgreSQL, schema {schema}" if schema else "PostgreSQL"
         self._isolation = isolation
         self._session = dict(session or {})
         self._name = shown_address(address)

@@ -17,7 +17,7 @@ from schemas.faults import Fault
 from schemas.transparency.merkle import EMPTY_ROOT, verify_consistency
 from schemas.transparency.notes import VerifierKey, parse_note, parse_verifier_key
 from schemas.transparency.proofs import parse_witness_request
-from serving.storage.database import apply_steps, connect
+from serving.storage.database import open_file
 
 if TYPE_CHECKING:
     import sqlite3
@@ -65,8 +65,7 @@ class WitnessBook:
         """``also`` finds the key of a log by its name. Raises `BadMessage` when one of ``follows`` is no verifier key."""
         self._also = also
         self._keys = {key.name: key for key in map(parse_verifier_key, follows)}
-        self._connection = connect(path)
-        apply_steps(self._connection, STEPS)
+        self._connection = open_file(path, STEPS)
 
     def close(self) -> None:
         """Close the file of the book."""

@@ -49,7 +49,7 @@ _LIMITS = XmlLimits(size_bytes=2 * MAX_BYTES, depth=128)
 MAX_ELEMENTS = 200_000
 WSDL20_ROOT = "{http://www.w3.org/ns/wsdl}description"
 _NAMESPACE = re.compile(r"\{([^{}]*)\}")
-_OPENAPI = re.compile(r"""(?m)^\s*[{]?\s*["']?(?:openapi|swagger)["']?\s*:""")
+_OPENAPI = re.compile(r"""(?m)^[ \t]*+(?:\{\s*+)?["']?(?:openapi|swagger)["']?[ \t]*+:""")
 _POINTING = ("import", "include", "redefine", "override")
 MAX_WARNINGS = 20
 

@@ -1,0 +1,142 @@
+"""Which value of a SQLite database is none that this software wrote: its table, row and column, for whoever must mend it.
+
+SQLite keeps whatever bytes stand in a file, of any type in any column; PostgreSQL keeps none but the column's own. Where a
+value of another type is read by chance it ends as an error far from its file, so every value's type is looked at before a
+database is used, and texts when one of them could not be read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from schemas.faults import Fault
+from schemas.showing import shown
+from serving.errors import OperatorError
+from serving.language import _
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+# By the type a column is declared with: what SQLite calls the values it may hold.
+_TYPES = {
+    "TEXT": ("text",),
+    "BIGINT": ("integer",),
+    "INTEGER": ("integer",),
+    "BLOB": ("blob",),
+    "REAL": ("real", "integer"),
+}
+_NULL = "null"
+_LONGEST_KEY = 80
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    name: str
+    types: tuple[str, ...]
+    is_key: bool
+
+
+def find_damage(connection: sqlite3.Connection, among: Sequence[str] | None = None) -> str | None:
+    """The first value of another type than its column's, in words that name table, row and column; None when there is none."""
+    for name in _tables(connection):
+        found = _columns(connection, name) if among is None or name in among else []
+        if not found:
+            continue
+        table, keys = _quoted(name), _key(found)
+        where = " OR ".join(map(_mismatch, found))
+        clause = " ".join(f"WHEN {_mismatch(c)} THEN {i}" for i, c in enumerate(found))
+        kinds = " ".join(f"WHEN {_mismatch(c)} THEN typeof({_quoted(c.name)})" for c in found)
+        columns = f"{keys}, CASE {clause} END, CASE {kinds} END"
+        row = connection.execute(f"SELECT {columns} FROM {table} WHERE {where} LIMIT 1").fetchone()
+        if row is not None:
+            wrong = found[row[-2]]
+            what = f"holds {row[-1]} where {wrong.types[0]} is expected"
+            return _place(name, found, row[:-2], wrong, what)
+    return None
+
+
+def find_unreadable_text(path: Path) -> str | None:
+    """The first text that is no UTF-8, as `find_damage` says it. Reads the whole file: for when one is known to be there."""
+    with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        connection.text_factory = bytes
+        for name in _tables(connection):
+            found = _columns(connection, name)
+            texts = [c for c in found if c.types[0] == "text"]
+            if not texts:
+                continue
+            table, keys = _quoted(name), _key(found)
+            columns = ", ".join(_quoted(c.name) for c in texts)
+            for row in connection.execute(f"SELECT {keys}, {columns} FROM {table}"):
+                for text, value in zip(texts, row[-len(texts) :], strict=True):
+                    if isinstance(value, bytes) and not _is_utf8(value):
+                        return _place(name, found, row[: -len(texts)], text, "holds bytes that are no UTF-8")
+    return None
+
+
+@contextlib.contextmanager
+def reading_row(place: str, table: str, key: str, value: object) -> Iterator[None]:
+    """Say of a row that nothing can be made of where it stands, and what to do. Raises `OperatorError`."""
+    try:
+        yield
+    except (Fault, ValueError, TypeError, LookupError, OverflowError, OSError) as err:
+        reason = err.detail if isinstance(err, Fault) else str(err)
+        row = f"{place}: table {table}, row with {key} = {shown(str(value), _LONGEST_KEY)}"
+        raise OperatorError(f"{row}: {reason}; {value_remedy()}") from err
+
+
+def value_remedy() -> str:
+    """The remedy for a damaged value."""
+    return _("correct that value or remove that row, or restore a backup (backup restore)")
+
+
+def _tables(connection: sqlite3.Connection) -> Iterator[str]:
+    sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
+    for (name,) in connection.execute(sql).fetchall():
+        yield name if isinstance(name, str) else name.decode("utf-8", "replace")
+
+
+def _columns(connection: sqlite3.Connection, table: str) -> list[_Column]:
+    """The columns of a table whose declared type says what they hold."""
+    found = []
+    for __, name, declared, not_null, __, key in connection.execute(
+        f"PRAGMA table_info({_quoted(table)})"
+    ).fetchall():
+        texts = [t.decode("utf-8", "replace") if isinstance(t, bytes) else t for t in (name, declared)]
+        types = _TYPES.get(texts[1].upper())
+        if types is not None:
+            found.append(_Column(texts[0], types if not_null else (*types, _NULL), bool(key)))
+    return found
+
+
+def _mismatch(column: _Column) -> str:
+    kinds = ", ".join(f"'{kind}'" for kind in column.types)
+    return f"typeof({_quoted(column.name)}) NOT IN ({kinds})"
+
+
+def _key(columns: list[_Column]) -> str:
+    """The columns that a person finds a row by; the first one where a table has no key."""
+    keys = [c for c in columns if c.is_key] or columns[:1]
+    return ", ".join(f"CAST({_quoted(c.name)} AS BLOB)" for c in keys)
+
+
+def _place(table: str, columns: list[_Column], key: tuple[object, ...], column: _Column, what: str) -> str:
+    names = [c.name for c in columns if c.is_key] or [columns[0].name]
+    values = [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in key]
+    row = ", ".join(f"{n} = {shown(v[:_LONGEST_KEY])}" for n, v in zip(names, values, strict=True))
+    return f"table {table}, row with {row}, column {column.name} {what}"
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
