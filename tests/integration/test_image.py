@@ -86,7 +86,7 @@ def test_the_image_has_every_program_its_user_its_ports_and_its_volume(engine: l
     assert list(told["Volumes"]) == ["/var/lib/sacbe"]
     assert {"8080/tcp", "5500/tcp", "5577/tcp", "4000/tcp", "4001/tcp"} <= set(told["ExposedPorts"])
     for program in ("gateway", "central-server", "social-security", "sacbe"):
-        assert "Usage" in run(engine, "run", "--rm", *CONFINED, image, program, "--help")
+        assert "usage" in run(engine, "run", "--rm", *CONFINED, image, program, "--help").lower()
     assert run(engine, "run", "--rm", *CONFINED, image, "id", "-u").strip() == "10001"
     writable = "find /opt/sacbe -writable -not -type l | head -n 1"
     assert run(engine, "run", "--rm", *CONFINED, image, "sh", "-c", writable) == ""
