@@ -18,7 +18,6 @@ from central_server.admin.values import (
     ServerIdView,
     client_id_view,
     client_of,
-    matches,
     number_of,
     page_of,
     server_id_view,
@@ -317,11 +316,11 @@ def _is_match(found: RequestRow, query: RequestsQuery, owner: str) -> bool:
     types = None if query.types is None else query.types.split(",")
     server = query.server_id_of_binder or query.server_id
     encoded = found.server.replace("/", ":")
-    texts = (str(found.number), owner, encoded, found.type, found.client.replace("/", ":"))
+    searched = f"{found.number}\0{owner}\0{encoded}\0{found.type}\0{found.client.replace('/', ':')}"
     return (
-        matches(query.query or query.q, *texts)
+        (query.status is None or query.status.replace("_", " ") == found.status)
         and query.origin in (None, found.origin)
         and (types is None or found.type in types)
-        and (query.status is None or query.status.replace("_", " ") == found.status)
         and server in (None, encoded)
+        and (query.query or query.q or "").lower() in searched.lower()
     )
