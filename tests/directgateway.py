@@ -69,7 +69,14 @@ class DirectGateway(GatewayClient):
             return Heard(404, {})
         if parts[2] not in self._country.systems:
             return Heard(0, {})
-        return await self._country.carry(parts[2], method, f"/{parts[5]}", headers, body)
+        fates = self._country.fates
+        fate = fates.pop(0) if fates and body is not None else "carried"
+        if fate == "lost":
+            return Heard(0, {})
+        if fate == "twice":
+            await self._country.carry(parts[2], method, f"/{parts[5]}", headers, body)
+        heard = await self._country.carry(parts[2], method, f"/{parts[5]}", headers, body)
+        return Heard(0, {}) if fate == "unheard" else heard
 
 
 @dataclass(slots=True)
@@ -84,6 +91,8 @@ class DirectCountry:
     institutes: dict[str, InstituteServices] = field(default_factory=dict)
     systems: dict[str, SystemOperations] = field(default_factory=dict)
     number: int = 0
+    # What becomes of the next messages: lost, unheard (the answer is lost), twice, or carried.
+    fates: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         base = three_institutes()

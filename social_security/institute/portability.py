@@ -30,6 +30,7 @@ from social_security.institute.portabilityrules import (
     due_on,
     held_by,
     in_force,
+    is_taken_already,
     last_total,
     lock_notice,
     senders_of_round,
@@ -118,6 +119,7 @@ async def take_event(services: InstituteServices, request: DomainRequest) -> Dom
     if event["evento"] in ("TOTALIZAR", "AGREGAR_PARTICIPANTE", *_ON_TOTALS):
         # Before the case is read: from there to its event's append nothing waits, so no other event comes between.
         await services.conventions.read()
+    is_taken = await is_taken_already(services, request, event)
     case = services.cases.case(event["caso"])
     if case is None:
         come_in = {"PRESENTAR": _present, "AGREGAR_PARTICIPANTE": _join}.get(event["evento"])
@@ -137,7 +139,7 @@ async def take_event(services: InstituteServices, request: DomainRequest) -> Dom
     check_parties(event, case)
     check_due(services, event, case)
     after = _after(services, request, case, chain, event)
-    _check_content(services, request, case, chain, event)
+    _check_content(services, request, case, chain, event, is_taken=is_taken)
     if services.member == case.responsible and machines.holds_lock(after.state) > machines.holds_lock(
         case.state
     ):
@@ -388,6 +390,8 @@ def _check_content(
     case: Case,
     chain: list[Logged],
     event: dict[str, Any],
+    *,
+    is_taken: bool,
 ) -> None:
     for history in event.get("historia", ()):
         if history["instituto"] != request.context.member:
@@ -395,8 +399,9 @@ def _check_content(
                 "SS-405", "certifica otro instituto", "another institute certifies", field="historia"
             )
         check_history(history)
-    check_negativa(services, request, event)
-    if event["evento"] == "CONFIRMAR_TRANSFERENCIA" and request.context.member == services.member:
+    check_negativa(services, request, event, is_taken=is_taken)
+    is_own = request.context.member == services.member and not is_taken
+    if event["evento"] == "CONFIRMAR_TRANSFERENCIA" and is_own:
         check_delivered(services, case, chain)
     if event["evento"] != "TOTALIZAR":
         if event["evento"] in _ON_TOTALS and services.member == case.responsible:

@@ -93,7 +93,24 @@ def check_parties(event: dict[str, Any], case: Case) -> None:
         )
 
 
-def check_negativa(services: InstituteServices, request: DomainRequest, event: dict[str, Any]) -> None:
+async def is_taken_already(
+    services: InstituteServices, request: DomainRequest, event: dict[str, Any]
+) -> bool:
+    """Whether the responsible institute has taken this institute's own event, so that its copy here may only follow.
+
+    Between that and the copy's turn days may pass, and a period may change; such an event stands all the same.
+    """
+    is_own = request.context.member == services.member and event["responsable"] != services.member
+    if not is_own or event["evento"] not in ("CONFIRMAR_TRANSFERENCIA", "RECHAZAR"):
+        return False
+    why = Why("PUR-PORT", request.context.case, "ANALISTA_PORTABILIDAD", "Estado del caso en su responsable")
+    heard = await services.gateway.ask("PORT", event["responsable"], "verCaso", {}, why)
+    return heard.is_done and int(heard.body["ultimaSecuencia"]) >= event["secuencia"]
+
+
+def check_negativa(
+    services: InstituteServices, request: DomainRequest, event: dict[str, Any], *, is_taken: bool
+) -> None:
     """A refusal leaves a ``Negativa``: basis, reasons, and where and until when its author's refusal is appealed (SS-400).
 
     Raises `DomainError` (SS-400).
@@ -130,8 +147,9 @@ def check_negativa(services: InstituteServices, request: DomainRequest, event: d
             field="negativa.autoridad",
         )
     last = calendar_of(services, request.context.member).add(request.today, APPEAL_DAYS).isoformat()
-    # Elsewhere the event may arrive days after it was made; its author's own system holds it to the day.
-    if request.context.member == services.member and negativa["limiteImpugnacion"] != last:
+    # Elsewhere the event may arrive days after it was made; its author's own system holds it to the day, unless it stands already.
+    is_own = request.context.member == services.member and not is_taken
+    if is_own and negativa["limiteImpugnacion"] != last:
         raise DomainError(
             "SS-400",
             f"se impugna hasta {last}, no hasta {negativa['limiteImpugnacion']}",

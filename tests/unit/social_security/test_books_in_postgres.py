@@ -21,7 +21,7 @@ from social_security.config import SystemSettings
 from social_security.institute.stores.steps import STEPS
 from social_security.wire.books import check_found, holds, open_books
 from tests.postgres import Cluster
-from tests.property.test_country_machine import CountryMachine
+from tests.property.countrymachine import CountryMachine
 from tests.social import seeded
 
 if TYPE_CHECKING:
