@@ -24,11 +24,12 @@ import click
 from serving.language import _
 from social_security.domain import pack
 from social_security.domain.calendars import national_day
-from social_security.domain.curp import check_digit, normalise, parse_curp
+from social_security.domain.curp import Curp, check_digit, normalise, parse_curp
 from social_security.domain.faults import DomainError, InputError
 from social_security.domain.pseudonyms import parse_pid
 from social_security.institute.announcing import queue_announcements
 from social_security.institute.stores.steps import STEPS
+from social_security.registry.homonyms import find_homonyms
 from social_security.wire.books import holds, open_books
 
 if TYPE_CHECKING:
@@ -149,6 +150,7 @@ def import_persons(
     report = QualityReport(report_file)
     seen_files: dict[str, int] = {}
     seen_curps: dict[bytes, int] = {}
+    seen_names: dict[bytes, int] = {}
     made = known = 0
     lines: list[tuple[str, str]] = []
     try:
@@ -163,6 +165,8 @@ def import_persons(
             except InputError as err:
                 report.add(number, err.subject, str(err), err.suggestion)
                 continue
+            namesake = hashlib.sha256(curp.value[:16].encode()).digest()
+            _note_homonyms(store, member, curp, number, seen_names.setdefault(namesake, number), report)
             person = store.find_by_curp(curp)
             made, known = made + (person is None), known + (person is not None)
             if not dry_run:
@@ -177,6 +181,30 @@ def import_persons(
     return (
         f"{made} new persons, {known} known already, {report.count} problems{' (dry run)' if dry_run else ''}"
     )
+
+
+def _note_homonyms(
+    store: RegistryStore, member: str, curp: Curp, number: int, first: int, report: QualityReport
+) -> None:
+    """Say of whom there is a namesake born on the same day and place under another CURP; the row comes in all the same.
+
+    Of whom the registry knows, the report says whether another institute holds her, not which.
+    """
+    if first != number:
+        report.add(
+            number,
+            "curp",
+            f"posible homónima de la fila {first}: mismo nombre, fecha, sexo y entidad, otra CURP",
+        )
+    for rid in find_homonyms(store, curp):
+        holders = store.linked(rid)
+        others = [m for m in holders if m != member]
+        where = "de otro instituto" if others else "de este instituto" if holders else "sin instituto"
+        report.add(
+            number,
+            "curp",
+            f"en el registro hay una homónima {where}, con otra CURP: compare documentos antes de afiliar",
+        )
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ Spec: CURP assignment manual; the domain reference 2.1 to 2.5.
 from __future__ import annotations
 
 import re
+import string
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
@@ -90,6 +91,16 @@ def parse_curp(text: str, today: date) -> Curp:
     if check_digit(value[:17]) != int(digit):
         raise DomainError("SS-102", field="curp")
     return Curp(value, born, "inconvenient word" if value[:4] in INCONVENIENT else None)
+
+
+def homonyms(curp: Curp) -> list[str]:
+    """The other CURPs of the same name, birth date, sex and place: those that differ in the differentiator and its check digit only.
+
+    At most 9 for who was born before 2000, and 25 after.
+    """
+    of_century = string.digits if curp.value[16].isdigit() else string.ascii_uppercase
+    stems = (curp.value[:16] + letter for letter in of_century if letter != curp.value[16])
+    return [f"{stem}{check_digit(stem)}" for stem in stems]
 
 
 def find_curp(text: str) -> bool:

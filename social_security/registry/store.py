@@ -154,11 +154,12 @@ class RegistryStore:
 
     def find_by_curp(self, curp: Curp) -> Person | None:
         """The person of a CURP, present or former."""
-        index = curp_index(self._keys.index, self._keys.version, curp.value)
-        return self._person(
-            "SELECT p.rid, p.level, p.vital_state FROM curp_index i JOIN person p ON p.rid = i.rid WHERE i.idx = ?",
-            (index,),
-        )
+        found = "SELECT p.rid, p.level, p.vital_state FROM curp_index i JOIN person p ON p.rid = i.rid WHERE i.idx = ?"
+        return self._person(found, (self.index_of(curp.value),))
+
+    def index_of(self, curp: str) -> str:
+        """The keyed digest under which a CURP is found."""
+        return curp_index(self._keys.index, self._keys.version, curp)
 
     def holder_of(self, curp: Curp) -> Rid:
         """The internal id of whom a CURP leads to, which never leaves. Raises LookupError when it leads to nobody."""

@@ -179,6 +179,30 @@ def test_persons_affiliations_and_periods_come_in_and_what_is_wrong_is_reported(
     assert notes == report_of(place / "r5.csv")
 
 
+def namesake(curp: str, differentiator: str) -> str:
+    stem = curp[:16] + differentiator
+    return f"{stem}{check_digit(stem)}"
+
+
+def test_homonyms_are_pointed_at_in_the_file_and_between_states_and_come_in_all_the_same(place: Path) -> None:
+    first, second, third = CURPS[0], namesake(CURPS[0], "4"), namesake(CURPS[0], "7")
+    young, younger = namesake("LOOA020202MNERPN", "A"), namesake("LOOA020202MNERPN", "B")
+    layout = "expediente,curp,nivel"
+    file = write(place / "a.csv", layout, f"1,{first},2", f"2,{second},2", f"3,{CURPS[1]},2", f"4,{young},2")
+    common = ("officer", "import-persons", "--data", place / "reg", "--member")
+    run(*common, "15-ISSEMYM", "--out", place / "p1.csv", "--report", place / "r1.csv", file)
+    pointed = report_of(place / "r1.csv")
+    assert [(r[0], r[1], "homónima" in r[2]) for r in pointed if "fila 2" in r[2]] == [("3", "curp", True)]
+    assert len((place / "p1.csv").read_text("utf-8").splitlines()) == 5, "all four came in"
+    # Another state's file: its own persons are known as others' namesakes, or as nobody's.
+    file = write(place / "b.csv", layout, f"1,{third},2", f"2,{first},2", f"3,{younger},2", f"4,{CURPS[2]},2")
+    run(*common, "30-IPE", "--out", place / "p2.csv", "--report", place / "r2.csv", file)
+    between = [(r[0], r[2]) for r in report_of(place / "r2.csv") if "en el registro" in r[2]]
+    assert [row for row, _ in between] == ["2", "2", "3", "3", "4"], between
+    assert all("de otro instituto" in why for row, why in between if row != "3"), "and not of which"
+    assert not any(curp in str(report_of(place / "r2.csv")) for curp in (first, second, third, young))
+
+
 @pytest.mark.parametrize(
     "text", ["", "a,b\n", "expediente,curp\n", "\xff\xfe", '"', "expediente;curp;nivel\n"]
 )
