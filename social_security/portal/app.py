@@ -1,7 +1,7 @@
 """The composition root of a portal: builds its parts, and the table of its addresses.
 
-A portal is a process of its own: it faces the internet, holds no person's data and no key of its member, and can ask only
-what the member's gateway lets it ask.
+A portal is a process of its own: it faces the internet, holds no person's data and no key of its member's but the one that signs
+certificates, where there is one, and can ask only what the member's gateway lets it ask.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from aiohttp import web
 
 from serving.api.authentication import Clock
 from serving.api.oidclogin import OidcLogin
+from serving.errors import OperatorError
 from serving.language import N_, as_it_is
 from serving.login.oidc.provider import Provider
 from serving.login.users import Roles
+from serving.storage.keysafe import KeySafe
 from serving.web.pages import NavigationLink, Site
 from social_security.clock import exercise_clock, machine_clock
 from social_security.domain import pack
@@ -42,6 +44,7 @@ from social_security.portal.counter import CounterPages
 from social_security.portal.guarantor import GuarantorPages, supervised
 from social_security.portal.officer import OfficerPages
 from social_security.portal.operating import OperatorPages
+from social_security.portal.pdfsigning import load_signer
 from social_security.portal.person import PersonPages
 from social_security.portal.personcases import PersonCasePages
 from social_security.portal.personlog import AccessPages
@@ -107,7 +110,7 @@ def make_site(settings: PortalSettings) -> Site:
 
 
 def build(folder: Path, settings: PortalSettings, hasher: PasswordHasher | None = None) -> web.Application:
-    """The application of a member's portal; another hasher than the usual is for tests."""
+    """The application of a member's portal; another hasher than the usual is for tests. Raises `OperatorError`."""
     now: Callable[[], datetime] = (
         exercise_clock(Path(settings.clock_file)) if settings.clock_file else machine_clock
     )
@@ -115,7 +118,11 @@ def build(folder: Path, settings: PortalSettings, hasher: PasswordHasher | None 
     member = pack.members()[settings.member].path
     gateway = GatewayClient(settings.gateway, member, settings.policy)
     # Logins live by the machine's clock whatever an exercise's shows: a telephone's codes follow it.
-    portal = Portal(settings, accounts, make_site(settings), Clock(machine_clock, time.monotonic))
+    try:
+        signer = load_signer(folder, KeySafe(settings.seal.seals(os.environ)))
+    except ValueError as err:
+        raise OperatorError(f"certificates cannot be signed: {err}") from err
+    portal = Portal(settings, accounts, make_site(settings), Clock(machine_clock, time.monotonic), signer)
     app = web.Application(middlewares=[portal.frame.middleware, portal.guard])
     portal.frame.add_static(app.router)
     app.router.add_get("/entrar", portal.door)

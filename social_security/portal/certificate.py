@@ -1,8 +1,8 @@
 """The certificate of a career: a PDF to take along, and its code by which anybody checks it on the issuing institute's page.
 
 The certificate says what every institute certified when it was made, and who did not answer. It is checked against what was
-noted when it was issued: by its code alone nothing of the person is shown but what stands on the paper. fpdf2 draws it and segno
-its QR code (extra ``certificate``).
+noted when it was issued: by its code alone nothing of the person is shown but what stands on the paper. Where the institute has a
+certificate for it, the PDF is signed (`pdfsigning`). fpdf2 draws it and segno its QR code (extra ``certificate``).
 
 Spec: the domain reference F12, F13.
 """
@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 from social_security.domain.eventchain import canonical
+from social_security.portal.pdfsigning import sign_pdf
 from social_security.portal.words import member_name, number
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from social_security.domain.pseudonyms import Pid
+    from social_security.portal.pdfsigning import PdfSigner
 
 # Crockford's alphabet; 20 characters are a hundred bits, so that no code is found by trying.
 _LETTERS: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -69,9 +71,14 @@ def is_drawn() -> bool:
 
 
 def render_pdf(
-    certificate: Certificate, whole: Mapping[str, Any], pid: Pid, issuer: str, address: str
+    certificate: Certificate,
+    whole: Mapping[str, Any],
+    pid: Pid,
+    issuer: str,
+    address: str,
+    signer: PdfSigner | None = None,
 ) -> bytes:
-    """The certificate as PDF, in Spanish, with the QR code of the page where it is checked (``address``)."""
+    """The certificate as PDF, in Spanish, with the QR code of the page where it is checked (``address``); signed where there is a signer."""
     fpdf: Any = importlib.import_module("fpdf")
     pdf = fpdf.FPDF(format="Letter")
     pdf.set_lang("es")
@@ -93,8 +100,12 @@ def render_pdf(
     _table(pdf, whole["historias"])
     _qr(pdf, address)
     _line(pdf, f"Compruébela en {address}", 9)
+    if signer is not None:
+        _line(pdf, "Firmada: su lector de PDF muestra quién firmó y que nada cambió desde entonces.", 9)
     _line(pdf, f"Código {certificate.code}; huella {certificate.sha256}", 7)
-    return bytes(pdf.output())
+    if signer is None:
+        return bytes(pdf.output())
+    return sign_pdf(bytes(pdf.output()), signer, certificate.issued_at, "Constancia de historia laboral")
 
 
 def _completeness(statement: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ from serving.storage.tlsfiles import kept_context
 from social_security.domain.faults import DomainError
 from social_security.portal import app
 from social_security.portal.accounts import GUARANTOR, STAFF, Accounts
+from social_security.portal.pdfsigning import make_request
 from social_security.portal.settings import load
 
 if TYPE_CHECKING:
@@ -43,9 +44,25 @@ def serve(data: Path, settings: Path) -> None:
     """Serve the portal's pages until the process is ended."""
     loaded = _loaded(settings)
     telemetry.configure(loaded.log_level)
-    serve_until_signal(
-        app.build(data, loaded), loaded.host, loaded.port, _context(data, loaded), setting="port"
-    )
+    try:
+        built = app.build(data, loaded)
+    except OperatorError as err:
+        raise click.ClickException(str(err)) from err
+    serve_until_signal(built, loaded.host, loaded.port, _context(data, loaded), setting="port")
+
+
+@portal.command("certificate-key")
+@_DATA
+@_SETTINGS
+def certificate_key(data: Path, settings: Path) -> None:
+    """Make the key that signs persons' certificates, sealed, and print the request for its certificate (constancias.pem)."""
+    loaded = _loaded(settings)
+    try:
+        safe = KeySafe(loaded.seal.seals(os.environ))
+        name = app.make_site(loaded).name.into("es")
+        click.echo(make_request(data, safe, loaded.member, name).decode("ascii"), nl=False)
+    except (OSError, ValueError) as err:
+        raise click.ClickException(str(err)) from err
 
 
 @portal.group()

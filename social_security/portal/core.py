@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from serving.login.sessions import Session
     from serving.login.users import User
     from serving.web.pages import Site
+    from social_security.portal.pdfsigning import PdfSigner
     from social_security.portal.settings import PortalSettings
 
     Form = Mapping[str, list[str]]
@@ -110,7 +111,14 @@ class Visitor:
 class Portal:
     """The parts of one portal that its pages share."""
 
-    def __init__(self, settings: PortalSettings, accounts: Accounts, site: Site, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: PortalSettings,
+        accounts: Accounts,
+        site: Site,
+        clock: Clock,
+        signer: PdfSigner | None = None,
+    ) -> None:
         found = pack.members()[settings.member]
         self.code = settings.member
         self.member = found.path
@@ -118,6 +126,8 @@ class Portal:
         self.public_url = settings.public_url
         self.zone = ZoneInfo(found.zone)
         self.accounts = accounts
+        # Signs persons' certificates; None where the institute has no certificate for it.
+        self.signer = signer
         # ONIESS's first page is everybody's; its operators begin at their own.
         self.first = "/operacion" if found.path == ONIESS else "/"
         self.entrance = Entrance(accounts, settings, clock, self.first)

@@ -130,7 +130,10 @@ class PersonPages:
         # On record before it is out: a certificate that nobody can check would be worth nothing.
         self._portal.accounts.note_certificate(made)
         address = f"{self._portal.public_url}/verificar?codigo={made.code}"
-        content = await asyncio.to_thread(render_pdf, made, heard.body, pid, self._portal.name, address)
+        signer = self._portal.signer
+        content = await asyncio.to_thread(
+            render_pdf, made, heard.body, pid, self._portal.name, address, signer
+        )
         named = {"Content-Disposition": f'attachment; filename="constancia-{made.code}.pdf"'}
         return web.Response(body=content, content_type="application/pdf", headers=named)
 
