@@ -26,6 +26,7 @@ from social_security.domain import pack
 from social_security.domain.calendars import national_day
 from social_security.domain.curp import Curp, check_digit, normalise, parse_curp
 from social_security.domain.faults import DomainError, InputError
+from social_security.domain.history import EARLIEST
 from social_security.domain.pseudonyms import parse_pid
 from social_security.institute.announcing import queue_announcements
 from social_security.institute.stores.steps import STEPS
@@ -283,8 +284,8 @@ class Import:
             raise InputError("hasta" if since <= self.today else "desde", "la fecha es futura")
         if until is not None and until < since:
             raise InputError("hasta", "termina antes de empezar", f"{until},{since}")
-        if since.year < 1900:
-            raise InputError("desde", "anterior a 1900")
+        if since < EARLIEST:
+            raise InputError("desde", f"anterior a {EARLIEST.year}")
         return since, until
 
 

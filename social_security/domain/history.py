@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 ONE_DAY = timedelta(days=1)
 # The most days that a period, or a whole history, has in the service description: a hundred years.
 MOST_DAYS = 36600
+# Nobody whose rights are asked about has worked before.
+EARLIEST = date(1900, 1, 1)
 AT_END = "AL_FINAL"
 PER_CERTIFICATE = "POR_CONSTANCIA"
 BY_DAYS = "DIAS"
@@ -131,6 +133,12 @@ def total(periods: Iterable[Period], rules: Rules) -> Total:
     )
 
 
+def union_days(periods: Iterable[Period]) -> int:
+    """How many different days periods certify: one that several of them certify counts once."""
+    ordered = sorted(periods, key=lambda p: (p.since, p.until, p.institute, -p.days))
+    return sum(_most_days(together) for together in _touching(ordered))
+
+
 def _touching(ordered: Sequence[Period]) -> list[list[Period]]:
     """Periods in groups whose days have none in common with those of another group."""
     groups: list[list[Period]] = []
@@ -239,6 +247,11 @@ def check_period(period: Period) -> None:
         raise _mismatch(
             f"el periodo termina el {period.until}, antes de empezar el {period.since}",
             f"the period ends on {period.until}, before it begins on {period.since}",
+        )
+    if period.since < EARLIEST:
+        raise _mismatch(
+            f"el periodo empieza el {period.since}, antes de {EARLIEST}",
+            f"the period begins on {period.since}, before {EARLIEST}",
         )
     if period.calendar_days > MOST_DAYS:
         raise _mismatch(

@@ -11,7 +11,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from social_security.domain.faults import DomainError, concerning
-from social_security.domain.history import Period
+from social_security.domain.history import Period, union_days
 from social_security.domain.pseudonyms import Pid
 from social_security.institute.conventionrules import check_convention
 from social_security.institute.stores.periods import Certified
@@ -54,16 +54,19 @@ def build_history(
         raise DomainError("SS-303")
     counted = [c for c in (p.counted(services.member, day) for p in periods) if c is not None]
     days = sum(c.days for c in counted)
+    union = union_days(counted)
+    twice = f"; {days - union} días se traslapan y cuentan una vez en años y semanas" if days > union else ""
     body: dict[str, Any] = {
         "instituto": services.member,
         "pid": shown,
         "regimen": affiliation.regime,
         "periodos": [p.to_json(day, with_pay=with_pay) for p in periods],
         "totalDias": days,
-        "computo": " + ".join(str(c.days) for c in counted) + f" = {days} días; abiertos contados al {day}",
+        "computo": " + ".join(str(c.days) for c in counted)
+        + f" = {days} días{twice}; abiertos contados al {day}",
     }
     if affiliation.state == "BAJA":
-        weeks = days // 7
+        weeks = union // 7
         body["constanciaBaja"] = {"anios": weeks // 52, "semanasEquivalentes": weeks}
     return body
 

@@ -109,9 +109,9 @@ def sign_pdf(document: bytes, signer: PdfSigner, at: datetime, reason: str) -> b
     whole += _references(places, len(whole), _kept(trailer), size + 2, int(place))
     begin = whole.index(b"/Contents <" + b"0" * _ROOM, places[signature]) + len("/Contents ")
     end = begin + _ROOM + 2
-    around = whole.index(_RANGE % (0, 0, 0), places[signature])
+    place_of_range = whole.index(_RANGE % (0, 0, 0), places[signature])
     filled = _RANGE % (begin, end, len(whole) - end)
-    whole[around : around + len(filled)] = filled
+    whole[place_of_range : place_of_range + len(filled)] = filled
     container = sign_cms(bytes(whole[:begin]) + bytes(whole[end:]), signer)
     if len(container) * 2 > _ROOM:
         raise ValueError(f"{NAME}.pem holds more certificates than a signature has room for")

@@ -132,9 +132,14 @@ def take_holdings(
 
 
 def check_membership(store: RegistryStore, request: DomainRequest) -> None:
-    """Refuse a member that is suspended or has left (SS-603), but for what a person asks of her own data."""
+    """Refuse a member that is suspended or has left (SS-603), but for what a person asks of her own data, and for the end of a case.
+
+    A case that ended gives its benefit back whoever held it: otherwise she could claim it nowhere.
+    """
     found = membership(store, request.context.member)
     if found is None or found.state == ACTIVE:
+        return
+    if request.operation.name == "registrarCaso" and request.body.get("estado") in ("CERRADO", "NEGADO"):
         return
     is_hers = request.context.purpose in _HER_RIGHTS and request.context.role in _HERSELF
     if found.state == SUSPENDED and is_hers:

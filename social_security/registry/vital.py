@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from schemas.jsontext import load_json
 from social_security.domain.calendars import latest_day, national_day
 from social_security.domain.faults import DomainError
+from social_security.domain.history import EARLIEST
 from social_security.domain.pseudonyms import Rid, pair_pid
 from social_security.registry.events import (
     ALIVE,
@@ -48,8 +49,6 @@ if TYPE_CHECKING:
     from social_security.wire.outbox import OutboxItem
 
 PURPOSE = "PUR-VITAL"
-# Of whom the registry knows no birth date, nothing is reported of a day before anybody now living was born.
-EARLIEST = date(1900, 1, 1)
 # A state's civil registry is a member by its own: MX/GOB/15-REGCIVIL.
 CIVIL_REGISTRY = re.compile(r"MX/GOB/[0-9]{2}-REGCIVIL")
 log = logging.getLogger("social_security.registry")
@@ -131,6 +130,7 @@ def _check_content(store: RegistryStore, rid: Rid, body: Any, today: date) -> No
     day = date.fromisoformat(body["fechaEvento"])
     if day > today:
         raise DomainError("SS-103", "el evento es futuro", "the event is in the future", field="fechaEvento")
+    # Of whom the registry knows no birth date, nothing is reported of a day before anybody now living was born.
     born = store.born(rid) or EARLIEST
     if day < born and body["tipo"] != ANNULMENT:
         raise DomainError(
