@@ -9,6 +9,7 @@ Spec: the domain reference 5.2, 5.5 (Portability); S03, S04.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -128,6 +129,9 @@ async def take_event(services: InstituteServices, request: DomainRequest) -> Dom
         return _acknowledged(eventchain.event_hash(event), await come_in(services, request, event))
     digest = eventchain.event_hash(event)
     chain = services.cases.events(case.case)
+    # The chain says where the case stands. Its row may say already that it has ended elsewhere (`end_copy`), of which the events
+    # are still on their way.
+    case = replace(case, state=str(chain[-1].event["estadoNuevo"]))
     if request.context.member not in case.participants:
         raise services.not_participant(request)
     if event["secuencia"] <= len(chain):

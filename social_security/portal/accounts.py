@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from serving.errors import OperatorError
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from serving.login.users import User
 
 PERSON = "TITULAR"
+# Who acts for a person by a mandate that the branch has seen: her pages, her PID, his own account.
+REPRESENTATIVE = "REPRESENTANTE"
 GUARANTOR = "GARANTE"
 # The institute's own people, each by the role that their messages carry.
 UNIT = "UNIDAD_TRANSPARENCIA"
@@ -72,6 +74,14 @@ STEPS = (
         sha256 TEXT NOT NULL
     );
     """,
+    # By which document an account acts for its person, and up to which day.
+    """
+    CREATE TABLE mandate (
+        name TEXT PRIMARY KEY,
+        sha256 TEXT NOT NULL,
+        until TEXT NOT NULL
+    );
+    """,
 )
 
 
@@ -82,6 +92,14 @@ class NewAccount:
     password: str
     uri: str
     codes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mandate:
+    """The digest of the document by which somebody acts for a person, and its last day."""
+
+    sha256: str
+    until: date
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +158,21 @@ class Accounts:
         with self._database.transaction() as connection:
             connection.execute("DELETE FROM second_proof WHERE name = ?", (name,))
             connection.execute("DELETE FROM listed_code WHERE name = ?", (name,))
+            connection.execute("DELETE FROM mandate WHERE name = ?", (name,))
+
+    def note_mandate(self, name: str, mandate: Mandate) -> None:
+        """Note by which document, and how long, a representative's account acts; without one it opens nothing."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO mandate (name, sha256, until) VALUES (?, ?, ?) "
+                "ON CONFLICT (name) DO UPDATE SET sha256 = excluded.sha256, until = excluded.until",
+                (name, mandate.sha256, mandate.until.isoformat()),
+            )
+
+    def mandate(self, name: str) -> Mandate | None:
+        """The mandate of an account, or None."""
+        rows = self._database.query("SELECT sha256, until FROM mandate WHERE name = ?", (name,))
+        return Mandate(rows[0][0], date.fromisoformat(rows[0][1])) if rows else None
 
     def prove(self, name: str, password: str, code: str, now: datetime) -> User | None:
         """The user whose password and code these are, or None; the code is used up. Slow on purpose: in a thread."""

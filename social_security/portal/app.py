@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ from social_security.portal.accounts import (
     OFFICER,
     OPERATOR,
     PERSON,
+    REPRESENTATIVE,
     STAFF,
     UNIT,
     Accounts,
@@ -55,11 +57,12 @@ from social_security.portal.workwords import worked
 from social_security.wire.gatewayclient import GatewayClient
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
     from datetime import datetime
 
     from argon2 import PasswordHasher
 
+    from social_security.portal.core import Visitor
     from social_security.portal.settings import PortalSettings
 
 # Members whose portal knows accounts of one role only; a guarantor's are GUARANTOR.
@@ -146,13 +149,12 @@ def build(folder: Path, settings: PortalSettings, hasher: PasswordHasher | None 
         _add_appeals(app, portal, AppealPages(portal, StaffQueries(gateway, now), supervised(settings)))
     else:
         _add_institute(app, portal, gateway, member, now)
-        _add_accesses(
-            app,
-            portal,
-            AccessPages(
-                portal, PersonQueries(gateway, member, now), AccessProofs(settings.gateway, folder), now
-            ),
-        )
+        proofs = AccessProofs(settings.gateway, folder)
+        accesses = {
+            role: AccessPages(portal, PersonQueries(gateway, member, now, role), proofs, now)
+            for role in (PERSON, REPRESENTATIVE)
+        }
+        _add_accesses(app, portal, accesses, now)
 
     async def close(_app: web.Application) -> AsyncIterator[None]:
         yield
@@ -172,30 +174,54 @@ def _add_institute(
         AnsweringPages(portal, asking, [member], "/solicitudes"),
         CounterPages(portal, asking),
     )
-    pages = PersonPages(portal, PersonQueries(gateway, member, now), now)
+    asks = {role: PersonQueries(gateway, member, now, role) for role in (PERSON, REPRESENTATIVE)}
+    pages = {role: PersonPages(portal, queries, now) for role, queries in asks.items()}
+    hers = partial(_of_role, portal, now, pages)
     homes = {
-        PERSON: pages.file_page,
+        PERSON: hers(PersonPages.file_page),
+        REPRESENTATIVE: hers(PersonPages.file_page),
         COUNTER: counter.home,
         UNIT: answering.pending,
         COMMITTEE: answering.pending,
     }
     app.router.add_get("/", portal.home(homes))
-    _add_person(app, portal, pages)
-    app.router.add_get("/verificar", pages.check_certificate)
-    own_cases = PersonCasePages(portal, PersonQueries(gateway, member, now))
-    app.router.add_get("/tramites", portal.page(PERSON, own_cases.cases))
-    app.router.add_get("/tramites/{caso}", portal.page(PERSON, own_cases.cases))
-    app.router.add_post("/tramites/{caso}", portal.act(PERSON, own_cases.advance))
+    _add_person(app, portal, hers)
+    app.router.add_get("/verificar", pages[PERSON].check_certificate)
+    own_cases = {role: PersonCasePages(portal, queries) for role, queries in asks.items()}
+    shown, moved = (
+        _of_role(portal, now, own_cases, handler)
+        for handler in (PersonCasePages.cases, PersonCasePages.advance)
+    )
+    app.router.add_get("/tramites", portal.page(PERSON, shown, REPRESENTATIVE))
+    app.router.add_get("/tramites/{caso}", portal.page(PERSON, shown, REPRESENTATIVE))
+    app.router.add_post("/tramites/{caso}", portal.act(PERSON, moved, REPRESENTATIVE))
     _add_staff(app, portal, answering, counter)
 
 
-def _add_accesses(app: web.Application, portal: Portal, pages: AccessPages) -> None:
+def _add_accesses(
+    app: web.Application, portal: Portal, pages: Mapping[str, AccessPages], now: Callable[[], datetime]
+) -> None:
     for path, page in (
-        ("/accesos", pages.at_institute),
-        ("/accesos/registro", pages.at_registry),
-        ("/accesos/prueba", pages.proof),
+        ("/accesos", AccessPages.at_institute),
+        ("/accesos/registro", AccessPages.at_registry),
+        ("/accesos/prueba", AccessPages.proof),
     ):
-        app.router.add_get(path, portal.page(PERSON, page))
+        app.router.add_get(path, portal.page(PERSON, _of_role(portal, now, pages, page), REPRESENTATIVE))
+
+
+def _of_role(
+    portal: Portal,
+    now: Callable[[], datetime],
+    pages: Mapping[str, object],
+    handler: Callable[..., Awaitable[web.StreamResponse]],
+) -> Callable[..., Awaitable[web.StreamResponse]]:
+    """A person's page or act, by whose account is logged in: hers, or that of who acts for her while the mandate lasts."""
+
+    async def handle(request: web.Request, visitor: Visitor, *form: object) -> web.StreamResponse:
+        portal.check_mandate(visitor, now().astimezone(portal.zone).date())
+        return await handler(pages[visitor.role], request, visitor, *form)
+
+    return handle
 
 
 def _staff_login(portal: Portal, settings: PortalSettings) -> OidcLogin:
@@ -208,8 +234,10 @@ def _staff_login(portal: Portal, settings: PortalSettings) -> OidcLogin:
     return OidcLogin(settings.oidc, provider, entrance, roles, clock, entrance.welcome)
 
 
-def _add_person(app: web.Application, portal: Portal, pages: PersonPages) -> None:
-    router = app.router
+def _add_person(
+    app: web.Application, portal: Portal, hers: Callable[..., Callable[..., Awaitable[web.StreamResponse]]]
+) -> None:
+    pages, router = PersonPages, app.router
     for path, page in (
         ("/historia", pages.whole_history),
         ("/historia/constancia.pdf", pages.certificate),
@@ -218,16 +246,16 @@ def _add_person(app: web.Application, portal: Portal, pages: PersonPages) -> Non
         ("/derechos/nueva", pages.new_request),
         ("/derechos/{folio}", pages.one_request),
     ):
-        router.add_get(path, portal.page(PERSON, page))
+        router.add_get(path, portal.page(PERSON, hers(page), REPRESENTATIVE))
     for path, act in (
         ("/derechos/nueva", pages.file_request),
         ("/derechos/{folio}/aclarar", pages.clarify),
         ("/derechos/{folio}/recurrir", pages.appeal),
     ):
-        router.add_post(path, portal.act(PERSON, act))
+        router.add_post(path, portal.act(PERSON, hers(act), REPRESENTATIVE))
     for path in ("/derechos/{folio}/aclarar", "/derechos/{folio}/recurrir"):
         # Where the language switch of an answer leads.
-        router.add_get(path, portal.page(PERSON, pages.one_request))
+        router.add_get(path, portal.page(PERSON, hers(pages.one_request), REPRESENTATIVE))
 
 
 def _add_staff(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from pathlib import Path
@@ -17,12 +18,13 @@ from serving.storage.keysafe import KeySafe
 from serving.storage.tlsfiles import kept_context
 from social_security.domain.faults import DomainError
 from social_security.portal import app
-from social_security.portal.accounts import GUARANTOR, STAFF, Accounts
+from social_security.portal.accounts import GUARANTOR, REPRESENTATIVE, STAFF, Accounts, Mandate
 from social_security.portal.pdfsigning import make_request
 from social_security.portal.settings import load
 
 if TYPE_CHECKING:
     import ssl
+    from datetime import datetime
 
     from social_security.portal.settings import PortalSettings
 
@@ -75,9 +77,25 @@ def account() -> None:
 @_SETTINGS
 @click.option("--pid", help="the person's PID at this institute; who works there and a guarantor have none")
 @click.option("--role", type=click.Choice(STAFF), help="of one who works at the institute")
+@click.option(
+    "--mandate",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="of who acts for the person of --pid: the document that proves it; its digest is kept",
+)
+@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="last day of the mandate")
 @click.argument("name")
-def issue(data: Path, settings: Path, pid: str | None, role: str | None, name: str) -> None:
+def issue(
+    data: Path,
+    settings: Path,
+    pid: str | None,
+    role: str | None,
+    mandate: Path | None,
+    until: datetime | None,
+    name: str,
+) -> None:
     """Issue an account, or new proofs for one: password, authenticator address and ten codes, shown this once."""
+    if (mandate is None) is not (until is None) or (mandate is not None and pid is None):
+        raise click.UsageError(_("who acts for a person has --pid, --mandate and --until, all three"))
     loaded = _loaded(settings)
     held = app.ONLY_ROLES.get(loaded.member)
     if held is None and app.is_guarantor(loaded.member):
@@ -93,9 +111,14 @@ def issue(data: Path, settings: Path, pid: str | None, role: str | None, name: s
             _("at an institute an account is a person's (--pid) or of who works there (--role)")
         )
     accounts = Accounts(data)
+    if mandate is not None:
+        role = REPRESENTATIVE
     try:
         made = accounts.issue(name, pid, app.make_site(loaded).name.into("es"), role)
-    except (OperatorError, DomainError) as err:
+        if mandate is not None and until is not None:
+            digest = hashlib.sha256(mandate.read_bytes()).hexdigest()
+            accounts.note_mandate(name, Mandate(digest, until.date()))
+    except (OSError, OperatorError, DomainError) as err:
         raise click.ClickException(str(err)) from err
     finally:
         accounts.close()

@@ -26,6 +26,7 @@ from social_security.portal.accounts import (
     OFFICER,
     OPERATOR,
     PERSON,
+    REPRESENTATIVE,
     UNIT,
     Accounts,
 )
@@ -34,6 +35,7 @@ from social_security.portal.queries import ONIESS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
+    from datetime import date
 
     from serving.api.authentication import Clock
     from serving.login.sessions import Session
@@ -53,15 +55,17 @@ _UNIT_LINKS = (
     NavigationLink("/", N_("Requests to answer")),
     NavigationLink("/solicitudes", N_("All requests")),
 )
+_PERSON_LINKS = (
+    NavigationLink("/", N_("My file")),
+    NavigationLink("/historia", N_("My history at all institutes")),
+    NavigationLink("/calculadora", N_("Pension calculator")),
+    NavigationLink("/tramites", N_("My portability cases")),
+    NavigationLink("/accesos", N_("Who looked at my data")),
+    NavigationLink("/derechos", N_("My ARCO requests")),
+)
 LINKS = {
-    PERSON: (
-        NavigationLink("/", N_("My file")),
-        NavigationLink("/historia", N_("My history at all institutes")),
-        NavigationLink("/calculadora", N_("Pension calculator")),
-        NavigationLink("/tramites", N_("My portability cases")),
-        NavigationLink("/accesos", N_("Who looked at my data")),
-        NavigationLink("/derechos", N_("My ARCO requests")),
-    ),
+    PERSON: _PERSON_LINKS,
+    REPRESENTATIVE: _PERSON_LINKS,
     UNIT: _UNIT_LINKS,
     COMMITTEE: _UNIT_LINKS,
     COUNTER: (
@@ -149,6 +153,19 @@ class Portal:
         """A page, as a visitor sees it."""
         person = None if visitor is None else visitor.person
         return self.frame.render(request, template, person=person, status=status, **values)
+
+    def check_mandate(self, visitor: Visitor, day: date) -> None:
+        """Let who acts for a person in only while the mandate lasts; everybody else's account is no matter of this."""
+        if visitor.role != REPRESENTATIVE:
+            return
+        mandate = self.accounts.mandate(visitor.user.name)
+        if mandate is None or mandate.until < day:
+            raise Problem(
+                403,
+                words=N_(
+                    "The mandate to act for this person has ended, or was never shown. Bring the document to the branch."
+                ),
+            )
 
     def page(self, role: str, handler: Page, *others: str) -> Plain:
         """A page for a role, or for other ones too."""

@@ -22,7 +22,7 @@ from social_security.domain import eventchain, pack
 from social_security.domain.calendars import load_calendar
 from social_security.domain.faults import DomainError
 from social_security.portal import words
-from social_security.portal.accounts import Filed, pid_of
+from social_security.portal.accounts import REPRESENTATIVE, Filed, pid_of
 from social_security.portal.calculator import cited, estimate, read_wishes, rules_now
 from social_security.portal.certificate import build_certificate, is_drawn, render_pdf
 from social_security.portal.queries import PersonQueries, explain
@@ -195,6 +195,9 @@ class PersonPages:
         now = self._now().astimezone(self._portal.zone).replace(microsecond=0)
         filing |= {"recibidaEl": now.isoformat(timespec="seconds")}
         filing["responsables"] = members
+        mandate = self._portal.accounts.mandate(visitor.user.name)
+        if visitor.role == REPRESENTATIVE and mandate is not None:
+            filing["acreditacionSha256"] = mandate.sha256
         folio = self._take_folio(visitor, members, now, str(filing["derecho"]))
         pid, failed = pid_of(visitor.user), []
         for member in members:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from serving.language import N_, Translated
 from social_security.domain.faults import DomainError
+from social_security.portal.accounts import PERSON, REPRESENTATIVE
 from social_security.wire.gatewayclient import Heard, Why
 
 if TYPE_CHECKING:
@@ -26,14 +27,19 @@ if TYPE_CHECKING:
 REGISTRY = "MX/GOB/00-RNSS"
 ONIESS = "MX/GOB/00-ONIESS"
 PERSON_SYSTEM = "Portal ciudadano"
+# By another name, so that her own visits and those of who acts for her are told apart in her access log.
+REPRESENTATIVE_SYSTEM = "Portal ciudadano, representante"
 GUARANTOR_SYSTEM = "Portal del garante"
 MANY = 100_000_000
 
 
 class PersonQueries:
-    """A person's questions at one institute."""
+    """A person's questions at one institute, or those of who acts for her, whose role is REPRESENTANTE."""
 
-    def __init__(self, gateway: GatewayClient, member: str, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, gateway: GatewayClient, member: str, now: Callable[[], datetime], role: str = PERSON
+    ) -> None:
+        self._role = role
         self._gateway = gateway
         self._member = member
         self._code = member.rpartition("/")[2]
@@ -84,7 +90,7 @@ class PersonQueries:
         why = self._why("PUR-ARCO", folio, "Ejercicio de derechos ARCO")
         body = {
             **request,
-            "representante": False,
+            "representante": self._role == REPRESENTATIVE,
             "nivelIdentidad": "LOA2",
             "modalidad": "ELECTRONICA",
         }
@@ -135,9 +141,9 @@ class PersonQueries:
         case = f"CONS-{self._code[:2]}-{self._now().year}-{secrets.randbelow(MANY):08d}"
         return self._why(purpose, case, "Consulta de la persona en su portal")
 
-    @staticmethod
-    def _why(purpose: str, case: str, reason: str) -> Why:
-        return Why(purpose, case, "TITULAR", reason, "portal", PERSON_SYSTEM)
+    def _why(self, purpose: str, case: str, reason: str) -> Why:
+        system = REPRESENTATIVE_SYSTEM if self._role == REPRESENTATIVE else PERSON_SYSTEM
+        return Why(purpose, case, self._role, reason, "portal", system)
 
     async def _ask(
         self, subsystem: str, provider: str, operation: str, body: dict[str, Any], why: Why

@@ -168,3 +168,22 @@ async def test_what_the_person_decided_no_desk_takes_back(desk: Desk) -> None:
     own, event = desk.event(CASE, "INVALIDAR", "PROYECTO_RESOLUCION", anula=number)
     sent = await desk.post(ISSEMYM, ISSEMYM, own, event)
     assert (sent.body["codigo"], "sólo el autor" in sent.body["mensaje"]) == ("SS-400", True)
+
+
+async def test_a_copy_that_learnt_of_the_end_first_still_takes_what_came_before_it(desk: Desk) -> None:
+    # Sonora hears of no event, and then asks, when the case stands in the way of another one, how it stands.
+    refused = {
+        "codigo": "SS-403",
+        "fundamento": "mx:LGPDPPSO-60",
+        "motivacion": "El convenio no cubre lo que se pide.",
+    }
+    for name, more in (("ADMITIR", {}), ("RECHAZAR", refused)):
+        assert (await step(desk, ISSEMYM, name, **more)).is_done
+    desk.c.institutes[SONORA].cases.end_copy(CASE, "RECHAZADA")
+    await desk.c.settle()
+    assert states(desk) == ["RECHAZADA"] * 3
+    assert len(chains(desk)) == 1
+    appealed = await step(desk, ISSEMYM, "RECURRIR", "TITULAR", pid=PIDS["ana"][ISSEMYM])
+    assert appealed.is_done, appealed
+    await desk.c.settle()
+    assert states(desk) == ["RECURRIDA"] * 3
