@@ -155,7 +155,7 @@ class Portal:
         return self.frame.render(request, template, person=person, status=status, **values)
 
     def check_mandate(self, visitor: Visitor, day: date) -> None:
-        """Let who acts for a person in only while the mandate lasts; everybody else's account is no matter of this."""
+        """Let who acts for a person in only while the mandate lasts, everybody else always. Raises `Problem` 403."""
         if visitor.role != REPRESENTATIVE:
             return
         mandate = self.accounts.mandate(visitor.user.name)

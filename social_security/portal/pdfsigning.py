@@ -43,7 +43,7 @@ class PdfSigner:
 
 
 def load_signer(folder: Path, safe: KeySafe) -> PdfSigner | None:
-    """What a portal signs with: ``constancias.key.json``, sealed, and ``constancias.pem``. None while there is no certificate.
+    """The key of ``constancias.key.json``, sealed, with the certificates of ``constancias.pem``; None while there is no certificate.
 
     Raises ValueError for a key that does not open, is of another kind, or is not the certificate's.
     """
