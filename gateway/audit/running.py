@@ -41,6 +41,8 @@ def judge_all(
             yield unit, list(judge_unit(unit, trust))
         return
     with _pool(count, trust, configuration) as pool:
+        # Copies are made now: drawing units from an object store starts threads that a later copy would lack, and wait for.
+        pool.submit(os.getpid).result()
         yield from _drawn(pool, iter(units), count * ON_THE_WAY)
 
 
