@@ -157,7 +157,8 @@ def test_a_moved_central_server_has_everything_and_publishes_under_its_anchor(
     with contextlib.closing(CentralStore(there)) as store:
         AuditLog(store.database).verify()
         with store.change(ANA, NOW) as records:  # numbers that the database gives go on after those copied
-            records.insert("tsa", name="t", url="http://tsa", certificate=b"der")
+            ((certificate,),) = records.rows("SELECT certificate FROM tsa")
+            records.insert("tsa", name="t", url="http://tsa", certificate=certificate)
     run(central.parent, "central-server storage move --data central --to sqlite")
     assert publish(central, PIN, anchor) != before
     (central / "settings.toml").write_text(f'[node]\ndatabase = "{there}"\n')
