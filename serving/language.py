@@ -1,9 +1,9 @@
 """Texts for people, in their language: gettext catalogues, one way for commands, pages, mails and errors.
 
 Every text stands in English where it is used, marked `_` where it is said at once and `N_` where its reader's language is
-not known yet; what it is in another language stands in ``locale/LANGUAGE/LC_MESSAGES/sacbe.po`` beside this module. A new
-language is a new catalogue. A text without an entry is said in English. A wheel brings catalogues compiled (``.mo``); in a
-source tree they are compiled when they are first needed.
+not known yet; what it is in another language stands in ``locale/LANGUAGE/LC_MESSAGES/sacbe.po`` beside this module; where
+only operators' pages have been translated, in ``consoles.po``. A new language is a new catalogue. A text without an entry is
+said in English. A wheel brings catalogues compiled (``.mo``); in a source tree they are compiled when they are first needed.
 
 A command's language: ``--language``, else ``SACBE_LANG``, else the locale variables of POSIX. A page's: `negotiate`. Log lines
 and faults on the wire are English.
@@ -16,7 +16,7 @@ import functools
 import gettext
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -26,6 +26,8 @@ from serving.potext import parse_po, render_mo
 
 VARIABLES = ("SACBE_LANG", "LC_ALL", "LC_MESSAGES", "LANG")
 DOMAIN = "sacbe"
+# The texts of operators' pages alone.
+CONSOLE_DOMAIN = "consoles"
 SOURCE_LANGUAGE = "en"
 FOLDER = Path(__file__).parent / "locale"
 # What a page is in for whoever asks for no language that we have.
@@ -83,9 +85,14 @@ def N_(message: str, **values: object) -> Text:  # the name that gettext gives i
 
 @functools.cache
 def languages() -> tuple[str, ...]:
-    """Every language there is: English, in which the texts are written, and one a catalogue."""
-    catalogues = (*FOLDER.glob(f"*/LC_MESSAGES/{DOMAIN}.po"), *FOLDER.glob(f"*/LC_MESSAGES/{DOMAIN}.mo"))
-    return (SOURCE_LANGUAGE, *sorted({path.parent.parent.name for path in catalogues}))
+    """Every language in which all is said: English, in which the texts are written, and one a catalogue."""
+    return (SOURCE_LANGUAGE, *_with_catalogue(DOMAIN))
+
+
+@functools.cache
+def console_languages() -> tuple[str, ...]:
+    """Every language of operators' pages: those in which all is said first."""
+    return (*languages(), *(name for name in _with_catalogue(CONSOLE_DOMAIN) if name not in languages()))
 
 
 def mail_languages() -> tuple[str, ...]:
@@ -106,11 +113,13 @@ def language_of(environ: Mapping[str, str]) -> str:
     return match_language(locale) or SOURCE_LANGUAGE
 
 
-def match_language(locale: str) -> str | None:
-    """The language we have for ``es_MX.UTF-8``, ``es-MX`` or ``es``; None if there is none."""
+def match_language(locale: str, among: Sequence[str] = ()) -> str | None:
+    """The language we have for ``es_MX.UTF-8``, ``es-MX`` or ``es``, and ``pt_BR`` for ``pt`` too; None if there is none."""
     name = locale.partition(".")[0].partition("@")[0].replace("-", "_").lower()
-    known = {language.lower(): language for language in languages()}
-    return known.get(name) or known.get(name.partition("_")[0])
+    known = {language.lower(): language for language in among or languages()}
+    spoken = name.partition("_")[0]
+    of_countries = {language.partition("_")[0]: said for language, said in known.items()}
+    return known.get(name) or known.get(spoken) or of_countries.get(spoken)
 
 
 def speak(language: str) -> None:
@@ -122,20 +131,26 @@ def speak(language: str) -> None:
     gettext.textdomain(DOMAIN)
 
 
-def negotiate(chosen: str | None, accepted: str) -> str:
+def negotiate(chosen: str | None, accepted: str, among: Sequence[str] = ()) -> str:
     """The language of a page: the one a person chose, else the first of ``Accept-Language`` that we have, else Spanish.
 
     Spec: RFC 9110 12.5.4.
     """
-    if chosen in languages():
+    if chosen in (among or languages()):
         return str(chosen)
     best, quality = PAGE_LANGUAGE, 0.0
     for part in accepted[:500].split(","):
         name, _sign, parameter = part.strip().partition(";")
-        spoken, weight = match_language(name.strip()), _quality(parameter.strip())
+        spoken, weight = match_language(name.strip(), among), _quality(parameter.strip())
         if spoken is not None and weight > quality:
             best, quality = spoken, weight
     return best
+
+
+def _with_catalogue(domain: str) -> list[str]:
+    """The languages that have a catalogue of a domain, compiled or as its source."""
+    catalogues = (*FOLDER.glob(f"*/LC_MESSAGES/{domain}.po"), *FOLDER.glob(f"*/LC_MESSAGES/{domain}.mo"))
+    return sorted({path.parent.parent.name for path in catalogues})
 
 
 def _quality(parameter: str) -> float:
@@ -163,13 +178,14 @@ def _in_language(value: object, language: str) -> object:
 def _catalogue(language: str) -> gettext.NullTranslations:
     if language == SOURCE_LANGUAGE:
         return gettext.NullTranslations()
-    return gettext.translation(DOMAIN, str(_compiled(language)), languages=[language], fallback=True)
+    domain = DOMAIN if language in languages() else CONSOLE_DOMAIN
+    return gettext.translation(domain, str(_compiled(language, domain)), languages=[language], fallback=True)
 
 
 @functools.cache
-def _compiled(language: str) -> Path:
+def _compiled(language: str, domain: str = DOMAIN) -> Path:
     """The folder below which the compiled catalogue of a language stands; compiled now if a source tree has none in step."""
-    source = FOLDER / language / "LC_MESSAGES" / f"{DOMAIN}.po"
+    source = FOLDER / language / "LC_MESSAGES" / f"{domain}.po"
     made = source.with_suffix(".mo")
     if not source.exists() or _in_step(made, source):
         return FOLDER

@@ -2,7 +2,8 @@
 
 Found by reading: what is marked ``_("...")`` or ``N_("...")``, in modules and in templates of pages; ``help="..."`` of any call;
 docstrings of functions that are commands; the summaries of admin operations; and the texts of click itself, which prints them in a command's errors and help.
-A text that is new gets an entry without a translation; one that is no more loses its entry.
+A text that is new gets an entry without a translation; one that is no more loses its entry. The catalogue of a language that
+has operators' pages alone has the texts of `CONSOLE_PLACES`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import msgspec
 from jinja2.ext import extract_from_ast
 
 from serving.cli.helptexts import whole_lines
-from serving.language import DOMAIN, FOLDER
+from serving.language import CONSOLE_DOMAIN, DOMAIN, FOLDER
 from serving.potext import Translation, parse_po, render_po
 from tests.paths import PROJECT
 
@@ -26,6 +27,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PACKAGES = ("gateway", "serving", "central_server", "social_security")
+# Where what operators' pages say is written; beside them, every template that is not of social security's.
+CONSOLE_PLACES = (
+    "serving/web/",
+    "serving/login/",
+    "serving/api/",
+    "serving/errors.py",
+    "serving/entrance.py",
+    "gateway/admin/",
+    "gateway/health/",
+    "gateway/settings/",
+    "serving/config/",
+    "central_server/admin/",
+)
 MARKS = {"_", "N_"}
 # Rows of an admin API's operations: method, path, handler, summary.
 ROWS = {"row", "Operation"}
@@ -48,6 +62,24 @@ def extract() -> dict[Found, set[str]]:
         for text in _in_library(ast.parse(path.read_text(encoding="utf-8"))):
             found.setdefault(text, set()).add(f"click/{path.name}")
     return found
+
+
+def catalogues() -> list[Path]:
+    """Every catalogue's source."""
+    return sorted(p for d in (DOMAIN, CONSOLE_DOMAIN) for p in FOLDER.glob(f"*/LC_MESSAGES/{d}.po"))
+
+
+def texts_of(catalogue: Path, texts: dict[Found, set[str]]) -> dict[Found, set[str]]:
+    """Those of all texts that a catalogue is to have, with the files they stand in."""
+    if catalogue.stem == DOMAIN:
+        return texts
+    return {text: files for text, files in texts.items() if any(map(_is_of_consoles, files))}
+
+
+def _is_of_consoles(file: str) -> bool:
+    return file.startswith(CONSOLE_PLACES) or (
+        "templates/" in file and not file.startswith("social_security/")
+    )
 
 
 def unmarked(tree: ast.AST) -> Iterator[int]:
@@ -114,7 +146,7 @@ def bring_in_step(path: Path) -> tuple[int, int]:
     """Write a catalogue anew with the texts there are; how many lack a translation, and how many entries went."""
     header, *entries = parse_po(path.read_text(encoding="utf-8"))
     known = {(entry.message, entry.plural): entry for entry in entries}
-    texts = extract()
+    texts = texts_of(path, extract())
     made = []
     for (message, plural), files in sorted(texts.items(), key=lambda item: (item[0][0], item[0][1] or "")):
         empty = Translation(message, ("",) if plural is None else ("", ""), plural)
@@ -125,6 +157,6 @@ def bring_in_step(path: Path) -> tuple[int, int]:
 
 
 if __name__ == "__main__":
-    for catalogue in sorted(FOLDER.glob(f"*/LC_MESSAGES/{DOMAIN}.po")):
+    for catalogue in catalogues():
         missing, gone = bring_in_step(catalogue)
         print(f"{catalogue}: {missing} texts to translate, {gone} entries taken out")

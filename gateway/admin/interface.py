@@ -13,7 +13,7 @@ from gateway.keys.model import KeyUsage
 from gateway.keys.store import KeyConfStore
 from serving.api.operations import ApiAnswer
 from serving.api.problems import not_found
-from serving.language import languages
+from serving.language import console_languages
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,7 +86,7 @@ class Interface:
 
     async def language(self, call: Call) -> ApiAnswer:
         code = call.path["code"]
-        if code not in languages():
-            raise not_found("language_not_found", code, *languages())
+        if code not in console_languages():
+            raise not_found("language_not_found", code, *console_languages())
         cookie = f"{LANGUAGE_COOKIE}={code}; Path=/; Secure; SameSite=Strict"
         return ApiAnswer(LanguageView(code), headers={"Set-Cookie": cookie})

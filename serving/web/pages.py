@@ -107,6 +107,7 @@ class Site:
     secure: bool = True
     # What templates may call beside the frame's own names, by name.
     names: dict[str, Any] = field(default_factory=dict)
+    languages: Callable[[], Sequence[str]] = languages
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +151,9 @@ class Frame:
     def language(self, request: web.Request) -> str:
         """The language of the answer to a request."""
         requested = request.query.get("lang")
-        chosen = requested if requested in languages() else request.cookies.get(LANGUAGE_COOKIE)
-        return negotiate(chosen, request.headers.get("Accept-Language", ""))
+        among = self.site.languages()
+        chosen = requested if requested in among else request.cookies.get(LANGUAGE_COOKIE)
+        return negotiate(chosen, request.headers.get("Accept-Language", ""), among)
 
     def zone(self, request: web.Request) -> str:
         """The name of the zone that times are shown in."""
@@ -175,7 +177,8 @@ class Frame:
         text = self._environment.get_template(template).render(
             _=say,
             lang=language,
-            others=[_switch(request, other) for other in languages() if other != language],
+            language=language_name(language),
+            others=[_switch(request, other) for other in self.site.languages() if other != language],
             site=self.site,
             path=request.path,
             person=person,
@@ -229,7 +232,7 @@ class Frame:
         if self.site.secure:
             answer.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
         for query, cookie, allowed in (
-            ("lang", LANGUAGE_COOKIE, languages()),
+            ("lang", LANGUAGE_COOKIE, self.site.languages()),
             (ZONE_COOKIE, ZONE_COOKIE, ZONES),
         ):
             if request.query.get(query) in allowed:
@@ -321,7 +324,8 @@ def check_same_site(request: web.Request, *origins: str) -> None:
 def _switch(request: web.Request, language: str) -> dict[str, str]:
     # The query alone: whatever stands in the path of a request, the link stays here.
     query = request.rel_url.update_query(lang=language).raw_query_string
-    return {"code": language, "name": language_name(language), "href": f"?{query}"}
+    tag = language.replace("_", "-")  # BCP 47
+    return {"code": language, "tag": tag, "name": language_name(language), "href": f"?{query}"}
 
 
 def _day(value: str | date, language: str) -> str:

@@ -542,7 +542,8 @@ async def test_what_cannot_be_generated_leaves_the_last_configuration_which_does
     later = NOW + timedelta(minutes=9)
     assert not await node.publish_if_due(later)
     assert node.problem is not None
-    assert "management services" in node.problem
+    assert "central.sqlite" in node.problem
+    assert "management_service" in node.problem
     assert published(node) == good
     assert node.published.current is not None
     assert node.published.current.at == later

@@ -18,7 +18,7 @@ from gateway.settings.config import GatewaySettings
 from gateway.settings.datafolder import DataFolder
 from serving.api.server import AdminApi
 from serving.config.adminsettings import AdminSettings
-from serving.language import DOMAIN, FOLDER
+from serving.language import DOMAIN, FOLDER, console_languages, languages
 from serving.potext import parse_po
 from tests.axe import walk_looks
 from tests.chromium import open_tab
@@ -300,6 +300,28 @@ async def test_every_role_sees_what_it_may_do_and_is_refused_the_rest(
                 host.logins.save_user(role, "secret", [role])
                 operator = Operator(Remote(session), language)  # type: ignore[arg-type]
                 await walk(operator, GATEWAY, host.api, role, allowed)
+
+
+@pytest.mark.xroad("F173", "F174")
+@pytest.mark.parametrize("language", [name for name in console_languages() if name not in languages()])
+async def test_operators_pages_are_whole_in_every_language_they_are_offered_in(
+    central: Central, tmp_path: Path, language: str
+) -> None:
+    await central.set_up()
+    left: dict[str, list[str]] = {}
+    folder = tmp_path / "gateway"
+    prepare(folder)
+    with hosted(folder) as (address, host):
+        host.logins.save_user("xrd", "secret", gateway_roles().of_people())
+        async with aiohttp.ClientSession(address, cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+            for client, pages in ((central.client, CENTRAL), (Remote(session), GATEWAY)):
+                operator = Operator(client, language.replace("_", "-"))  # type: ignore[arg-type]
+                await operator.log_in("xrd", "secret")
+                for path in pages:
+                    page = await operator.get(path)
+                    assert f'<html lang="{language.replace("_", "-")}">' in page.source, path
+                    left[path] = [*left.get(path, ()), *english_left(page.text)]
+    assert {path: found for path, found in left.items() if found} == {}
 
 
 @pytest.mark.processes

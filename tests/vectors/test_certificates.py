@@ -71,7 +71,7 @@ def test_profile(case: dict[str, Any]) -> None:
         certificate = parse_certificate(
             (VECTORS / case["subject"].removeprefix("the subject of ")).read_bytes()
         )
-        found = profiles.member_id_from_subject(case["profile"], certificate, "XX")
+        found = profiles.STANDARD_PROFILES.member_of_certificate(case["profile"], certificate, "XX")
         assert found.path() == case["answer"]
         return
     subject: dict[ObjectIdentifier, str] = {}
@@ -80,9 +80,12 @@ def test_profile(case: dict[str, Any]) -> None:
         subject[NAMES.get(name.upper()) or ObjectIdentifier(name)] = value
     if case["answer"] is None:
         with pytest.raises(NotProved):
-            profiles.member_id_from_fields(case["profile"], subject, "XX")
+            profiles.STANDARD_PROFILES.member_of_fields(case["profile"], subject, "XX")
     else:
-        assert profiles.member_id_from_fields(case["profile"], subject, "XX").path() == case["answer"]
+        assert (
+            profiles.STANDARD_PROFILES.member_of_fields(case["profile"], subject, "XX").path()
+            == case["answer"]
+        )
 
 
 @pytest.mark.parametrize("case", CASES["chains"], ids=lambda c: c["name"])

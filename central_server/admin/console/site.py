@@ -20,7 +20,7 @@ from central_server.admin.roles import central_roles
 from central_server.admin.system import Alert, CentralInitializationStatus
 from central_server.publication.node import NOT_GENERATED, NOT_YET
 from central_server.registry.refusals import RegistryCode
-from serving.language import N_, Text, as_it_is
+from serving.language import N_, Text, as_it_is, console_languages
 from serving.web import commonviews, userviews
 from serving.web.blocks import PageLink, PageNote
 from serving.web.console import Console, ConsoleHead
@@ -58,7 +58,7 @@ LINKS: Final = (
     NavigationLink(f"{ROOT}/cuenta", N_("My account")),
     NavigationLink(f"{ROOT}/operaciones", N_("Everything that can be done here")),
 )
-SITE: Final = Site(N_("Central server"), HERE, root=ROOT)
+SITE: Final = Site(N_("Central server"), HERE, root=ROOT, languages=console_languages)
 # Codes of alerts, with the source's name taken out.
 ALERTS: Final[dict[str, Text]] = {
     "status.global_conf_generation.failing": N_("The global configuration is not made: {list}"),

@@ -11,7 +11,7 @@ from gateway.admin.settings import SettingView
 from gateway.admin.system import NodeType
 from gateway.admin.values import SecurityServerView, TimestampingServiceView
 from serving.api.certificateview import CertificateDetails
-from serving.language import N_, Translated
+from serving.language import N_, Text
 from serving.web.acting import act, act_cell, download
 from serving.web.blocks import (
     Column,
@@ -199,7 +199,7 @@ def _setting(asking: ConsoleRequest, found: SettingView) -> tuple[Cell, ...]:
     changed = found.value != found.default
     return (
         code(found.name),
-        phrase(Translated({"es": found.es, "en": found.en})),
+        phrase(Text(found.en)),
         several(code(found.value), phrase(N_("changed"), "note") if changed else None),
         code(found.default),
         word(found.source),

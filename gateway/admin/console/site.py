@@ -24,7 +24,7 @@ from gateway.admin.interface import Alerts
 from gateway.admin.roles import gateway_roles
 from gateway.admin.system import NodeType
 from gateway.admin.values import SecurityServerView
-from serving.language import N_
+from serving.language import N_, console_languages
 from serving.web import commonviews, userviews
 from serving.web.blocks import PageLink, PageNote
 from serving.web.codewords import word_of
@@ -58,7 +58,7 @@ LINKS: Final = (
     NavigationLink(f"{ROOT}/operaciones", N_("Everything that can be done here")),
 )
 ALONE: Final = "STANDALONE"
-SITE: Final = Site(N_("Gateway"), HERE, root=ROOT)
+SITE: Final = Site(N_("Gateway"), HERE, root=ROOT, languages=console_languages)
 
 
 def add_pages(api: AdminApi, app: web.Application) -> None:

@@ -11,7 +11,8 @@ from gateway.admin.console.expiries import ending_blocks
 from gateway.admin.diagnostics import DiagnosisView
 from gateway.admin.initialization import InitializationStatus
 from gateway.admin.keyviews import TokenView
-from serving.language import N_, Translated
+from gateway.health.diagnosistexts import finding_texts
+from serving.language import N_
 from serving.web.blocks import Column, Listing, PageLink, PageNote, PageView, code, moment, phrase, several
 from serving.web.formnames import ROOT
 
@@ -69,7 +70,7 @@ async def finding_blocks(asking: ConsoleRequest) -> list[Block | None]:
 
 
 def _finding(finding: FindingView) -> tuple[Cell, ...]:
-    what, remedy = finding_texts(finding)
+    what, remedy = finding_texts(finding.code, {"subject": finding.subject, **finding.values})
     mark = phrase(N_("notice"), "note") if finding.severity == "notice" else phrase(N_("wrong"), "bad")
     return (
         several(mark, code(finding.subject or finding.code)),
@@ -97,12 +98,3 @@ def _answer(diagnosis: DiagnosisView) -> PageNote:
         at=f"{at:%Y-%m-%d %H:%M} UTC",
     )
     return PageNote(text, tone)
-
-
-def finding_texts(finding: FindingView) -> tuple[Translated, Translated]:
-    """A finding's texts, what is wrong and what to do, in every language the API gives them in."""
-    texts = {"es": finding.es, "en": finding.en}
-    return (
-        Translated({language: text.what for language, text in texts.items()}),
-        Translated({language: text.do for language, text in texts.items()}),
-    )

@@ -23,10 +23,10 @@ import social_security.__main__
 from gateway.cli.actions import Action
 from serving.language import (
     DOMAIN,
-    FOLDER,
     N_,
     Text,
     Translated,
+    console_languages,
     language_of,
     languages,
     mail_languages,
@@ -34,7 +34,7 @@ from serving.language import (
 )
 from serving.potext import Translation, parse_po, render_po
 from tests.paths import PROJECT
-from tests.texts import PACKAGES, extract, unmarked
+from tests.texts import PACKAGES, catalogues, extract, texts_of, unmarked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +45,6 @@ PROGRAMS = {
     "central-server": central_server.cli.main.main,
     "social-security": social_security.__main__.main,
 }
-CATALOGUES = sorted(FOLDER.glob(f"*/LC_MESSAGES/{DOMAIN}.po"))
 NO_LOCALE = dict.fromkeys(("SACBE_LANG", "LC_ALL", "LC_MESSAGES", "LANG"), None)
 
 
@@ -54,19 +53,21 @@ def texts() -> dict[tuple[str, str | None], set[str]]:
     return extract()
 
 
-@pytest.mark.parametrize("path", CATALOGUES, ids=lambda path: path.parent.parent.name)
+@pytest.mark.parametrize("path", catalogues(), ids=lambda path: path.parent.parent.name)
 class TestCatalogue:
     def test_no_text_lacks_a_translation_and_no_entry_is_left_over(
         self, path: Path, texts: dict[tuple[str, str | None], set[str]]
     ) -> None:
-        _header, *entries = parse_po(path.read_text(encoding="utf-8"))
+        header, *entries = parse_po(path.read_text(encoding="utf-8"))
+        assert f"Language: {path.parent.parent.name}\n" in header.translations[0]
+        expected = texts_of(path, texts)
         there = [(entry.message, entry.plural) for entry in entries]
         assert len(there) == len(set(there))
-        lacking = texts.keys() - set(there) | {
+        lacking = expected.keys() - set(there) | {
             (e.message, e.plural) for e in entries if not all(e.translations)
         }
         assert lacking == set(), f"make texts, then say them in {path}"
-        assert set(there) - texts.keys() == set(), "make texts takes them out"
+        assert set(there) - expected.keys() == set(), "make texts takes them out"
 
     def test_a_translation_has_the_names_of_its_text(self, path: Path) -> None:
         for entry in parse_po(path.read_text(encoding="utf-8"))[1:]:
@@ -132,6 +133,22 @@ def test_each_language_is_there_once() -> None:
     assert N_("Resolved: {what}", what="x").into("es") == "Resuelto: x"  # the catalogue is compiled by now
     assert languages() == ("en", "es")
     assert mail_languages() == ("es", "en")
+    assert console_languages() == ("en", "es", "et", "pt_BR", "ru", "tk")
+
+
+@pytest.mark.parametrize(
+    ("accepted", "language"),
+    [
+        ("ru-RU,ru;q=0.9,en;q=0.8", "ru"),
+        ("pt-BR", "pt_BR"),
+        ("pt", "pt_BR"),
+        ("et;q=0.2,tk;q=0.7", "tk"),
+        ("fr", "es"),
+    ],
+)
+def test_operators_pages_have_more_languages_than_the_rest(accepted: str, language: str) -> None:
+    assert negotiate(None, accepted, console_languages()) == language
+    assert negotiate(None, accepted) in languages()
 
 
 def test_values_of_a_text_are_said_in_its_language_too() -> None:

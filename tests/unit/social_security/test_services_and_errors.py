@@ -224,7 +224,10 @@ async def quota_reached(c: SmallCountry) -> Reply:
 async def event(c: SmallCountry, sender: str = "15-ISSEMYM", **changed: Any) -> Reply:
     """An event of a case that stands in HISTORIA_RECIBIDA at ISSEMYM."""
     database = institute(c)
-    store, first = CaseStore(database), {"evento": "PRESENTAR", "secuencia": 1, "estadoNuevo": "PRESENTADA"}
+    store, first = (
+        CaseStore(database),
+        {"evento": "PRESENTAR", "secuencia": 1, "estadoNuevo": "HISTORIA_RECIBIDA"},
+    )
     case = Case(PORT, Pid(ANA), "MX/GOB/15-ISSEMYM", ("MX/GOB/26-ISSSTESON",), "CONV-DEMO-2025-01", "JUBILACION",
                 "HISTORIA_RECIBIDA", None, 1, HASH)  # fmt: skip
     if store.case(PORT) is None:
