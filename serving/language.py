@@ -118,7 +118,7 @@ def match_language(locale: str, among: Sequence[str] = ()) -> str | None:
     name = locale.partition(".")[0].partition("@")[0].replace("-", "_").lower()
     known = {language.lower(): language for language in among or languages()}
     spoken = name.partition("_")[0]
-    of_countries = {language.partition("_")[0]: said for language, said in known.items()}
+    of_countries = {lower.partition("_")[0]: code for lower, code in known.items()}
     return known.get(name) or known.get(spoken) or of_countries.get(spoken)
 
 
