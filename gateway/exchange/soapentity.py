@@ -230,8 +230,9 @@ async def write_entity(envelope: Envelope, bodies: Sequence[Body], content_type:
 
 
 def _part_head(boundary: str, content_type: str, headers: Headers) -> bytes:
-    typed = [("content-type", content_type)] if content_type else []
-    lines = "".join(f"{n}: {v}\r\n" for n, v in (*typed, *headers))
+    # Without a blank, as X-Road writes it: clients of its getWsdl look for these bytes.
+    typed = f"content-type:{content_type}\r\n" if content_type else ""
+    lines = typed + "".join(f"{n}: {v}\r\n" for n, v in headers)
     return f"--{boundary}\r\n".encode("latin-1") + lines.encode("utf-8", "surrogateescape") + b"\r\n"
 
 

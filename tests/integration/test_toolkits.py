@@ -3,7 +3,8 @@
 XRd4J calls where ``SACBE_XRD4J`` names a checkout of github.com/nordic-institute/xrd4j and ``SACBE_XRD4J_JARS`` a folder with the jars that
 its modules ``common``, ``rest`` and ``client`` name (tried with 0.9.0-SNAPSHOT; the jars by ``mvn dependency:copy-dependencies``). The REST
 adapter service asks where ``SACBE_REST_ADAPTER`` is the class path of a built one (github.com/nordic-institute/REST-adapter-service, tried with
-1.1.0-SNAPSHOT) and ``SACBE_REST_ADAPTER_JAVA`` names a Java that it runs on.
+1.1.0-SNAPSHOT) and ``SACBE_REST_ADAPTER_JAVA`` names a Java that it runs on. The scripts of xrdinfo ask where ``SACBE_XRDINFO`` names the folder
+``xrdinfo-src`` of a checkout of github.com/ria-ee/X-Road-scripts (tried with 1.4.0).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -249,6 +251,52 @@ def test_xrd4j_reads_the_metadata_and_calls(xrd4j: list[str]) -> None:
     assert "suma" not in refused[2]
     assert refused[3].startswith("fault ")
     assert refused[3].endswith("access_denied")
+
+
+def call_by_xrdinfo(script: str, *arguments: str) -> list[str]:
+    """The lines that one of xrdinfo's scripts prints; what it complains of where it fails."""
+    folder = Path(os.environ["SACBE_XRDINFO"])
+    words = [sys.executable, str(folder / f"xrd_{script}.py"), *arguments, "-t", "30"]
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    done = subprocess.run(
+        words, capture_output=True, text=True, timeout=120, check=False, cwd=folder, env=environment
+    )
+    return done.stdout.splitlines() if done.returncode == 0 else [done.stdout[-2000:], done.stderr[-2000:]]
+
+
+@pytest.mark.skipif("SACBE_XRDINFO" not in os.environ, reason="SACBE_XRDINFO names no checkout of xrdinfo")
+@pytest.mark.usefixtures("described")
+class TestXrdinfo:
+    def test_it_reads_members_and_servers_from_a_gateway_and_from_the_central_server(
+        self, federation: Federation
+    ) -> None:
+        gateway = ("-s", f"http://{CONSUMER.address}:8080")
+        central = ("-c", f"http://{federation.central_address}:8080")
+        for source in (gateway, central):
+            assert "MX/GOB/00-RNSS" in "\n".join(call_by_xrdinfo("members", *source)), source
+            assert INDICE in call_by_xrdinfo("subsystems", *source), source
+            assert CLIENT in call_by_xrdinfo("registered_subsystems", *source), source
+            servers = call_by_xrdinfo("servers", *source)
+            assert any(PROVIDER.address in line for line in servers), (source, servers)
+            placed = call_by_xrdinfo("subsystems_with_server", *source)
+            assert any(line.startswith(INDICE) and PROVIDER.address in line for line in placed), (
+                source,
+                placed,
+            )
+            assert PROVIDER.address in call_by_xrdinfo("servers_ips", *source), source
+
+    def test_it_reads_services_descriptions_and_what_a_client_may(self) -> None:
+        asks = (f"http://{CONSUMER.address}:8080", CLIENT)
+        assert until(lambda: SERVICE in call_by_xrdinfo("methods", *asks, INDICE, "--allowed"))
+        assert SERVICE in call_by_xrdinfo("methods", *asks, INDICE)
+        other = call_by_xrdinfo("methods", asks[0], OTHER, INDICE, "--allowed")
+        assert SERVICE not in other
+        assert f"{INDICE}/echo" in call_by_xrdinfo("methods", *asks, INDICE, "--rest", "--allowed")
+        assert f"{INDICE}/off" in call_by_xrdinfo("methods", *asks, INDICE, "--rest")
+        assert "suma" in "\n".join(call_by_xrdinfo("wsdl", *asks, SERVICE, "--methods"))
+        assert "definitions" in "\n".join(call_by_xrdinfo("wsdl", *asks, SERVICE))
+        assert SERVICE in call_by_xrdinfo("all_methods", *asks)
+        assert "does not have OpenAPI" in call_by_xrdinfo("openapi", *asks, f"{INDICE}/echo")[-1]
 
 
 @pytest.mark.usefixtures("described")

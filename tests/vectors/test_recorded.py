@@ -20,9 +20,12 @@ from lxml import etree
 from certs.configuration import verify_directory
 from certs.edges.configurationfiles import load_configuration_folder
 from certs.verify.container import verify_container
+from gateway.exchange.soapentity import EntityReader, content_type_for, write_entity
 from gateway.messagelog.archive import verify_archive
+from gateway.messagelog.spool import SpoolFolder
 from schemas.globalconf.anchor import parse_anchor
 from schemas.multipart import parse_content_type
+from tests.doubles import one_by_one
 from tests.paths import PROJECT
 from tests.vectors.recorded import (
     KINDS,
@@ -38,6 +41,7 @@ from tests.vectors.recorded import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 MANIFEST = json.loads((RECORDED / "MANIFEST.json").read_text(encoding="utf-8"))["files"]
 NAMES = [entry["file"] for entry in MANIFEST]
@@ -317,3 +321,21 @@ def test_every_difference_from_x_road_that_a_peer_can_see_is_listed_with_its_rea
 
 def test_every_kind_that_was_recorded_is_compared() -> None:
     assert {entry["kind"] for entry in MANIFEST if "kind" in entry} == set(KINDS)
+
+
+async def test_a_description_reaches_its_system_in_the_bytes_in_which_x_road_hands_it_on(
+    tmp_path: Path,
+) -> None:
+    head, _, entity = (
+        (RECORDED / "soap-getwsdl.x-road-consumer.to-client").read_bytes().partition(b"\r\n\r\n")
+    )
+    (content_type,) = re.findall(r"(?m)^Content-Type: (.+)\r$", head.decode())
+    reader = EntityReader(content_type, one_by_one(entity, 700), SpoolFolder(tmp_path).new, 1 << 20)
+    envelope = await reader.read_envelope()
+    assert envelope is not None
+    bodies = await reader.read_bodies()
+    # What is ours to choose is the boundary: here the recorded one.
+    boundary = parse_content_type(content_type)[1]["boundary"]
+    handed_on = content_type_for(content_type, envelope, bodies, boundary)
+    assert b"".join([chunk async for chunk in write_entity(envelope, bodies, handed_on)]) == entity
+    reader.discard()
