@@ -82,6 +82,7 @@ class Build:
 
     def pack(self, name: str, root: Path, summary: str, depends: str, requires: str) -> None:
         """Write the package of a folder; what it needs is said in Debian's words and in rpm's."""
+        _open_to_all(root)
         if "deb" in self.kinds:
             self._pack_deb(name, root, summary, depends)
         if "rpm" in self.kinds:
@@ -115,6 +116,13 @@ class Build:
         ]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         self.made.append(target)
+
+
+def _open_to_all(root: Path) -> None:
+    """What is installed is read by the service users, whatever umask the tree was checked out or compiled under."""
+    for path in (root, *root.rglob("*")):
+        if not path.is_symlink():
+            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
 
 
 def _architecture() -> str:

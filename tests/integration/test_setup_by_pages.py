@@ -129,7 +129,7 @@ async def order_a_certificate(person: Person, at: FreshFederation, use: str, kin
 
 async def approve(person: Person, said: str) -> None:
     """The request that waits at the central server, by its page, which says what approving brings."""
-    await person.until("", "1 requests? (is|are) to be decided")
+    await person.until("", r"Requests to be decided: 1\.")
     await person.open("solicitudes")
     await person.tab.click("main tbody a")
     assert said in await person.tab.text(), await person.where()

@@ -16,7 +16,7 @@ from social_security.domain.curp import check_digit, homonyms, parse_curp
 from social_security.domain.faults import DomainError
 from social_security.domain.history import Period, parse_rules, recognised_years, share, total
 from social_security.institute.history import build_history, own_periods
-from tests.directroad import INSTITUTES, DirectCountry
+from tests.directgateway import INSTITUTES, DirectCountry
 from tests.unit.social_security.test_beside_the_scenarios import ANALYST, MEMBERS, PERSON, PIDS, Desk
 
 ISSEMYM, SONORA, IPE = INSTITUTES
