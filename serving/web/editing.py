@@ -2,12 +2,14 @@
 
 An edit remembers the values that were there as its form was opened. When it is sent they are read again, within the change: a
 difference is refused and said value by value, and the form comes back with what is there now, so that sending it again is a decision. Each
-form that is shown has a number of its own: a second click waits for the first one's answer and gets the same.
+form that is shown has a number of its own: a second click waits for the first one's answer and gets the same. Who goes back to a form
+that was carried out and sends something else in it is not answered so: that is another act.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
     from serving.api.operations import Operation
     from serving.language import Translatable
-    from serving.web.console import ConsoleRequest
+    from serving.web.console import ConsoleRequest, FormInput
 
 T = TypeVar("T")
 CHANGED_MEANWHILE: Final = "changed_meanwhile"
@@ -115,28 +117,39 @@ def _shown(value: object) -> str:
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
+def sending_of(sheet: str, who: str, form: FormInput) -> str:
+    """One sending of a form: its number, who sends it, and a digest of all that stands in it; empty for a form without a number."""
+    if not sheet:
+        return ""
+    files = [
+        [name, part.file_name, hashlib.sha256(part.content).hexdigest()] for name, part in form.files.items()
+    ]
+    content = dump_json([who, sorted(form.fields.items()), sorted(files)])
+    return f"{sheet} {hashlib.sha256(content.encode()).hexdigest()}"
+
+
 class SentForms:
-    """The forms that were sent within the last minute, by their number."""
+    """The forms that were sent within the last minute, each by its `sending_of`."""
 
     def __init__(self) -> None:
         self._outcomes: dict[str, asyncio.Future[Any]] = {}
 
-    async def once(self, sheet: str, act: Callable[[], Awaitable[T]]) -> T:
+    async def once(self, sending: str, act: Callable[[], Awaitable[T]]) -> T:
         """The outcome of ``act`` for a form; for one that was sent already, the outcome it had then. A refused form may be sent again."""
-        if not sheet:
+        if not sending:
             return await act()
-        while (earlier := self._outcomes.get(sheet)) is not None:
+        while (earlier := self._outcomes.get(sending)) is not None:
             is_done, outcome = await asyncio.shield(earlier)
             if is_done:
                 return outcome  # type: ignore[no-any-return]
         loop = asyncio.get_running_loop()
-        mine = self._outcomes[sheet] = loop.create_future()
+        mine = self._outcomes[sending] = loop.create_future()
         try:
             found = await act()
         except BaseException:
-            del self._outcomes[sheet]
+            del self._outcomes[sending]
             mine.set_result((False, None))
             raise
         mine.set_result((True, found))
-        loop.call_later(_KEPT_S, self._outcomes.pop, sheet, None)
+        loop.call_later(_KEPT_S, self._outcomes.pop, sending, None)
         return found

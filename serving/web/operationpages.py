@@ -33,6 +33,7 @@ from serving.web.editing import (
     parse_seen,
     read_values,
     reading_of,
+    sending_of,
 )
 from serving.web.formnames import BACK, FIXED, SEEN, SHEET, back_of
 from serving.web.forms import BODY, FieldKind, FormField, as_text, fields_of
@@ -235,7 +236,8 @@ class OperationPages:
         sheet = shown.pop(SHEET, "") if operation.event else ""
         try:
             answer = await self._sent.once(
-                sheet, lambda: self._carry_out(asking, request, operation, form, parse_seen(seen))
+                sending_of(sheet, asking.principal.name, form),
+                lambda: self._carry_out(asking, request, operation, form, parse_seen(seen)),
             )
         except Problem as problem:
             if problem.code == CHANGED_MEANWHILE:

@@ -90,6 +90,11 @@ async def test_a_form_that_is_sent_twice_at_once_is_done_once_and_both_get_its_a
     assert {(c.status, c.headers.get("location")) for c in clicks} == {
         (303, "/consola/miembros?hecho=post_members")
     }
+    # Who goes back to the form and sends something else in it has that done.
+    other = {**form, "member_id.member_code": "98-OTRO", "member_name": "Otro"}
+    await clicks[0].post(ADD, other)
+    assert clicks[0].status == 303
+    assert "98-OTRO" in (await clicks[0].get("/consola/miembros")).text
     # A form that was opened anew is another one, and the member is there by now.
     again = await opened(central, f"{ADD}?vuelta=/consola/miembros")
     await again.send(ADD, {**hidden(again), **new})
