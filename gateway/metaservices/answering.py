@@ -113,7 +113,9 @@ def _get_openapi(of: Metaservices, call: ServiceCall) -> LocalAnswer:
     try:
         content, media_type = hide_servers(document.content, document.media_type, service.description)
     except Refused as refusal:
-        raise Fault(Kind.INTERNAL_ERROR, f"the stored description is unusable: {refusal}") from refusal
+        # It begins with X-Road's words, as the others here.
+        text = f"Failed reading service description from the copy kept here: {refusal}"
+        raise Fault(Kind.INTERNAL_ERROR, text) from refusal
     return LocalAnswer((("Content-Type", media_type),), content)
 
 
@@ -164,7 +166,7 @@ def _get_wsdl(of: Metaservices, call: ServiceCall) -> LocalAnswer:
     code, version = metadata.parse_get_wsdl(call.message.raw)
     service = _wsdl_service(of.serverconf(), call.message.service.client, code, version)
     if service.type is not ServiceType.WSDL:
-        raise Fault(Kind.SERVICE_TYPE, f"service {service.id.path()} is {service.type}, not WSDL")
+        raise Fault(Kind.SERVICE_TYPE, "Service is a REST service and does not have a WSDL")  # X-Road's words
     try:
         wsdl = hide_addresses(_document(of, service).content)
     except Refused as refusal:
