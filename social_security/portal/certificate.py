@@ -67,7 +67,7 @@ def build_certificate(whole: Mapping[str, Any], pid: Pid, now: datetime) -> Cert
 
 def is_drawn() -> bool:
     """Whether this portal can draw certificates: the extra is installed."""
-    return all(find_spec(name) is not None for name in ("fpdf", "segno"))
+    return all(find_spec(name) is not None for name in ("fpdf", "segno", "pyhanko"))
 
 
 def render_pdf(
@@ -105,7 +105,7 @@ def render_pdf(
     _line(pdf, f"Código {certificate.code}; huella {certificate.sha256}", 7)
     if signer is None:
         return bytes(pdf.output())
-    return sign_pdf(bytes(pdf.output()), signer, certificate.issued_at, "Constancia de historia laboral")
+    return sign_pdf(bytes(pdf.output()), signer, "Constancia de historia laboral")
 
 
 def _completeness(statement: Mapping[str, Any]) -> str:
