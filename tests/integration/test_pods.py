@@ -166,6 +166,8 @@ def found(central: Pod, gateway: Pod) -> None:
     central.popen("python", *commands[0].split()[1:])
     until(lambda: gateway.status(f"http://{CENTRAL}:8888/"), "200".__eq__)
     central.execute(commands[1])
+    # What comes next fetches the configuration.
+    wait_for(gateway, central.probe("readinessProbe", central.address))
     shutil.copytree(central.volume / "central", gateway.volume / "central", ignore=only_anchor)
     for command in commands[3:6]:
         gateway.execute(command)
@@ -202,8 +204,7 @@ def test_pods_wait_are_founded_serve_are_probed_and_end(pods: tuple[Pod, Pod]) -
     assert idle.wait(60) == 0
     serving = [pod.start() for pod in pods]
     found(central, gateway)
-    for asker, pod in ((gateway, central), (central, gateway)):
-        wait_for(asker, pod.probe("readinessProbe", pod.address))
+    wait_for(central, gateway.probe("readinessProbe", gateway.address))
     wait_for(gateway, f"https://{GATEWAY}:8443/r1/MX/GOB/00-ONIESS/MANAGEMENT/listMethods")
     check_metrics(central, gateway)
     for pod, process in zip(pods, serving, strict=True):
