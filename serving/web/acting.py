@@ -26,14 +26,14 @@ def may(principal: Principal, operation: Operation) -> bool:
     return not operation.permissions or any(p in principal.permissions for p in operation.permissions)
 
 
-def here(asking: ConsoleRequest) -> str:
+def here(request: ConsoleRequest) -> str:
     """The address of the page that is being made, without what was done before."""
-    query = {n: v for n, v in asking.request.query.items() if n not in ("hecho", "csv", "lang", "zona")}
-    return asking.request.path + (f"?{urlencode(query)}" if query else "")
+    query = {n: v for n, v in request.http.query.items() if n not in ("hecho", "csv", "lang", "zona")}
+    return request.http.path + (f"?{urlencode(query)}" if query else "")
 
 
 def act(
-    asking: ConsoleRequest,
+    request: ConsoleRequest,
     name: str,
     label: Translatable,
     settled: Mapping[str, str] | None = None,
@@ -43,43 +43,43 @@ def act(
     main: bool = False,
 ) -> PageLink | None:
     """A link to an operation's page; None for who may not. ``settled`` is not asked again, ``given`` may be changed there."""
-    operation = asking.api.operation(name)
-    if operation is None or not may(asking.principal, operation):
+    operation = request.api.operation(name)
+    if operation is None or not may(request.principal, operation):
         return None
     settled = settled or {}
     query = {
         **settled,
         **(given or {}),
-        BACK: here(asking) if back is None else back,
+        BACK: here(request) if back is None else back,
         FIXED: ",".join(settled),
     }
     return PageLink(label, f"{ROOT}/operacion/{name}?{urlencode(query)}", main)
 
 
 def act_cell(
-    asking: ConsoleRequest,
+    request: ConsoleRequest,
     name: str,
     label: Translatable,
     settled: Mapping[str, str],
     given: Mapping[str, str] | None = None,
 ) -> Cell | None:
     """The same as a value in a list."""
-    found = act(asking, name, label, settled, given=given)
+    found = act(request, name, label, settled, given=given)
     return None if found is None else link(found.text, found.href)
 
 
 def download(
-    asking: ConsoleRequest, name: str, label: Translatable, fields: Mapping[str, str] | None = None
+    request: ConsoleRequest, name: str, label: Translatable, fields: Mapping[str, str] | None = None
 ) -> PageLink | None:
     """A link to the file of an operation; None for who may not."""
-    operation = asking.api.operation(name)
-    if operation is None or not may(asking.principal, operation):
+    operation = request.api.operation(name)
+    if operation is None or not may(request.principal, operation):
         return None
     return PageLink(label, f"{ROOT}/descarga/{name}?{urlencode(fields or {})}")
 
 
 def form_of(
-    asking: ConsoleRequest,
+    request: ConsoleRequest,
     name: str,
     button: Translatable,
     fields: Sequence[Any],
@@ -87,8 +87,8 @@ def form_of(
     back: str | None = None,
 ) -> OperationForm | None:
     """An operation's form on a page, with the fields that it shall ask for; None for who may not."""
-    operation = asking.api.operation(name)
-    if operation is None or not may(asking.principal, operation):
+    operation = request.api.operation(name)
+    if operation is None or not may(request.principal, operation):
         return None
     has_file = any(f.field.kind == "file" for f in fields)
     return OperationForm(
@@ -97,5 +97,5 @@ def form_of(
         tuple((settled or {}).items()),
         has_file,
         button,
-        here(asking) if back is None else back,
+        here(request) if back is None else back,
     )

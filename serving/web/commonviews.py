@@ -28,8 +28,6 @@ from serving.web.listing import read_list_query
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from aiohttp import web
-
     from serving.language import Text, Translatable
     from serving.web.blocks import Tone
     from serving.web.console import ConsoleRequest
@@ -58,32 +56,32 @@ COMMON_HELPS: Final[dict[str, Translatable]] = {
 }
 
 
-async def backups(asking: ConsoleRequest, _request: web.Request) -> PageView:
+async def backups(request: ConsoleRequest) -> PageView:
     """Backups on this server: make, download, upload, restore, delete."""
-    found = await asking.do("get_backups", list[BackupView])
+    found = await request.do("get_backups", list[BackupView])
     columns = (Column(N_("Backup"), "archivo"), Column(N_("Made on"), "fecha"), ACTS_COLUMN)
     rows = []
     for backup in found:
         named = {"filename": backup.filename}
-        file = download(asking, "get_backups_filename_download", N_("Download"), named)
+        file = download(request, "get_backups_filename_download", N_("Download"), named)
         rows.append(
             (
                 code(backup.filename),
                 moment(backup.created_at),
                 several(
                     None if file is None else link(file.text, file.href),
-                    act_cell(asking, "put_backups_filename_restore", N_("Restore"), named),
-                    act_cell(asking, "delete_backups_filename", N_("Delete"), named),
+                    act_cell(request, "put_backups_filename_restore", N_("Restore"), named),
+                    act_cell(request, "delete_backups_filename", N_("Delete"), named),
                 ),
             )
         )
-    encrypted = await asking.tell("get_diagnostics_backup_encryption_status", BackupEncryption)
+    encrypted = await request.tell("get_diagnostics_backup_encryption_status", BackupEncryption)
     note = None
     if encrypted.value is not None and not encrypted.value.backup_encryption_status:
         note = PageNote(N_("No recipient is set, so backups are not made: set backup.recipients."), "caution")
     links = (
-        act(asking, "post_backups", N_("Make a backup"), main=True),
-        act(asking, "post_backups_upload", N_("Upload a backup")),
+        act(request, "post_backups", N_("Make a backup"), main=True),
+        act(request, "post_backups_upload", N_("Upload a backup")),
     )
     empty = N_("No backups on this server. Make one, download it, and keep it elsewhere.")
     return PageView(
@@ -93,9 +91,9 @@ async def backups(asking: ConsoleRequest, _request: web.Request) -> PageView:
     )
 
 
-async def programs(asking: ConsoleRequest, _request: web.Request) -> PageView:
+async def programs(request: ConsoleRequest) -> PageView:
     """Keys of programs that use the admin API."""
-    found = await asking.do("get_api_keys", list[ApiKeyView])
+    found = await request.do("get_api_keys", list[ApiKeyView])
     columns = (Column(N_("Key"), "clave"), Column(N_("Roles")), Column(N_("Ends on"), "fin"), ACTS_COLUMN)
     rows = tuple(
         (
@@ -104,31 +102,31 @@ async def programs(asking: ConsoleRequest, _request: web.Request) -> PageView:
             moment(k.expires_at) if k.expires_at else phrase(N_("never"), "caution"),
             several(
                 act_cell(
-                    asking,
+                    request,
                     "put_api_keys_id",
                     N_("Other roles"),
                     {"id": str(k.id)},
                     {"body": "\n".join(k.roles)},
                 ),
-                act_cell(asking, "delete_api_keys_id", N_("Revoke"), {"id": str(k.id)}),
+                act_cell(request, "delete_api_keys_id", N_("Revoke"), {"id": str(k.id)}),
             ),
         )
         for k in found
     )
-    links = (act(asking, "post_api_keys", N_("Make a key"), main=True),)
+    links = (act(request, "post_api_keys", N_("Make a key"), main=True),)
     empty = N_("No program has a key.")
     return PageView(
         N_("Keys of programs"), [Listing(N_("Keys of programs"), columns, rows, empty, "claves")], links
     )
 
 
-async def audit(asking: ConsoleRequest, request: web.Request) -> PageView:
+async def audit(request: ConsoleRequest) -> PageView:
     """Who changed what, the newest first; the numbers have no gap, so a page is found by them."""
-    newest = await asking.do("get_audit_log_entries", list[AuditRecord], query={"limit": "1"})
+    newest = await request.do("get_audit_log_entries", list[AuditRecord], query={"limit": "1"})
     total = newest[0].number if newest else 0
     page = read_list_query(request.query).page
     before = total + 1 - (page - 1) * AUDIT_PAGE
-    found = await asking.do(
+    found = await request.do(
         "get_audit_log_entries",
         list[AuditRecord],
         query={"limit": str(AUDIT_PAGE), "before": str(max(before, 1))},

@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     from serving.web.blocks import PageNote, PageView
     from serving.web.pages import NavigationLink, ServerHead, Site
 
-    View = Callable[["ConsoleRequest", web.Request], Awaitable[PageView]]
-    Gather = Callable[["ConsoleRequest", web.Request], Awaitable[dict[str, Any]]]
-    FormAct = Callable[["ConsoleRequest", web.Request, "FormInput"], Awaitable[dict[str, Any] | web.Response]]
+    View = Callable[["ConsoleRequest"], Awaitable[PageView]]
+    Gather = Callable[["ConsoleRequest"], Awaitable[dict[str, Any]]]
+    FormAct = Callable[["ConsoleRequest", "FormInput"], Awaitable[dict[str, Any] | web.Response]]
 
 T = TypeVar("T")
 DOOR = f"{ROOT}/entrar"
@@ -67,7 +67,7 @@ class ConsoleHead:
     alerts: Sequence[PageNote] = ()
 
 
-async def no_head(_asking: ConsoleRequest) -> ConsoleHead:
+async def no_head(_request: ConsoleRequest) -> ConsoleHead:
     """The head of a server that says nothing of itself."""
     return ConsoleHead()
 
@@ -85,9 +85,14 @@ class ConsoleRequest:
     """Rows asked as one visitor."""
 
     api: AdminApi
-    request: web.Request
+    http: web.Request
     principal: Principal
     language: str = SOURCE_LANGUAGE
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """The fields of the address."""
+        return self.http.query
 
     def say(self, text: str | Translatable) -> str:
         """A text in the visitor's language."""
@@ -104,7 +109,7 @@ class ConsoleRequest:
     ) -> T:
         """The answer of the row with that id, of the type its row names. Raises `Problem`; TypeError when the row names another."""
         given = OperationInput(path or {}, query or {}, body)
-        answer = await self.api.run(name, self.request, self.principal, given)
+        answer = await self.api.run(name, self.http, self.principal, given)
         if isinstance(answer, ApiAnswer):
             answer = answer.body
         operation = self.api.operation(name)
@@ -167,7 +172,7 @@ class Console:
         """Serve a page below the root."""
 
         async def page(request: web.Request, session: Session, principal: Principal) -> web.Response:
-            values = await gather(self._asking(request, principal), request)
+            values = await gather(self._console_request(request, principal))
             person = await self._person(request, session, principal)
             return self._frame.render(request, template, person=person, **values)
 
@@ -177,12 +182,12 @@ class Console:
         """Serve a page made of blocks below the root; ``?csv=NAME`` gives its list of that name as a file."""
 
         async def page(request: web.Request, session: Session, principal: Principal) -> web.Response:
-            asking = self._asking(request, principal)
-            made = await view(asking, request)
+            console_request = self._console_request(request, principal)
+            made = await view(console_request)
             file = request.query.get("csv")
             for block in made.blocks:
                 if file and isinstance(block, Listing) and block.name == file:
-                    return _csv_answer(made, block, request, asking.language)
+                    return _csv_answer(made, block, request, console_request.language)
             person = await self._person(request, session, principal)
             return self._frame.render_view(
                 request, made, person, self._receipt(request), self._helps.get(path)
@@ -199,12 +204,12 @@ class Console:
         self,
         app: web.Application,
         path: str,
-        give: Callable[[ConsoleRequest, web.Request], Awaitable[web.Response]],
+        give: Callable[[ConsoleRequest], Awaitable[web.Response]],
     ) -> None:
         """Serve what is no page below the root, such as a file."""
 
         async def answer(request: web.Request, _session: Session, principal: Principal) -> web.Response:
-            return await give(self._asking(request, principal), request)
+            return await give(self._console_request(request, principal))
 
         app.router.add_get(f"{ROOT}{path}", self._framed(self._inside(answer)))
 
@@ -212,7 +217,7 @@ class Console:
         """Serve a row's file below the root."""
 
         async def give(request: web.Request, _session: Session, principal: Principal) -> web.Response:
-            file = await self._asking(request, principal).do(name, Download)
+            file = await self._console_request(request, principal).do(name, Download)
             return web.Response(body=file.content, headers={"Content-Type": file.media_type})
 
         app.router.add_get(f"{ROOT}{path}", self._framed(self._inside(give)))
@@ -223,7 +228,7 @@ class Console:
 
         async def take(request: web.Request, session: Session, principal: Principal) -> web.Response:
             form = await self._checked_form(request, session, principal)
-            answer = await act(self._asking(request, principal), request, form)
+            answer = await act(self._console_request(request, principal), form)
             if isinstance(answer, web.Response):
                 return answer
             status = 200 if answer.get("problem") is None else answer["problem"].status
@@ -232,7 +237,7 @@ class Console:
 
         app.router.add_post(f"{ROOT}{path}", self._framed(self._inside(take)))
 
-    def _asking(self, request: web.Request, principal: Principal) -> ConsoleRequest:
+    def _console_request(self, request: web.Request, principal: Principal) -> ConsoleRequest:
         language = self._frame.language(request)
         return ConsoleRequest(self._api, request, principal, language)
 
@@ -323,7 +328,7 @@ class Console:
         )
 
     async def _person(self, request: web.Request, session: Session, principal: Principal) -> LoggedInUser:
-        head = await self._head(self._asking(request, principal))
+        head = await self._head(self._console_request(request, principal))
         links = [n for n in self._links if not n.permissions or principal.permissions & set(n.permissions)]
         roles = [word_of(r) or as_it_is(r) for r in sorted(principal.roles)]
         return LoggedInUser(session.name, session.csrf, links, roles, head.server, head.alerts)

@@ -61,10 +61,10 @@ def _compared(operation: Operation, reading: Operation) -> dict[str, str]:
 
 
 async def read_values(
-    asking: ConsoleRequest, operation: Operation, reading: Operation, path: Mapping[str, str]
+    request: ConsoleRequest, operation: Operation, reading: Operation, path: Mapping[str, str]
 ) -> dict[str, Any] | None:
     """The values now of the fields of an edit, as JSON has them; None for who may not read them."""
-    found = await asking.tell(reading.id, reading.answer, path)
+    found = await request.tell(reading.id, reading.answer, path)
     if found.value is None:
         return None
     answer = decode_json(dump_json(msgspec.to_builtins(found.value)))

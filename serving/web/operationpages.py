@@ -114,27 +114,27 @@ class OperationPages:
         console.add_form(app, "/operacion/{name}", "console/operation.html", self._show, self._do)
         console.add_answer(app, "/descarga/{name}", self._give)
 
-    async def _index(self, asking: ConsoleRequest, request: web.Request) -> dict[str, Any]:
+    async def _index(self, request: ConsoleRequest) -> dict[str, Any]:
         term = request.query.get("q", "").strip()[:LONGEST_QUERY]
-        say = asking.say
+        say = request.say
         groups: dict[str, list[Operation]] = {}
         for operation in self._operations.values():
             text = f"{operation.id} {operation.path} {operation.summary} {say(operation.summary)}".lower()
-            if may(asking.principal, operation) and all(w in text for w in term.lower().split()):
+            if may(request.principal, operation) and all(w in text for w in term.lower().split()):
                 groups.setdefault(operation.tag, []).append(operation)
         titled = [(TAG_TEXTS.get(tag, tag), found) for tag, found in groups.items()]
         return {"q": term, "groups": sorted(titled, key=lambda g: say(g[0]).lower())}
 
-    def _operation(self, asking: ConsoleRequest, request: web.Request) -> Operation:
-        found = self._operations.get(request.match_info["name"])
-        if found is None or not may(asking.principal, found):
+    def _operation(self, request: ConsoleRequest) -> Operation:
+        found = self._operations.get(request.http.match_info["name"])
+        if found is None or not may(request.principal, found):
             raise web.HTTPNotFound
         return found
 
-    async def _show(self, asking: ConsoleRequest, request: web.Request) -> dict[str, Any]:
-        operation = self._operation(asking, request)
+    async def _show(self, request: ConsoleRequest) -> dict[str, Any]:
+        operation = self._operation(request)
         given = {n: request.query[n][:4096] for n in request.query}
-        seen = await self._seen(asking, operation, given)
+        seen = await self._seen(request, operation, given)
         settled = given.get(FIXED, "").split(",")
         for field in _body_fields(operation):
             # The link says how it was when its page was made; the form shows how it is.
@@ -144,24 +144,24 @@ class OperationPages:
         return self._values(operation, given, seen=_dumped(seen))
 
     async def _seen(
-        self, asking: ConsoleRequest, operation: Operation, given: Mapping[str, str]
+        self, request: ConsoleRequest, operation: Operation, given: Mapping[str, str]
     ) -> dict[str, Any] | None:
         """The values now that an edit would change; None where they cannot be read."""
         reading = self._readings.get(operation.id)
         if reading is None or any(not given.get(n) for n in path_names(operation)):
             return None
-        return await read_values(asking, operation, reading, {n: given[n] for n in path_names(reading)})
+        return await read_values(request, operation, reading, {n: given[n] for n in path_names(reading)})
 
-    async def _give(self, asking: ConsoleRequest, request: web.Request) -> web.Response:
+    async def _give(self, request: ConsoleRequest) -> web.Response:
         """The file that an operation answers which changes nothing."""
-        operation = self._operation(asking, request)
+        operation = self._operation(request)
         if operation.method != "GET":
             raise web.HTTPNotFound
         given = OperationInput(
             {n: request.query.get(n, "") for n in path_names(operation)},
             {f.name: request.query.get(f.name, "") for f in fields_of(operation.query)},
         )
-        answer = await asking.api.run(operation.id, request, asking.principal, given)
+        answer = await request.api.run(operation.id, request.http, request.principal, given)
         if not isinstance(answer, Download):
             raise web.HTTPNotFound
         return _file(operation, answer)
@@ -206,8 +206,7 @@ class OperationPages:
 
     async def _carry_out(
         self,
-        asking: ConsoleRequest,
-        request: web.Request,
+        request: ConsoleRequest,
         operation: Operation,
         form: FormInput,
         seen: Mapping[str, Any] | None,
@@ -215,33 +214,31 @@ class OperationPages:
         """The answer of an operation to a form. Raises `Problem`, also where somebody changed meanwhile what the form shows."""
 
         async def check() -> None:
-            now = await self._seen(asking, operation, form.fields)
+            now = await self._seen(request, operation, form.fields)
             check_unchanged(seen or {}, now or {})
 
         given = _input(operation, form)
         if seen:
             given = msgspec.structs.replace(given, check=check)
-        return await asking.api.run(operation.id, request, asking.principal, given)
+        return await request.api.run(operation.id, request.http, request.principal, given)
 
     def _with_choices(self, field: FormField) -> FormField:
         return replace(field, choices=self._offered.get(field.offered, ())) if field.offered else field
 
-    async def _do(
-        self, asking: ConsoleRequest, request: web.Request, form: FormInput
-    ) -> dict[str, Any] | web.Response:
-        operation = self._operation(asking, request)
+    async def _do(self, request: ConsoleRequest, form: FormInput) -> dict[str, Any] | web.Response:
+        operation = self._operation(request)
         shown = {n: v for n, v in form.fields.items() if n != "csrf"}
         back = back_of(shown.get(BACK, ""))
         seen = shown.pop(SEEN, "")
         sheet = shown.pop(SHEET, "") if operation.event else ""
         try:
             answer = await self._sent.once(
-                sending_of(sheet, asking.principal.name, form),
-                lambda: self._carry_out(asking, request, operation, form, parse_seen(seen)),
+                sending_of(sheet, request.principal.name, form),
+                lambda: self._carry_out(request, operation, form, parse_seen(seen)),
             )
         except Problem as problem:
             if problem.code == CHANGED_MEANWHILE:
-                seen = _dumped(await self._seen(asking, operation, shown))
+                seen = _dumped(await self._seen(request, operation, shown))
             return self._values(
                 operation,
                 _without_secrets(operation, shown),

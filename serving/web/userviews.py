@@ -27,8 +27,6 @@ from serving.web.codewords import word
 from serving.web.formnames import ROOT
 
 if TYPE_CHECKING:
-    from aiohttp import web
-
     from serving.language import Translatable
     from serving.login.users import Roles
     from serving.web.console import ConsoleRequest
@@ -52,9 +50,9 @@ def offered_roles(roles: Roles) -> dict[str, tuple[str, ...]]:
     return {OF_PEOPLE: tuple(sorted(roles.of_people()))}
 
 
-async def users(asking: ConsoleRequest, _request: web.Request) -> PageView:
+async def users(request: ConsoleRequest) -> PageView:
     """Every user, what it may do, whether it is logged in; and who is logged in without being one, by another server's word."""
-    found = await asking.do("get_users", list[AdminUserView])
+    found = await request.do("get_users", list[AdminUserView])
     columns = (
         Column(N_("User"), "usuario"),
         Column(N_("Roles")),
@@ -71,11 +69,11 @@ async def users(asking: ConsoleRequest, _request: web.Request) -> PageView:
             ),
             phrase(N_("switched off"), "caution") if u.is_disabled else phrase(N_("may log in"), "good"),
             number(u.sessions),
-            _acts(asking, u),
+            _acts(request, u),
         )
         for u in found
     )
-    links = (act(asking, "post_users", N_("Make a user"), main=True),)
+    links = (act(request, "post_users", N_("Make a user"), main=True),)
     lead = N_(
         "You may make and change users who have no role that you lack yourself; your own user another administrator changes."
     )
@@ -83,34 +81,34 @@ async def users(asking: ConsoleRequest, _request: web.Request) -> PageView:
         N_("Users"),
         [
             Listing(N_("Users of this server"), columns, rows, N_("There are none."), "usuarios"),
-            await _sessions(asking),
+            await _sessions(request),
         ],
         links,
         lead=lead,
     )
 
 
-def _acts(asking: ConsoleRequest, user: AdminUserView) -> Cell:
+def _acts(request: ConsoleRequest, user: AdminUserView) -> Cell:
     named = {"name": user.name}
-    if user.name == asking.principal.name:
+    if user.name == request.principal.name:
         return link(N_("My account"), f"{ROOT}/cuenta")
     if not user.may_change:
         return text("")
     switch = (
-        act_cell(asking, "put_users_name_enable", N_("Switch on"), named)
+        act_cell(request, "put_users_name_enable", N_("Switch on"), named)
         if user.is_disabled
-        else act_cell(asking, "put_users_name_disable", N_("Switch off"), named)
+        else act_cell(request, "put_users_name_disable", N_("Switch off"), named)
     )
     return several(
-        act_cell(asking, "put_users_name_roles", N_("Other roles"), named, {"roles": "\n".join(user.roles)}),
-        act_cell(asking, "put_users_name_password", N_("New password"), named),
+        act_cell(request, "put_users_name_roles", N_("Other roles"), named, {"roles": "\n".join(user.roles)}),
+        act_cell(request, "put_users_name_password", N_("New password"), named),
         switch,
-        act_cell(asking, "delete_users_name", N_("Delete"), named),
+        act_cell(request, "delete_users_name", N_("Delete"), named),
     )
 
 
-async def _sessions(asking: ConsoleRequest) -> Listing:
-    found = await asking.do("get_sessions", list[SessionView])
+async def _sessions(request: ConsoleRequest) -> Listing:
+    found = await request.do("get_sessions", list[SessionView])
     columns = (
         Column(N_("User")),
         Column(N_("Logged in by")),
@@ -122,32 +120,32 @@ async def _sessions(asking: ConsoleRequest) -> Listing:
             code(s.name),
             phrase(N_("the identity provider") if s.is_vouched else N_("password")),
             moment(s.used_at),
-            several(act_cell(asking, "delete_sessions_name", N_("End its sessions"), {"name": s.name})),
+            several(act_cell(request, "delete_sessions_name", N_("End its sessions"), {"name": s.name})),
         )
         for s in found
     )
     return Listing(N_("Who is logged in"), columns, rows, N_("Nobody."), "sesiones")
 
 
-async def account(asking: ConsoleRequest, _request: web.Request) -> PageView:
+async def account(request: ConsoleRequest) -> PageView:
     """Who one is to this server, and a new password."""
-    me = await asking.do("get_user", UserView)
+    me = await request.do("get_user", UserView)
     facts = FactSheet(
         (
             (N_("User"), code(me.username)),
             (N_("Roles"), several(*(word(r) for r in me.roles))),
             (
                 N_("Only for"),
-                several(*(code(c) for c in sorted(asking.principal.scope)))
-                if asking.principal.scope
+                several(*(code(c) for c in sorted(request.principal.scope)))
+                if request.principal.scope
                 else phrase(N_("every client")),
             ),
         )
     )
-    links = (act(asking, "put_user_password", N_("Change my password"), main=True),)
+    links = (act(request, "put_user_password", N_("Change my password"), main=True),)
     trail = (
         (PageLink(N_("Users"), f"{ROOT}/usuarios"),)
-        if "VIEW_ADMIN_USERS" in asking.principal.permissions
+        if "VIEW_ADMIN_USERS" in request.principal.permissions
         else ()
     )
     return PageView(N_("My account"), [facts], links, trail)

@@ -28,8 +28,6 @@ from serving.web.formnames import ROOT
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from aiohttp import web
-
     from central_server.admin.tokens import SigningKeyView
     from serving.language import Translatable
     from serving.web.blocks import Block, Cell
@@ -39,21 +37,21 @@ HERE: Final = f"{ROOT}/configuracion"
 SOURCES: Final = (("INTERNAL", N_("For this instance")), ("EXTERNAL", N_("For other instances")))
 
 
-async def configuration(asking: ConsoleRequest, _request: web.Request) -> PageView:
+async def configuration(request: ConsoleRequest) -> PageView:
     """Everything that makes the configuration and that it is made of."""
-    tokens = (await asking.tell("get_tokens", list[CentralTokenView])).value or ()
+    tokens = (await request.tell("get_tokens", list[CentralTokenView])).value or ()
     blocks: list[Block | None] = []
     for source, title in SOURCES:
-        blocks += await _source(asking, source, title, tokens)
+        blocks += await _source(request, source, title, tokens)
     blocks += [
-        *_tokens(asking, tokens),
-        *await _trusted(asking),
-        *await _management(asking),
+        *_tokens(request, tokens),
+        *await _trusted(request),
+        *await _management(request),
     ]
     return PageView(N_("Global configuration"), blocks)
 
 
-def _key_rows(asking: ConsoleRequest, keys: Sequence[SigningKeyView]) -> tuple[tuple[Cell, ...], ...]:
+def _key_rows(request: ConsoleRequest, keys: Sequence[SigningKeyView]) -> tuple[tuple[Cell, ...], ...]:
     return tuple(
         (
             text(k.label),
@@ -62,11 +60,14 @@ def _key_rows(asking: ConsoleRequest, keys: Sequence[SigningKeyView]) -> tuple[t
             phrase(N_("signs"), "good") if k.active else phrase(N_("kept")),
             several(
                 act_cell(
-                    asking, "put_signing_keys_sign_key_id_activate", N_("Sign with it"), {"sign_key_id": k.id}
+                    request,
+                    "put_signing_keys_sign_key_id_activate",
+                    N_("Sign with it"),
+                    {"sign_key_id": k.id},
                 )
                 if not k.active
                 else None,
-                act_cell(asking, "delete_signing_keys_sign_key_id", N_("Delete"), {"sign_key_id": k.id})
+                act_cell(request, "delete_signing_keys_sign_key_id", N_("Delete"), {"sign_key_id": k.id})
                 if not k.active
                 else None,
             ),
@@ -76,13 +77,13 @@ def _key_rows(asking: ConsoleRequest, keys: Sequence[SigningKeyView]) -> tuple[t
 
 
 async def _source(
-    asking: ConsoleRequest, source: str, title: Translatable, tokens: Sequence[CentralTokenView]
+    request: ConsoleRequest, source: str, title: Translatable, tokens: Sequence[CentralTokenView]
 ) -> list[Block | None]:
     named, one = {"configuration_type": source}, "configuration_sources_configuration_type"
-    anchor = await asking.tell(f"get_{one}_anchor", AnchorContainer, named)
+    anchor = await request.tell(f"get_{one}_anchor", AnchorContainer, named)
     if anchor.value is None:
         return []
-    url = await asking.tell(f"get_{one}_download_url", DownloadUrl, named)
+    url = await request.tell(f"get_{one}_download_url", DownloadUrl, named)
     made = anchor.value.anchor
     pairs = (
         (N_("Given out at"), code(url.value.url if url.value is not None else "")),
@@ -91,13 +92,13 @@ async def _source(
     )
     token = tokens[0].id if tokens else "0"
     links = (
-        download(asking, f"get_{one}_anchor_download", N_("Download the anchor"), named) if made else None,
-        act(asking, f"put_{one}_anchor_re_create", N_("Make a new anchor"), named),
-        act(asking, f"post_{one}_signing_keys", N_("Make a signing key"), {**named, "token_id": token}),
-        act(asking, f"post_{one}_configuration_parts", N_("Upload a part"), named),
+        download(request, f"get_{one}_anchor_download", N_("Download the anchor"), named) if made else None,
+        act(request, f"put_{one}_anchor_re_create", N_("Make a new anchor"), named),
+        act(request, f"post_{one}_signing_keys", N_("Make a signing key"), {**named, "token_id": token}),
+        act(request, f"post_{one}_configuration_parts", N_("Upload a part"), named),
     )
     keys = [k for t in tokens for k in t.configuration_signing_keys if k.source_type == source]
-    rows = _key_rows(asking, keys)
+    rows = _key_rows(request, keys)
     columns = (
         Column(N_("Key")), Column(N_("Digest")), Column(N_("Made on")), Column(N_("State")),
         Column(N_("What can be done")),
@@ -107,20 +108,20 @@ async def _source(
         Heading(title, None, links),
         FactSheet(pairs),
         Listing(N_("Signing keys"), columns, rows, empty),
-        await parts_listing(asking, source),
+        await parts_listing(request, source),
     ]
 
 
-def _tokens(asking: ConsoleRequest, tokens: Sequence[CentralTokenView]) -> list[Block | None]:
+def _tokens(request: ConsoleRequest, tokens: Sequence[CentralTokenView]) -> list[Block | None]:
     rows = tuple(
         (
             text(t.name),
             phrase(N_("open"), "good") if t.logged_in else phrase(N_("waits for its PIN"), "bad"),
             text(t.problem),
             several(
-                act_cell(asking, "put_tokens_token_id_login", N_("Enter the PIN"), {"token_id": t.id})
+                act_cell(request, "put_tokens_token_id_login", N_("Enter the PIN"), {"token_id": t.id})
                 if not t.logged_in
-                else act_cell(asking, "put_tokens_token_id_logout", N_("Forget the PIN"), {"token_id": t.id})
+                else act_cell(request, "put_tokens_token_id_logout", N_("Forget the PIN"), {"token_id": t.id})
             ),
         )
         for t in tokens
@@ -137,13 +138,13 @@ def _tokens(asking: ConsoleRequest, tokens: Sequence[CentralTokenView]) -> list[
     ]
 
 
-async def _trusted(asking: ConsoleRequest) -> list[Block | None]:
-    found = await asking.tell("get_trusted_anchors", list[TrustedAnchorView])
+async def _trusted(request: ConsoleRequest) -> list[Block | None]:
+    found = await request.tell("get_trusted_anchors", list[TrustedAnchorView])
     if found.value is None:
         return []
     rows = []
     for anchor in found.value:
-        file = download(asking, "get_trusted_anchors_hash_download", N_("Download"), {"hash": anchor.hash})
+        file = download(request, "get_trusted_anchors_hash_download", N_("Download"), {"hash": anchor.hash})
         rows.append(
             (
                 text(anchor.instance_identifier),
@@ -151,13 +152,13 @@ async def _trusted(asking: ConsoleRequest) -> list[Block | None]:
                 moment(anchor.generated_at),
                 several(
                     link(file.text, file.href) if file else None,
-                    act_cell(asking, "delete_trusted_anchors_hash", N_("Delete"), {"hash": anchor.hash}),
+                    act_cell(request, "delete_trusted_anchors_hash", N_("Delete"), {"hash": anchor.hash}),
                 ),
             )
         )
     links = (
-        act(asking, "post_trusted_anchors_preview", N_("Look at an anchor"), back=HERE),
-        act(asking, "post_trusted_anchors", N_("Trust another instance"), back=HERE),
+        act(request, "post_trusted_anchors_preview", N_("Look at an anchor"), back=HERE),
+        act(request, "post_trusted_anchors", N_("Trust another instance"), back=HERE),
     )
     columns = (
         Column(N_("Instance")),
@@ -172,8 +173,8 @@ async def _trusted(asking: ConsoleRequest) -> list[Block | None]:
     ]
 
 
-async def _management(asking: ConsoleRequest) -> list[Block | None]:
-    found = await asking.tell("get_management_services_configuration", ServicesConfiguration)
+async def _management(request: ConsoleRequest) -> list[Block | None]:
+    found = await request.tell("get_management_services_configuration", ServicesConfiguration)
     if found.value is None:
         return []
     this = found.value
@@ -186,11 +187,11 @@ async def _management(asking: ConsoleRequest) -> list[Block | None]:
     )
     one = "management_services_configuration"
     links = (
-        act(asking, f"patch_{one}", N_("Another provider")),
-        act(asking, f"post_{one}_register_provider", N_("Register the provider on a server")),
-        act(asking, f"post_{one}_certificate", N_("New key and certificate")),
-        act(asking, f"post_{one}_generate_csr", N_("Signing request")),
-        act(asking, f"post_{one}_upload_certificate", N_("Import a certificate")),
-        download(asking, f"get_{one}_download_certificate", N_("Download the certificate")),
+        act(request, f"patch_{one}", N_("Another provider")),
+        act(request, f"post_{one}_register_provider", N_("Register the provider on a server")),
+        act(request, f"post_{one}_certificate", N_("New key and certificate")),
+        act(request, f"post_{one}_generate_csr", N_("Signing request")),
+        act(request, f"post_{one}_upload_certificate", N_("Import a certificate")),
+        download(request, f"get_{one}_download_certificate", N_("Download the certificate")),
     )
     return [Heading(N_("Management services"), None, links), FactSheet(pairs)]

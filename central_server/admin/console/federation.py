@@ -25,8 +25,6 @@ from serving.web.blocks import (
 from serving.web.drawings import CircleNode, Shares, draw_circle, draw_shares
 
 if TYPE_CHECKING:
-    from aiohttp import web
-
     from central_server.admin.overview import ClassOverview, ServerCondition
     from serving.language import Text
     from serving.web.blocks import Block, Cell, Tone
@@ -40,11 +38,11 @@ STATES: Final[dict[str, tuple[Text, Tone]]] = {
 }
 
 
-async def federation(asking: ConsoleRequest, _request: web.Request) -> PageView:
+async def federation(request: ConsoleRequest) -> PageView:
     """Bars by member class; below them servers on a circle, where a line joins two that serve subsystems of one member."""
-    found = await asking.do("get_federation_overview", FederationOverview)
+    found = await request.do("get_federation_overview", FederationOverview)
     now = datetime.now(UTC)
-    blocks: list[Block | None] = [_answer(found), _shares(asking, found), _classes(found)]
+    blocks: list[Block | None] = [_answer(found), _shares(request, found), _classes(found)]
     if found.server_count > len(found.servers):
         drawn = N_(
             "The {shown} servers of {total} that need somebody first are listed; the list of servers has all.",
@@ -53,7 +51,7 @@ async def federation(asking: ConsoleRequest, _request: web.Request) -> PageView:
         )
         blocks.append(PageNote(drawn))
     elif len(found.servers) > 1:
-        blocks.append(_circle(asking, found.servers, now))
+        blocks.append(_circle(request, found.servers, now))
     blocks.append(_servers(found.servers))
     return PageView(
         N_("Picture of the federation"),
@@ -86,17 +84,18 @@ def _amounts(found: ClassOverview) -> dict[str, int]:
     }
 
 
-def _shares(asking: ConsoleRequest, found: FederationOverview) -> Picture | None:
+def _shares(request: ConsoleRequest, found: FederationOverview) -> Picture | None:
     rows = [
         Shares(
-            c.member_class, tuple((n, STATES[s][1], asking.say(STATES[s][0])) for s, n in _amounts(c).items())
+            c.member_class,
+            tuple((n, STATES[s][1], request.say(STATES[s][0])) for s, n in _amounts(c).items()),
         )
         for c in found.classes
         if c.servers
     ]
     if not rows:
         return None
-    title = asking.say(N_("Security servers of each member class, by how they stand"))
+    title = request.say(N_("Security servers of each member class, by how they stand"))
     caption = N_(
         "Left to right: in order, under maintenance, certificate ends soon, without a valid certificate."
     )
@@ -124,10 +123,10 @@ def _classes(found: FederationOverview) -> Listing:
     )
 
 
-def _circle(asking: ConsoleRequest, servers: list[ServerCondition], now: datetime) -> Picture:
+def _circle(request: ConsoleRequest, servers: list[ServerCondition], now: datetime) -> Picture:
     members = {s.server_id: set(s.client_members) for s in servers}
     nodes = [
-        CircleNode(s.server_id, s.server_code, STATES[s.state][1], asking.say(_state_text(s, now)))
+        CircleNode(s.server_id, s.server_code, STATES[s.state][1], request.say(_state_text(s, now)))
         for s in servers
     ]
     edges = [
@@ -135,7 +134,7 @@ def _circle(asking: ConsoleRequest, servers: list[ServerCondition], now: datetim
         for one, other in itertools.combinations(members, 2)
         if members[one] & members[other]
     ]
-    title = asking.say(N_("Security servers of this instance and which of them share members"))
+    title = request.say(N_("Security servers of this instance and which of them share members"))
     return Picture(
         draw_circle(nodes, edges, title),
         N_(

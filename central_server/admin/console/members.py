@@ -27,8 +27,6 @@ from serving.web.formnames import ROOT
 from serving.web.listing import server_page
 
 if TYPE_CHECKING:
-    from aiohttp import web
-
     from central_server.admin.values import ClientIdView, ServerIdView
     from serving.web.blocks import Block, Cell
     from serving.web.console import ConsoleRequest
@@ -48,9 +46,9 @@ def server_link(identifier: str) -> str:
     return f"{ROOT}/servidor?{urlencode({'id': identifier})}"
 
 
-async def members(asking: ConsoleRequest, request: web.Request) -> PageView:
+async def members(request: ConsoleRequest) -> PageView:
     """Members and subsystems, searched, sorted and paged by the server."""
-    found = await asking.do("get_clients", PagedClients, query=server_page(request.query, SORTS, PER_PAGE))
+    found = await request.do("get_clients", PagedClients, query=server_page(request.query, SORTS, PER_PAGE))
     columns = (
         Column(N_("Name"), "member_name"),
         Column(N_("Class"), "client_id.member_class"),
@@ -71,18 +69,18 @@ async def members(asking: ConsoleRequest, request: web.Request) -> PageView:
     total = found.paging_metadata.total_items
     empty = N_("No members yet: add the first.")
     links = (
-        act(asking, "post_members", N_("Add a member"), back=LIST, main=True),
-        act(asking, "post_subsystems", N_("Add a subsystem"), back=LIST),
+        act(request, "post_members", N_("Add a member"), back=LIST, main=True),
+        act(request, "post_subsystems", N_("Add a subsystem"), back=LIST),
     )
     blocks: list[Block | None] = [
         Listing(N_("Members and subsystems"), columns, rows, empty, "miembros", total, PER_PAGE),
-        *await _classes(asking),
+        *await _classes(request),
     ]
     return PageView(N_("Members"), blocks, links)
 
 
-async def _classes(asking: ConsoleRequest) -> list[Block | None]:
-    found = await asking.tell("get_member_classes", list[CodeAndDescription])
+async def _classes(request: ConsoleRequest) -> list[Block | None]:
+    found = await request.tell("get_member_classes", list[CodeAndDescription])
     if found.value is None:
         return []
     rows = tuple(
@@ -91,48 +89,48 @@ async def _classes(asking: ConsoleRequest) -> list[Block | None]:
             text(c.description),
             several(
                 act_cell(
-                    asking,
+                    request,
                     "patch_member_classes_code",
                     N_("Change"),
                     {"code": c.code},
                     {"description": c.description},
                 ),
-                act_cell(asking, "delete_member_classes_code", N_("Delete"), {"code": c.code}),
+                act_cell(request, "delete_member_classes_code", N_("Delete"), {"code": c.code}),
             ),
         )
         for c in found.value
     )
     columns = (Column(N_("Code")), Column(N_("Description")), Column(N_("What can be done")))
-    add = act(asking, "post_member_classes", N_("Add a member class"), back=LIST)
+    add = act(request, "post_member_classes", N_("Add a member class"), back=LIST)
     return [
         Heading(N_("Member classes"), None, (add,)),
         Listing(N_("Member classes"), columns, rows, N_("No member classes yet: add one, such as GOB.")),
     ]
 
 
-async def member(asking: ConsoleRequest, request: web.Request) -> PageView:
+async def member(request: ConsoleRequest) -> PageView:
     """One member: its subsystems, the servers it owns and uses, the groups it is in."""
     named = {"member_id": request.query.get("id", "")[:1000]}
-    found = await asking.do("get_members_member_id", ClientView, named)
+    found = await request.do("get_members_member_id", ClientView, named)
     client = found.client_id
     whose = {"subsystem_id.member_class": client.member_class, "subsystem_id.member_code": client.member_code}
     links = (
-        act(asking, "post_subsystems", N_("Add a subsystem"), whose, main=True),
+        act(request, "post_subsystems", N_("Add a subsystem"), whose, main=True),
         act(
-            asking,
+            request,
             "patch_members_member_id",
             N_("Rename"),
             named,
             given={"member_name": found.member_name or ""},
         ),
-        act(asking, "get_members_member_id_contact", N_("Contact"), named),
-        act(asking, "put_members_member_id_contact", N_("Change the contact"), named),
-        act(asking, "delete_members_member_id", N_("Delete"), named, back=LIST),
+        act(request, "get_members_member_id_contact", N_("Contact"), named),
+        act(request, "put_members_member_id_contact", N_("Change the contact"), named),
+        act(request, "delete_members_member_id", N_("Delete"), named, back=LIST),
     )
     blocks: list[Block | None] = [
-        *await _subsystems(asking, named),
-        *await _servers(asking, named),
-        *await _groups(asking, named),
+        *await _subsystems(request, named),
+        *await _servers(request, named),
+        *await _groups(request, named),
     ]
     trail = (PageLink(N_("Members"), LIST),)
     return PageView(
@@ -140,8 +138,8 @@ async def member(asking: ConsoleRequest, request: web.Request) -> PageView:
     )
 
 
-async def _subsystems(asking: ConsoleRequest, named: dict[str, str]) -> list[Block | None]:
-    found = await asking.do("get_members_member_id_subsystems", list[SubsystemView], named)
+async def _subsystems(request: ConsoleRequest, named: dict[str, str]) -> list[Block | None]:
+    found = await request.do("get_members_member_id_subsystems", list[SubsystemView], named)
 
     def uses(subsystem: SubsystemView) -> Cell:
         identifier = subsystem.subsystem_id.encoded_id
@@ -151,7 +149,7 @@ async def _subsystems(asking: ConsoleRequest, named: dict[str, str]) -> list[Blo
                     link(s.server_code, server_link(s.encoded_id)),
                     word(s.status) if s.status else None,
                     act_cell(
-                        asking,
+                        request,
                         "delete_subsystems_subsystem_id_servers_server_id",
                         N_("take off"),
                         {"subsystem_id": identifier, "server_id": s.encoded_id},
@@ -167,9 +165,9 @@ async def _subsystems(asking: ConsoleRequest, named: dict[str, str]) -> list[Blo
             text(s.subsystem_name),
             uses(s),
             several(
-                act_cell(asking, "patch_subsystems_subsystem_id", N_("Rename"),
+                act_cell(request, "patch_subsystems_subsystem_id", N_("Rename"),
                          {"subsystem_id": s.subsystem_id.encoded_id}, {"subsystem_name": s.subsystem_name or ""}),
-                act_cell(asking, "delete_subsystems_subsystem_id", N_("Delete"),
+                act_cell(request, "delete_subsystems_subsystem_id", N_("Delete"),
                          {"subsystem_id": s.subsystem_id.encoded_id}),
             ),
         )
@@ -185,8 +183,8 @@ async def _subsystems(asking: ConsoleRequest, named: dict[str, str]) -> list[Blo
     return [Listing(N_("Subsystems"), columns, rows, empty, "subsistemas")]
 
 
-async def _servers(asking: ConsoleRequest, named: dict[str, str]) -> list[Block | None]:
-    found = await asking.do("get_members_member_id_owned_servers", list[ServerView], named)
+async def _servers(request: ConsoleRequest, named: dict[str, str]) -> list[Block | None]:
+    found = await request.do("get_members_member_id_owned_servers", list[ServerView], named)
     rows = tuple(
         (link(s.server_id.server_code, server_link(s.server_id.encoded_id)), code(s.server_address))
         for s in found
@@ -196,8 +194,8 @@ async def _servers(asking: ConsoleRequest, named: dict[str, str]) -> list[Block 
     return [Listing(N_("Servers it owns"), columns, rows, empty)]
 
 
-async def _groups(asking: ConsoleRequest, named: dict[str, str]) -> list[Block | None]:
-    found = await asking.tell("get_members_member_id_global_groups", list[MemberGlobalGroup], named)
+async def _groups(request: ConsoleRequest, named: dict[str, str]) -> list[Block | None]:
+    found = await request.tell("get_members_member_id_global_groups", list[MemberGlobalGroup], named)
     if found.value is None:
         return [PageNote(found.why or N_("Nothing is known."))]
     rows = tuple(

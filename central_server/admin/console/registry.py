@@ -33,8 +33,6 @@ from serving.web.listing import server_page
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from aiohttp import web
-
     from serving.web.blocks import Block, Cell
     from serving.web.console import ConsoleRequest
 
@@ -44,9 +42,9 @@ PER_PAGE: Final = 50
 SORTS: Final = ("server_id.server_code", "owner_name")
 
 
-async def servers(asking: ConsoleRequest, request: web.Request) -> PageView:
+async def servers(request: ConsoleRequest) -> PageView:
     """Security servers, searched, sorted and paged by the server."""
-    found = await asking.do(
+    found = await request.do(
         "get_security_servers", PagedServers, query=server_page(request.query, SORTS, PER_PAGE)
     )
     columns = (
@@ -79,7 +77,7 @@ def _maintenance(server: ServerView) -> Cell:
 
 
 def _certificate_rows(
-    asking: ConsoleRequest, named: dict[str, str], certificates: Sequence[AuthCertificate]
+    request: ConsoleRequest, named: dict[str, str], certificates: Sequence[AuthCertificate]
 ) -> tuple[tuple[Cell, ...], ...]:
     now = datetime.now(UTC)
     delete = "delete_security_servers_server_id_authentication_certificates_certificate_id"
@@ -89,20 +87,20 @@ def _certificate_rows(
             text(c.issuer_common_name),
             day(c.not_after),
             _left(c.not_after, now),
-            act_cell(asking, delete, N_("Delete"), {**named, "certificate_id": str(c.id)}) or text(""),
+            act_cell(request, delete, N_("Delete"), {**named, "certificate_id": str(c.id)}) or text(""),
         )
         for c in certificates
     )
 
 
-async def server(asking: ConsoleRequest, request: web.Request) -> PageView:
+async def server(request: ConsoleRequest) -> PageView:
     """One security server: its certificates and their life, its clients."""
     named = {"server_id": request.query.get("id", "")[:1000]}
-    found = await asking.do("get_security_servers_server_id", ServerView, named)
-    certificates = await asking.do(
+    found = await request.do("get_security_servers_server_id", ServerView, named)
+    certificates = await request.do(
         "get_security_servers_server_id_authentication_certificates", list[AuthCertificate], named
     )
-    clients = await asking.do("get_security_servers_server_id_clients", list[ClientView], named)
+    clients = await request.do("get_security_servers_server_id_clients", list[ClientView], named)
     facts = FactSheet(
         (
             (N_("Owner"), link(found.owner_name, member_page(found.server_id))),
@@ -111,7 +109,7 @@ async def server(asking: ConsoleRequest, request: web.Request) -> PageView:
             (N_("Since"), moment(found.created_at)),
         )
     )
-    held = _certificate_rows(asking, named, certificates)
+    held = _certificate_rows(request, named, certificates)
     served = tuple(
         (
             link(c.member_name or c.client_id.encoded_id, member_page(c.client_id), c.client_id.encoded_id),
@@ -123,9 +121,9 @@ async def server(asking: ConsoleRequest, request: web.Request) -> PageView:
         Column(N_("Of")), Column(N_("By")), Column(N_("Ends on")), Column(N_("Left")), Column(N_("What can be done")),
     )  # fmt: skip
     links = (
-        act(asking, "patch_security_servers_server_id", N_("Change the address"), named,
+        act(request, "patch_security_servers_server_id", N_("Change the address"), named,
             given={"server_address": found.server_address}),
-        act(asking, "delete_security_servers_server_id", N_("Delete"), named, back=SERVERS),
+        act(request, "delete_security_servers_server_id", N_("Delete"), named, back=SERVERS),
     )  # fmt: skip
     blocks: list[Block | None] = [
         facts,
@@ -148,9 +146,9 @@ def _left(not_after: str, now: datetime) -> Cell:
     )
 
 
-async def groups(asking: ConsoleRequest, _request: web.Request) -> PageView:
+async def groups(request: ConsoleRequest) -> PageView:
     """Global groups of the instance."""
-    found = await asking.do("get_global_groups", list[GroupView])
+    found = await request.do("get_global_groups", list[GroupView])
     columns = (
         Column(N_("Group"), "grupo"),
         Column(N_("Members"), "miembros", right=True),
@@ -164,38 +162,38 @@ async def groups(asking: ConsoleRequest, _request: web.Request) -> PageView:
         )
         for g in found
     )
-    links = (act(asking, "post_global_groups", N_("Add a group"), main=True),)
+    links = (act(request, "post_global_groups", N_("Add a group"), main=True),)
     empty = N_("No groups. A group gives clients of many members the same access rights.")
     return PageView(N_("Groups"), [Listing(N_("Global groups"), columns, rows, empty, "grupos")], links)
 
 
-async def group(asking: ConsoleRequest, request: web.Request) -> PageView:
+async def group(request: ConsoleRequest) -> PageView:
     """One group and its members, paged by the server."""
     named = {"group_code": request.query.get("codigo", "")[:255]}
-    found = await asking.do("get_global_groups_group_code", GroupView, named)
+    found = await request.do("get_global_groups_group_code", GroupView, named)
     state = server_page(request.query, ("client_id", "member_name"), PER_PAGE)
     body = {
         "query": state.get("q", ""),
         "paging_sorting": {"limit": PER_PAGE, "offset": int(state["offset"])},
     }
-    listed = await asking.do("post_global_groups_group_code_members", PagedGroupMembers, named, body=body)
+    listed = await request.do("post_global_groups_group_code_members", PagedGroupMembers, named, body=body)
     remove = "delete_global_groups_group_code_members_client_id"
     rows = tuple(
         (
             code(m.client_id.encoded_id),
             text(m.name),
             moment(m.created_at),
-            act_cell(asking, remove, N_("Take out"), {**named, "client_id": m.client_id.encoded_id})
+            act_cell(request, remove, N_("Take out"), {**named, "client_id": m.client_id.encoded_id})
             or text(""),
         )
         for m in listed.items
     )
     columns = (Column(N_("Client")), Column(N_("Name")), Column(N_("Since")), Column(N_("What can be done")))
     links = (
-        act(asking, "post_global_groups_group_code_members_add", N_("Add members"), named, main=True),
-        act(asking, "patch_global_groups_group_code", N_("Change the description"), named,
+        act(request, "post_global_groups_group_code_members_add", N_("Add members"), named, main=True),
+        act(request, "patch_global_groups_group_code", N_("Change the description"), named,
             given={"description": found.description}),
-        act(asking, "delete_global_groups_group_code", N_("Delete the group"), named, back=GROUPS),
+        act(request, "delete_global_groups_group_code", N_("Delete the group"), named, back=GROUPS),
     )  # fmt: skip
     total = listed.paging_metadata.total_items
     listing = Listing(

@@ -30,8 +30,6 @@ from serving.web.formnames import ROOT
 from serving.web.listing import server_page
 
 if TYPE_CHECKING:
-    from aiohttp import web
-
     from central_server.admin.requests import RequestListItem
     from serving.language import Text, Translatable
     from serving.web.blocks import Block, Cell
@@ -47,16 +45,16 @@ SORTS: Final = ("id", "created_at", "type", "security_server_owner", "security_s
 _ONE: Final = "management_requests_management_request_id"
 
 
-async def requests(asking: ConsoleRequest, request: web.Request) -> PageView:
+async def requests(request: ConsoleRequest) -> PageView:
     """Requests by state, the open ones first of all."""
     state = request.query.get("estado", "")
     blocks: list[Block | None] = []
     if state not in STATES:
-        blocks += [await _listing(asking, request, s, s.partition(" ")[0].lower()) for s in OPEN]
+        blocks += [await _listing(request, s, s.partition(" ")[0].lower()) for s in OPEN]
         if all(isinstance(b, Listing) and not b.total for b in blocks):
             blocks = [PageNote(N_("Nothing to be decided."), "good")]
     else:
-        blocks.append(await _listing(asking, request, state, "solicitudes"))
+        blocks.append(await _listing(request, state, "solicitudes"))
     choices = (("", N_("to be decided, and waiting")), *((s, word_of(s) or N_("all")) for s in STATES))
     form = QueryForm((QueryField("estado", N_("State"), state, choices),), N_("Show"), LIST)
     lead = N_(
@@ -65,10 +63,10 @@ async def requests(asking: ConsoleRequest, request: web.Request) -> PageView:
     return PageView(N_("Requests"), [form, *blocks], lead=lead)
 
 
-async def _listing(asking: ConsoleRequest, request: web.Request, state: str, name: str) -> Listing:
+async def _listing(request: ConsoleRequest, state: str, name: str) -> Listing:
     prefix = "" if name in (FIRST, "solicitudes") else f"{name}."
     asks = {**server_page(request.query, SORTS, PER_PAGE, prefix), "status": state}
-    found = await asking.do("get_management_requests", PagedRequests, query=asks)
+    found = await request.do("get_management_requests", PagedRequests, query=asks)
     columns = (
         Column(N_("Number"), "id"),
         Column(N_("What is asked for"), "type"),
@@ -97,10 +95,10 @@ def _row(found: RequestListItem) -> tuple[Cell, ...]:
     )
 
 
-async def request(asking: ConsoleRequest, request: web.Request) -> PageView:
+async def one_request(request: ConsoleRequest) -> PageView:
     """One request, what its approval would create, and the two decisions."""
     identifier = request.query.get("id", "")[:20]
-    found = await asking.do(f"get_{_ONE}", RequestDetails, {"management_request_id": identifier})
+    found = await request.do(f"get_{_ONE}", RequestDetails, {"management_request_id": identifier})
     client, details = found.client_id, found.certificate_details
     pairs: list[tuple[Translatable, Cell]] = [
         (N_("What is asked for"), word(found.type)),
@@ -127,15 +125,15 @@ async def request(asking: ConsoleRequest, request: web.Request) -> PageView:
         ]
     blocks: list[Block | None] = [FactSheet(tuple(pairs))]
     if found.status in OPEN:
-        blocks += await _decision(asking, found)
+        blocks += await _decision(request, found)
     trail = (PageLink(N_("Requests"), LIST),)
     return PageView(N_("Request {number}", number=found.id), blocks, trail=trail)
 
 
-async def _decision(asking: ConsoleRequest, found: RequestDetails) -> list[Block | None]:
+async def _decision(request: ConsoleRequest, found: RequestDetails) -> list[Block | None]:
     settled = {"management_request_id": str(found.id)}
     owner = _member_of(found)
-    known = await asking.tell("get_members_member_id", ClientView, {"member_id": owner})
+    known = await request.tell("get_members_member_id", ClientView, {"member_id": owner})
     is_new = known.value is None
     blocks: list[Block | None] = [Heading(N_("Decide"))]
     if found.first_approval:
@@ -151,8 +149,8 @@ async def _decision(asking: ConsoleRequest, found: RequestDetails) -> list[Block
         blocks.append(PageNote(note, "bad"))
     blocks.append(PageNote(N_("Approving: {what}.", what=_creation(found))))
     label = N_("Approve, and create the member {member}", member=owner) if is_new else N_("Approve request")
-    blocks.append(form_of(asking, f"post_{_ONE}_approval", label, (), settled, LIST))
-    decline = act(asking, f"delete_{_ONE}", N_("Decline, with a reason"), settled, back=LIST)
+    blocks.append(form_of(request, f"post_{_ONE}_approval", label, (), settled, LIST))
+    decline = act(request, f"delete_{_ONE}", N_("Decline, with a reason"), settled, back=LIST)
     if decline is not None:
         blocks.append(PageNote(N_("The institute is told the reason."), "note", (decline,)))
     return blocks

@@ -26,8 +26,6 @@ from serving.web.formnames import ROOT
 from serving.web.listing import server_page
 
 if TYPE_CHECKING:
-    from aiohttp import web
-
     from serving.web.console import ConsoleRequest
 
 LIST: Final = f"{ROOT}/catalogo"
@@ -41,11 +39,11 @@ FILTERS: Final = (
 )
 
 
-async def catalogue(asking: ConsoleRequest, request: web.Request) -> PageView:
+async def catalogue(request: ConsoleRequest) -> PageView:
     """Services found, paged by the server."""
     given = {n: request.query.get(n, "").strip()[:200] for n, _ in FILTERS}
     query = {**server_page(request.query, SORTS, PER_PAGE), **{n: v for n, v in given.items() if v}}
-    found = await asking.do("get_service_catalogue", PagedServices, query=query)
+    found = await request.do("get_service_catalogue", PagedServices, query=query)
     form = QueryForm(tuple(QueryField(n, label, given[n]) for n, label in FILTERS), N_("Search"), LIST)
     columns = (
         Column(N_("Service"), "title"),
@@ -69,11 +67,11 @@ async def catalogue(asking: ConsoleRequest, request: web.Request) -> PageView:
         searchable=False,
     )  # fmt: skip
     links = (PageLink(N_("The whole catalogue in DCAT and CPSV (JSON-LD)"), f"{ROOT}/catalogo.jsonld"),)
-    return PageView(N_("Service catalogue"), [form, listing, await _unreachable(asking)], links)
+    return PageView(N_("Service catalogue"), [form, listing, await _unreachable(request)], links)
 
 
-async def _unreachable(asking: ConsoleRequest) -> Listing | None:
-    found = await asking.tell("get_service_catalogue_unreachable", list[UnreachableView])
+async def _unreachable(request: ConsoleRequest) -> Listing | None:
+    found = await request.tell("get_service_catalogue_unreachable", list[UnreachableView])
     if not found.value:
         return None
     rows = tuple((code(u.client_id), moment(u.since), text(u.problem)) for u in found.value)
@@ -81,14 +79,14 @@ async def _unreachable(asking: ConsoleRequest) -> Listing | None:
     return Listing(N_("Institutions that do not answer"), columns, rows, N_("There are none."), "ausentes")
 
 
-async def service(asking: ConsoleRequest, request: web.Request) -> PageView:
+async def service(request: ConsoleRequest) -> PageView:
     """One service: who offers it, for what, its operations, and how it is called."""
     named = {"id": request.query.get("id", "")[:18]}
-    found = await asking.do("get_service_catalogue_services_id", ServiceView, named)
+    found = await request.do("get_service_catalogue_services_id", ServiceView, named)
     raw = b""
     if found.versions:
         newest = {**named, "number": str(found.versions)}
-        file = await asking.tell("get_service_catalogue_services_id_versions_number", Download, newest)
+        file = await request.tell("get_service_catalogue_services_id_versions_number", Download, newest)
         raw = file.value.content if file.value is not None else b""
     facts = FactSheet(
         (

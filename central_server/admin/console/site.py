@@ -97,7 +97,7 @@ def add_pages(api: AdminApi, app: web.Application) -> None:
         ("/", start.start),
         ("/asistente", start.wizard),
         ("/solicitudes", requests.requests),
-        ("/solicitud", requests.request),
+        ("/solicitud", requests.one_request),
         ("/miembros", members.members),
         ("/miembro", members.member),
         ("/servidores", registry.servers),
@@ -125,16 +125,16 @@ def add_pages(api: AdminApi, app: web.Application) -> None:
     console.add_rest(app)
 
 
-async def _head(asking: ConsoleRequest) -> ConsoleHead:
-    version = asking.api.version
-    status = await asking.do("get_initialization_status", CentralInitializationStatus)
+async def _head(request: ConsoleRequest) -> ConsoleHead:
+    version = request.api.version
+    status = await request.do("get_initialization_status", CentralInitializationStatus)
     if not status.instance_identifier:
         link = PageLink(N_("Set it up"), f"{ROOT}/asistente")
         return ConsoleHead(
             ServerHead("—", version=version),
             (PageNote(N_("This server is not set up yet."), "caution", (link,)),),
         )
-    alerts = await asking.tell("get_notifications_alerts", list[Alert])
+    alerts = await request.tell("get_notifications_alerts", list[Alert])
     head = ServerHead(status.instance_identifier, "", version, status.central_server_address)
     return ConsoleHead(head, _alerts(alerts.value or ()))
 

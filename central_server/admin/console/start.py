@@ -36,8 +36,6 @@ from serving.web.forms import FieldKind, FormField
 from serving.web.operationpages import ShownField
 
 if TYPE_CHECKING:
-    from aiohttp import web
-
     from serving.language import Text
     from serving.web.blocks import Block, Tone
     from serving.web.console import ConsoleOutcome, ConsoleRequest
@@ -45,23 +43,23 @@ if TYPE_CHECKING:
 INITIALIZED = "INITIALIZED"
 
 
-async def start(asking: ConsoleRequest, _request: web.Request) -> PageView:
+async def start(request: ConsoleRequest) -> PageView:
     """How the instance stands: the configuration's age, requests to be decided, the parts that are given out."""
-    status = await asking.do("get_initialization_status", CentralInitializationStatus)
+    status = await request.do("get_initialization_status", CentralInitializationStatus)
     if not status.instance_identifier:
         link = PageLink(N_("Set it up step by step"), f"{ROOT}/asistente", main=True)
         note = PageNote(N_("This server has no instance yet; nothing is given out."), "caution", (link,))
         return PageView(N_("Start"), [note])
-    blocks: list[Block | None] = [await _waiting(asking), await _state(asking)]
-    blocks.append(await parts_listing(asking, "INTERNAL"))
+    blocks: list[Block | None] = [await _waiting(request), await _state(request)]
+    blocks.append(await parts_listing(request, "INTERNAL"))
     steps = PageLink(N_("Steps of the set-up"), f"{ROOT}/asistente")
     return PageView(N_("Start"), blocks, (steps,))
 
 
-async def _waiting(asking: ConsoleRequest) -> PageNote | None:
+async def _waiting(request: ConsoleRequest) -> PageNote | None:
     count = 0
     for state in ("WAITING", "SUBMITTED FOR APPROVAL"):
-        found = await asking.tell(
+        found = await request.tell(
             "get_management_requests", PagedRequests, query={"status": state, "limit": "1"}
         )
         if found.value is None:
@@ -73,10 +71,10 @@ async def _waiting(asking: ConsoleRequest) -> PageNote | None:
     return PageNote(N_("Requests to be decided: {count}.", count=count), "caution", (link,))
 
 
-async def _state(asking: ConsoleRequest) -> FactSheet | None:
-    cluster = await asking.tell("get_system_high_availability_cluster_status", ClusterStatus)
-    clients = await asking.tell("get_clients", PagedClients, query={"limit": "1", "client_type": "MEMBER"})
-    servers = await asking.tell("get_security_servers", PagedServers, query={"limit": "1"})
+async def _state(request: ConsoleRequest) -> FactSheet | None:
+    cluster = await request.tell("get_system_high_availability_cluster_status", ClusterStatus)
+    clients = await request.tell("get_clients", PagedClients, query={"limit": "1", "client_type": "MEMBER"})
+    servers = await request.tell("get_security_servers", PagedServers, query={"limit": "1"})
     pairs = [
         (title, number(found.value.paging_metadata.total_items))
         for title, found in ((N_("Members"), clients), (N_("Security servers"), servers))
@@ -91,9 +89,9 @@ async def _state(asking: ConsoleRequest) -> FactSheet | None:
     return FactSheet((*pairs, *made[:1])) if pairs or made else None
 
 
-async def parts_listing(asking: ConsoleRequest, source: str) -> Listing | None:
+async def parts_listing(request: ConsoleRequest, source: str) -> Listing | None:
     """The parts of a configuration with their ages; None for who may not see them."""
-    found = await asking.tell(
+    found = await request.tell(
         "get_configuration_sources_configuration_type_configuration_parts",
         list[PartView],
         {"configuration_type": source},
@@ -126,9 +124,9 @@ NODE_STATES: Final[dict[str, tuple[Text, Tone]]] = {
 }
 
 
-async def nodes(asking: ConsoleRequest, _request: web.Request) -> PageView:
+async def nodes(request: ConsoleRequest) -> PageView:
     """Every node of this central server: where it is, how it stands, and when it made the configuration last."""
-    cluster = await asking.do("get_system_high_availability_cluster_status", ClusterStatus)
+    cluster = await request.do("get_system_high_availability_cluster_status", ClusterStatus)
     columns = (
         Column(N_("Node")),
         Column(N_("Address")),
@@ -157,20 +155,20 @@ async def nodes(asking: ConsoleRequest, _request: web.Request) -> PageView:
     )
 
 
-async def wizard(asking: ConsoleRequest, _request: web.Request) -> PageView:
+async def wizard(request: ConsoleRequest) -> PageView:
     """The steps with their state; the first is a form, the others lead to their pages."""
-    status = await asking.do("get_initialization_status", CentralInitializationStatus)
+    status = await request.do("get_initialization_status", CentralInitializationStatus)
     begun = bool(status.instance_identifier) and status.software_token_init_status == INITIALIZED
-    tokens = (await asking.tell("get_tokens", list[CentralTokenView])).value or ()
+    tokens = (await request.tell("get_tokens", list[CentralTokenView])).value or ()
     keys = [k for t in tokens for k in t.configuration_signing_keys]
     done = {
-        "cas": bool((await asking.tell("get_certification_services", list[CaListItem])).value),
-        "tsas": bool((await asking.tell("get_timestamping_services", list[TsaView])).value),
-        "classes": bool((await asking.tell("get_member_classes", list[CodeAndDescription])).value),
-        "members": _some(await asking.tell("get_clients", PagedClients, query={"limit": "1"})),
+        "cas": bool((await request.tell("get_certification_services", list[CaListItem])).value),
+        "tsas": bool((await request.tell("get_timestamping_services", list[TsaView])).value),
+        "classes": bool((await request.tell("get_member_classes", list[CodeAndDescription])).value),
+        "members": _some(await request.tell("get_clients", PagedClients, query={"limit": "1"})),
     }
     way = f"{ROOT}/configuracion"
-    provider = await asking.tell("get_management_services_configuration", ServicesConfiguration)
+    provider = await request.tell("get_management_services_configuration", ServicesConfiguration)
     steps = (
         PageStep(N_("Name the instance, its address, and choose the PIN"), begun),
         PageStep(N_("Enter the PIN of the token"), any(t.logged_in for t in tokens), href=way),
@@ -204,7 +202,7 @@ async def wizard(asking: ConsoleRequest, _request: web.Request) -> PageView:
                 ("software_token_pin", FieldKind.HIDDEN),
             )
         )
-        blocks.append(form_of(asking, "post_initialization", N_("Begin the instance"), fields))
+        blocks.append(form_of(request, "post_initialization", N_("Begin the instance"), fields))
     lead = N_("You may stop at any step; the page goes on where you were.")
     return PageView(N_("Set up this server"), blocks, lead=lead, trail=(PageLink(N_("Start"), f"{ROOT}/"),))
 

@@ -28,24 +28,22 @@ from serving.web.formnames import ROOT
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from aiohttp import web
-
     from serving.web.blocks import Block, Cell
     from serving.web.console import ConsoleRequest
 
 LIST: Final = f"{ROOT}/confianza"
 
 
-async def trust(asking: ConsoleRequest, _request: web.Request) -> PageView:
+async def trust(request: ConsoleRequest) -> PageView:
     """Every authority that is approved, by kind."""
-    blocks: list[Block | None] = [*await _authorities(asking), *await _timestamping(asking)]
+    blocks: list[Block | None] = [*await _authorities(request), *await _timestamping(request)]
     return PageView(N_("Trust services"), blocks)
 
 
-async def _authorities(asking: ConsoleRequest) -> list[Block | None]:
-    found = await asking.tell("get_certification_services", list[CaListItem])
+async def _authorities(request: ConsoleRequest) -> list[Block | None]:
+    found = await request.tell("get_certification_services", list[CaListItem])
     add = act(
-        asking, "post_certification_services", N_("Approve a certificate authority"), back=LIST, main=True
+        request, "post_certification_services", N_("Approve a certificate authority"), back=LIST, main=True
     )
     heading = Heading(N_("Certificate authorities"), None, (add,))
     if found.value is None:
@@ -59,9 +57,9 @@ async def _authorities(asking: ConsoleRequest) -> list[Block | None]:
     return [heading, Listing(N_("Approved certificate authorities"), columns, rows, empty, "autoridades")]
 
 
-async def _timestamping(asking: ConsoleRequest) -> list[Block | None]:
-    found = await asking.tell("get_timestamping_services", list[TsaView])
-    add = act(asking, "post_timestamping_services", N_("Approve a timestamping authority"), back=LIST)
+async def _timestamping(request: ConsoleRequest) -> list[Block | None]:
+    found = await request.tell("get_timestamping_services", list[TsaView])
+    add = act(request, "post_timestamping_services", N_("Approve a timestamping authority"), back=LIST)
     heading = Heading(N_("Timestamping authorities"), None, (add,))
     if found.value is None:
         return [heading, PageNote(found.why or N_("Nothing is known."))]
@@ -72,9 +70,9 @@ async def _timestamping(asking: ConsoleRequest) -> list[Block | None]:
             word(t.cost_type),
             day(t.certificate.not_after),
             several(
-                act_cell(asking, "patch_timestamping_services_timestamping_service_id", N_("Change"),
+                act_cell(request, "patch_timestamping_services_timestamping_service_id", N_("Change"),
                          {"timestamping_service_id": str(t.id)}, {"url": t.url, "cost_type": t.cost_type}),
-                act_cell(asking, "delete_timestamping_services_timestamping_service_id", N_("Delete"),
+                act_cell(request, "delete_timestamping_services_timestamping_service_id", N_("Delete"),
                          {"timestamping_service_id": str(t.id)}),
             ),
         )
@@ -106,7 +104,7 @@ def _authority_facts(found: CaView) -> FactSheet:
 
 
 def _responder_rows(
-    asking: ConsoleRequest, responders: Sequence[ResponderView]
+    request: ConsoleRequest, responders: Sequence[ResponderView]
 ) -> tuple[tuple[Cell, ...], ...]:
     return tuple(
         (
@@ -114,9 +112,9 @@ def _responder_rows(
             word(r.cost_type),
             phrase(N_("yes")) if r.has_certificate else phrase(N_("no")),
             several(
-                act_cell(asking, "patch_ocsp_responders_ocsp_responder_id", N_("Change"),
+                act_cell(request, "patch_ocsp_responders_ocsp_responder_id", N_("Change"),
                          {"ocsp_responder_id": str(r.id)}, {"url": r.url, "cost_type": r.cost_type}),
-                act_cell(asking, "delete_ocsp_responders_ocsp_responder_id", N_("Delete"),
+                act_cell(request, "delete_ocsp_responders_ocsp_responder_id", N_("Delete"),
                          {"ocsp_responder_id": str(r.id)}),
             ),
         )
@@ -124,17 +122,17 @@ def _responder_rows(
     )  # fmt: skip
 
 
-async def authority(asking: ConsoleRequest, request: web.Request) -> PageView:
+async def authority(request: ConsoleRequest) -> PageView:
     """One certificate authority: its settings, responders, intermediate authorities."""
     named = {"certification_service_id": request.query.get("id", "")[:20]}
     one = "certification_services_certification_service_id"
-    found = await asking.do(f"get_{one}", CaView, named)
-    responders = await asking.do(f"get_{one}_ocsp_responders", list[ResponderView], named)
-    rows = _responder_rows(asking, responders)
+    found = await request.do(f"get_{one}", CaView, named)
+    responders = await request.do(f"get_{one}_ocsp_responders", list[ResponderView], named)
+    rows = _responder_rows(request, responders)
     columns = (
         Column(N_("Address")), Column(N_("Cost")), Column(N_("Certificate of its own")), Column(N_("What can be done")),
     )  # fmt: skip
-    intermediates = await asking.do(f"get_{one}_intermediate_cas", list[IntermediateView], named)
+    intermediates = await request.do(f"get_{one}_intermediate_cas", list[IntermediateView], named)
     given: dict[str, str] = {
         "certificate_profile_info": found.certificate_profile_info,
         "tls_auth": "true" if found.tls_auth else "false",
@@ -143,16 +141,16 @@ async def authority(asking: ConsoleRequest, request: web.Request) -> PageView:
         "acme_server_ip_address": found.acme_server_ip_address or "",
     }
     links = (
-        act(asking, f"patch_{one}", N_("Change"), named, given=given, main=True),
-        act(asking, f"post_{one}_ocsp_responders", N_("Add a responder"), named),
-        act(asking, f"post_{one}_intermediate_cas", N_("Add an intermediate authority"), named),
-        act(asking, f"delete_{one}", N_("Delete"), named, back=LIST),
+        act(request, f"patch_{one}", N_("Change"), named, given=given, main=True),
+        act(request, f"post_{one}_ocsp_responders", N_("Add a responder"), named),
+        act(request, f"post_{one}_intermediate_cas", N_("Add an intermediate authority"), named),
+        act(request, f"delete_{one}", N_("Delete"), named, back=LIST),
     )
     middle = tuple(
         (
             text(i.ca_certificate.subject_distinguished_name),
             day(i.ca_certificate.not_after),
-            act_cell(asking, "delete_intermediate_cas_intermediate_ca_id", N_("Delete"),
+            act_cell(request, "delete_intermediate_cas_intermediate_ca_id", N_("Delete"),
                      {"intermediate_ca_id": str(i.id)}) or text(""),
         )
         for i in intermediates

@@ -26,8 +26,6 @@ from serving.web.formnames import ROOT
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from aiohttp import web
-
     from serving.language import Translatable
     from serving.web.blocks import Cell, Tone
     from serving.web.console import ConsoleRequest
@@ -41,9 +39,9 @@ STATES: Final[dict[str, tuple[Translatable, Tone]]] = {
 }
 
 
-async def requests(asking: ConsoleRequest, _request: web.Request) -> PageView:
+async def requests(request: ConsoleRequest) -> PageView:
     """Requests for access: those to be decided, then the others."""
-    found = await asking.do("get_access_requests", list[AccessRequestView])
+    found = await request.do("get_access_requests", list[AccessRequestView])
     waiting = [r for r in found if r.state == WAITING]
     decided = [r for r in found if r.state != WAITING]
     columns = (
@@ -62,7 +60,7 @@ async def requests(asking: ConsoleRequest, _request: web.Request) -> PageView:
             Listing(
                 N_("To be decided"),
                 (*columns, Column(N_("What can be done"))),
-                tuple((*_row(r), _acts(asking, r)) for r in waiting),
+                tuple((*_row(r), _acts(request, r)) for r in waiting),
                 N_(
                     "Nobody waits for a decision. Integrators ask from the catalogue, through their own gateway."
                 ),
@@ -80,30 +78,30 @@ async def requests(asking: ConsoleRequest, _request: web.Request) -> PageView:
     )
 
 
-def _row(request: AccessRequestView) -> tuple[Cell, ...]:
-    title, tone = STATES.get(request.state, (as_it_is(request.state), "note"))
-    message = f"{ROOT}/mensajes?{urlencode({'mensaje': request.message_id})}"
+def _row(access: AccessRequestView) -> tuple[Cell, ...]:
+    title, tone = STATES.get(access.state, (as_it_is(access.state), "note"))
+    message = f"{ROOT}/mensajes?{urlencode({'mensaje': access.message_id})}"
     return (
-        several(moment(request.asked_at), link(N_("its message"), message)),
-        several(code(request.client), text(request.contact) if request.contact else None),
-        several(code(request.service_code), code(request.provider)),
-        several(text(request.purpose), text(request.legal_basis)),
+        several(moment(access.asked_at), link(N_("its message"), message)),
+        several(code(access.client), text(access.contact) if access.contact else None),
+        several(code(access.service_code), code(access.provider)),
+        several(text(access.purpose), text(access.legal_basis)),
         phrase(title, tone),
     )
 
 
-def _acts(asking: ConsoleRequest, request: AccessRequestView) -> Cell:
-    named = {"id": str(request.id)}
-    judged = {"cliente": request.provider, "consumidor": request.client, "servicio": request.service_code}
+def _acts(request: ConsoleRequest, access: AccessRequestView) -> Cell:
+    named = {"id": str(access.id)}
+    judged = {"cliente": access.provider, "consumidor": access.client, "servicio": access.service_code}
     return several(
-        act_cell(asking, "put_access_requests_id_approve", N_("Approve"), named),
-        act_cell(asking, "put_access_requests_id_decline", N_("Decline"), named),
+        act_cell(request, "put_access_requests_id_approve", N_("Approve"), named),
+        act_cell(request, "put_access_requests_id_decline", N_("Decline"), named),
         link(N_("Rights of the service"), f"{ROOT}/derechos?{urlencode(judged)}"),
     )
 
 
-def _decision(request: AccessRequestView) -> Cell:
-    return several(code(request.decided_by), moment(request.decided_at), text(request.reason))
+def _decision(access: AccessRequestView) -> Cell:
+    return several(code(access.decided_by), moment(access.decided_at), text(access.reason))
 
 
 def waiting_note(found: Sequence[AccessRequestView]) -> PageNote | None:

@@ -37,8 +37,6 @@ from serving.web.operationpages import ShownField
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from aiohttp import web
-
     from gateway.admin.localgroups import LocalGroupMemberView
     from serving.web.blocks import Block, Cell
     from serving.web.console import ConsoleRequest
@@ -59,10 +57,10 @@ def name_of(client: GatewayClientView) -> str:
     return " · ".join(dict.fromkeys(n for n in (client.member_name, client.subsystem_name) if n))
 
 
-async def clients(asking: ConsoleRequest, _request: web.Request) -> PageView:
+async def clients(request: ConsoleRequest) -> PageView:
     """Every client of this server with its state."""
     query = {"internal_search": "true", "show_members": "true"}
-    found = await asking.do("get_clients", list[GatewayClientView], query=query)
+    found = await request.do("get_clients", list[GatewayClientView], query=query)
     columns = (
         Column(N_("Client"), "cliente"),
         Column(N_("Name"), "nombre"),
@@ -81,7 +79,7 @@ async def clients(asking: ConsoleRequest, _request: web.Request) -> PageView:
     empty = N_("No clients yet: add the subsystem whose systems shall exchange messages.")
     links = (
         PageLink(N_("Add a subsystem"), f"{ROOT}/cliente/nuevo", main=True)
-        if "ADD_CLIENT" in asking.principal.permissions
+        if "ADD_CLIENT" in request.principal.permissions
         else None,
     )
     return PageView(
@@ -89,13 +87,13 @@ async def clients(asking: ConsoleRequest, _request: web.Request) -> PageView:
     )
 
 
-async def new_client(asking: ConsoleRequest, _request: web.Request) -> PageView:
+async def new_client(request: ConsoleRequest) -> PageView:
     """Add a subsystem of the owner, or of another member."""
-    known = await asking.tell(
+    known = await request.tell(
         "get_clients", list[GatewayClientView], query={"internal_search": "true", "show_members": "true"}
     )
     owner = next((c for c in known.value or () if c.owner), None)
-    classes = await asking.tell("get_member_classes", list[str], query={"current_instance": "true"})
+    classes = await request.tell("get_member_classes", list[str], query={"current_instance": "true"})
     choices = tuple(classes.value or ())
 
     def field(
@@ -120,16 +118,16 @@ async def new_client(asking: ConsoleRequest, _request: web.Request) -> PageView:
                     "it; a member other than the owner needs a signing certificate on this server before."
                 )
             ),
-            form_of(asking, "post_clients", N_("Add it"), fields, back=LIST),
+            form_of(request, "post_clients", N_("Add it"), fields, back=LIST),
         ],
         trail=TRAIL,
     )
 
 
-async def client(asking: ConsoleRequest, request: web.Request) -> PageView:
+async def client(request: ConsoleRequest) -> PageView:
     """One client: its state, descriptions with their services, groups, certificates of its systems."""
     identifier = request.query.get("id", "")[:LONGEST_ID]
-    found = await asking.do("get_clients_id", GatewayClientView, {"id": identifier})
+    found = await request.do("get_clients_id", GatewayClientView, {"id": identifier})
     here = client_page(found.id)
     blocks: list[Block | None] = [
         FactSheet(
@@ -141,47 +139,51 @@ async def client(asking: ConsoleRequest, request: web.Request) -> PageView:
             )
         )
     ]
-    blocks += await _descriptions(asking, found.id, here)
-    blocks += await _groups(asking, found.id, here)
-    blocks += await _certificates(asking, found.id, here)
+    blocks += await _descriptions(request, found.id, here)
+    blocks += await _groups(request, found.id, here)
+    blocks += await _certificates(request, found.id, here)
     title = as_it_is(name_of(found) or found.id)
-    return PageView(title, blocks, _client_links(asking, found, here), TRAIL, code=found.id)
+    return PageView(title, blocks, _client_links(request, found, here), TRAIL, code=found.id)
 
 
-def _client_links(asking: ConsoleRequest, found: GatewayClientView, here: str) -> list[PageLink | None]:
+def _client_links(request: ConsoleRequest, found: GatewayClientView, here: str) -> list[PageLink | None]:
     named = {"id": found.id}
     state = found.status
     rights = PageLink(N_("Who may call what"), f"{ROOT}/derechos?{urlencode({'cliente': found.id})}")
     return [
-        rights if "VIEW_CLIENT_ACL_SUBJECTS" in asking.principal.permissions else None,
-        act(asking, "put_clients_id_register", N_("Register"), named, back=here, main=True)
+        rights if "VIEW_CLIENT_ACL_SUBJECTS" in request.principal.permissions else None,
+        act(request, "put_clients_id_register", N_("Register"), named, back=here, main=True)
         if state in ("SAVED", "GLOBAL_ERROR")
         else None,
-        act(asking, "patch_clients_id", N_("How its systems connect"), named,
+        act(request, "patch_clients_id", N_("How its systems connect"), named,
             given={"connection_type": found.connection_type or ""}, back=here),
-        act(asking, "put_clients_id_rename", N_("Rename"), named,
+        act(request, "put_clients_id_rename", N_("Rename"), named,
             given={"client_name": found.subsystem_name or ""}, back=here) if found.subsystem_code else None,
-        act(asking, "put_clients_id_disable", N_("Switch off"), named, back=here) if state == "REGISTERED" else None,
-        act(asking, "put_clients_id_enable", N_("Switch on"), named, back=here) if state == "DISABLED" else None,
-        act(asking, "put_clients_id_make_owner", N_("Make it the owner"), named, back=here)
+        act(request, "put_clients_id_disable", N_("Switch off"), named, back=here) if state == "REGISTERED" else None,
+        act(request, "put_clients_id_enable", N_("Switch on"), named, back=here) if state == "DISABLED" else None,
+        act(request, "put_clients_id_make_owner", N_("Make it the owner"), named, back=here)
         if not found.subsystem_code and not found.owner
         else None,
-        act(asking, "put_clients_id_unregister", N_("Have its registration deleted"), named, back=here)
+        act(request, "put_clients_id_unregister", N_("Have its registration deleted"), named, back=here)
         if state in ("REGISTERED", "REGISTRATION_IN_PROGRESS", "DISABLED")
         else None,
-        act(asking, "delete_clients_id", N_("Delete"), named, back=LIST)
+        act(request, "delete_clients_id", N_("Delete"), named, back=LIST)
         if state in ("SAVED", "GLOBAL_ERROR", "DELETION_IN_PROGRESS")
         else None,
     ]  # fmt: skip
 
 
-async def _descriptions(asking: ConsoleRequest, identifier: str, here: str) -> list[Block | None]:
-    descriptions = await asking.tell(
+async def _descriptions(request: ConsoleRequest, identifier: str, here: str) -> list[Block | None]:
+    descriptions = await request.tell(
         "get_clients_id_service_descriptions", list[ServiceDescription], {"id": identifier}
     )
     links = tuple(
         act(
-            asking, "post_clients_id_service_descriptions", label, {"id": identifier, "type": kind}, back=here
+            request,
+            "post_clients_id_service_descriptions",
+            label,
+            {"id": identifier, "type": kind},
+            back=here,
         )
         for kind, label in (
             ("OPENAPI3", N_("Add REST by OpenAPI")),
@@ -201,7 +203,7 @@ async def _descriptions(asking: ConsoleRequest, identifier: str, here: str) -> l
     )
     offered = [(d, s) for d in descriptions.value for s in d.services]
     rows, total = rows_of_page(
-        asking.request.query,
+        request.http.query,
         offered,
         lambda o: f"{o[1].title} {o[1].full_service_code} {o[1].url}",
         {
@@ -240,8 +242,8 @@ def _without_services(found: Sequence[ServiceDescription]) -> PageNote | None:
     return PageNote(N_("These descriptions describe no service."), "caution", links) if links else None
 
 
-async def _groups(asking: ConsoleRequest, identifier: str, here: str) -> list[Block | None]:
-    found = await asking.tell("get_clients_id_local_groups", list[LocalGroupView], {"id": identifier})
+async def _groups(request: ConsoleRequest, identifier: str, here: str) -> list[Block | None]:
+    found = await request.tell("get_clients_id_local_groups", list[LocalGroupView], {"id": identifier})
     if found.value is None:
         return []
     rows = tuple(
@@ -252,7 +254,7 @@ async def _groups(asking: ConsoleRequest, identifier: str, here: str) -> list[Bl
         )
         for g in found.value
     )
-    add = act(asking, "post_clients_id_local_groups", N_("Add a local group"), {"id": identifier}, back=here)
+    add = act(request, "post_clients_id_local_groups", N_("Add a local group"), {"id": identifier}, back=here)
     columns = (Column(N_("Group")), Column(N_("Members"), right=True), Column(N_("Changed on")))
     empty = N_("No local groups. A group gives several clients the same access rights.")
     return [
@@ -261,8 +263,10 @@ async def _groups(asking: ConsoleRequest, identifier: str, here: str) -> list[Bl
     ]
 
 
-async def _certificates(asking: ConsoleRequest, identifier: str, here: str) -> list[Block | None]:
-    found = await asking.tell("get_clients_id_tls_certificates", list[CertificateDetails], {"id": identifier})
+async def _certificates(request: ConsoleRequest, identifier: str, here: str) -> list[Block | None]:
+    found = await request.tell(
+        "get_clients_id_tls_certificates", list[CertificateDetails], {"id": identifier}
+    )
     if found.value is None:
         return []
     name = "delete_clients_id_tls_certificates_hash"
@@ -271,12 +275,12 @@ async def _certificates(asking: ConsoleRequest, identifier: str, here: str) -> l
             text(c.subject_distinguished_name),
             day(c.not_after),
             code(c.hash),
-            act_cell(asking, name, N_("Delete"), {"id": identifier, "hash": c.hash}) or text(""),
+            act_cell(request, name, N_("Delete"), {"id": identifier, "hash": c.hash}) or text(""),
         )
         for c in found.value
     )
     add = act(
-        asking, "post_clients_id_tls_certificates", N_("Add a certificate"), {"id": identifier}, back=here
+        request, "post_clients_id_tls_certificates", N_("Add a certificate"), {"id": identifier}, back=here
     )
     columns = (Column(N_("Of")), Column(N_("Ends on")), Column(N_("Digest")), Column(N_("What can be done")))
     empty = N_(
@@ -288,16 +292,19 @@ async def _certificates(asking: ConsoleRequest, identifier: str, here: str) -> l
     ]
 
 
-async def local_group(asking: ConsoleRequest, request: web.Request) -> PageView:
+async def local_group(request: ConsoleRequest) -> PageView:
     """One local group and its members."""
     number_of_group = request.query.get("id", "")[:20]
     named = {"group_id": number_of_group}
-    group = await asking.do("get_local_groups_group_id", LocalGroupView, named)
+    group = await request.do("get_local_groups_group_id", LocalGroupView, named)
     members = list(group.members or ())
 
     def row(member: LocalGroupMemberView) -> tuple[Cell, ...]:
         remove = act_cell(
-            asking, "post_local_groups_group_id_members_delete", N_("Take out"), {**named, "items": member.id}
+            request,
+            "post_local_groups_group_id_members_delete",
+            N_("Take out"),
+            {**named, "items": member.id},
         )
         return code(member.id), text(member.member_name), moment(member.created_at), remove or text("")
 
@@ -315,9 +322,9 @@ async def local_group(asking: ConsoleRequest, request: web.Request) -> PageView:
         "miembros",
     )
     links = (
-        act(asking, "post_local_groups_group_id_members", N_("Add members"), named, main=True),
-        act(asking, "patch_local_groups_group_id", N_("Change the description"), named,
+        act(request, "post_local_groups_group_id_members", N_("Add members"), named, main=True),
+        act(request, "patch_local_groups_group_id", N_("Change the description"), named,
             given={"description": group.description}),
-        act(asking, "delete_local_groups_group_id", N_("Delete the group"), named, back=LIST),
+        act(request, "delete_local_groups_group_id", N_("Delete the group"), named, back=LIST),
     )  # fmt: skip
     return PageView(as_it_is(group.description), [listing], links, TRAIL, code=group.code)

@@ -39,7 +39,7 @@ def left_of(not_after: str, now: datetime) -> tuple[Text, Tone]:
     return N_("{days} days left", days=left.days), "caution" if left < 2 * SOON else "good"
 
 
-def ending_blocks(asking: ConsoleRequest, tokens: Sequence[TokenView], now: datetime) -> list[Block | None]:
+def ending_blocks(request: ConsoleRequest, tokens: Sequence[TokenView], now: datetime) -> list[Block | None]:
     """The picture and the list of what ends when."""
     found = list(certificates_of(tokens))
     rows, endings = [], []
@@ -47,21 +47,21 @@ def ending_blocks(asking: ConsoleRequest, tokens: Sequence[TokenView], now: date
         details = certificate.certificate_details
         left, tone = left_of(details.not_after, now)
         use = word_of(_key.usage)
-        name = f"{certificate.owner_id}: {asking.say(use) if use else details.issuer_common_name}"
+        name = f"{certificate.owner_id}: {request.say(use) if use else details.issuer_common_name}"
         endings.append(
             EndingMark(
                 name,
                 datetime.fromisoformat(details.not_after),
                 tone,
-                f"{details.not_after[:10]}, {asking.say(left)}",
+                f"{details.not_after[:10]}, {request.say(left)}",
             )
         )
         rows.append(_row(certificate, _key, left, tone))
     picture = None
     if endings:
-        title = asking.say(N_("When each certificate ends"))
+        title = request.say(N_("When each certificate ends"))
         picture = Picture(
-            draw_endings(endings[:MOST_DRAWN], now, title, asking.say(N_("today"))),
+            draw_endings(endings[:MOST_DRAWN], now, title, request.say(N_("today"))),
             N_("The first to end is on top; the list below has the same days."),
         )
     columns = (

@@ -36,8 +36,6 @@ from serving.web.operationpages import ShownField
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from aiohttp import web
-
     from gateway.admin.keyviews import CertificateView, CsrView, KeyView
     from serving.web.blocks import Block, Cell
     from serving.web.console import ConsoleRequest
@@ -54,31 +52,33 @@ CERTIFICATE_ACTS = (
 )
 
 
-async def keys(asking: ConsoleRequest, _request: web.Request) -> PageView:
+async def keys(request: ConsoleRequest) -> PageView:
     """Tokens with their keys, and what may be done with each."""
-    tokens = await asking.do("get_tokens", list[TokenView])
+    tokens = await request.do("get_tokens", list[TokenView])
     blocks: list[Block | None] = []
     for token in tokens:
-        blocks += _token_blocks(asking, token)
-    blocks += ending_blocks(asking, tokens, datetime.now(UTC))
+        blocks += _token_blocks(request, token)
+    blocks += ending_blocks(request, tokens, datetime.now(UTC))
     links = (
         PageLink(N_("New key with a signing request"), f"{HERE}/solicitud", main=True),
-        act(asking, "post_token_certificates", N_("Import a certificate"), back=HERE),
+        act(request, "post_token_certificates", N_("Import a certificate"), back=HERE),
     )
     return PageView(N_("Keys and certificates"), blocks, links)
 
 
-def _token_blocks(asking: ConsoleRequest, token: TokenView) -> list[Block | None]:
+def _token_blocks(request: ConsoleRequest, token: TokenView) -> list[Block | None]:
     named = {"id": token.id}
     may = set(token.possible_actions)
     links = (
-        act(asking, "put_tokens_id_login", N_("Enter the PIN"), named, main=True) if "LOGIN" in may else None,
-        act(asking, "put_tokens_id_logout", N_("Forget the PIN"), named) if "LOGOUT" in may else None,
-        act(asking, "put_tokens_id_pin", N_("Change the PIN"), named) if "TOKEN_CHANGE_PIN" in may else None,
-        act(asking, "patch_tokens_id", N_("Rename"), named, given={"name": token.name})
+        act(request, "put_tokens_id_login", N_("Enter the PIN"), named, main=True)
+        if "LOGIN" in may
+        else None,
+        act(request, "put_tokens_id_logout", N_("Forget the PIN"), named) if "LOGOUT" in may else None,
+        act(request, "put_tokens_id_pin", N_("Change the PIN"), named) if "TOKEN_CHANGE_PIN" in may else None,
+        act(request, "patch_tokens_id", N_("Rename"), named, given={"name": token.name})
         if "EDIT_FRIENDLY_NAME" in may
         else None,
-        act(asking, "post_tokens_id_keys", N_("New key without a request"), named)
+        act(request, "post_tokens_id_keys", N_("New key without a request"), named)
         if "GENERATE_KEY" in may
         else None,
     )
@@ -98,7 +98,7 @@ def _token_blocks(asking: ConsoleRequest, token: TokenView) -> list[Block | None
         Column(N_("Certificates")),
         Column(N_("What can be done")),
     )
-    rows = tuple(_key_row(asking, token, key) for key in token.keys)
+    rows = tuple(_key_row(request, token, key) for key in token.keys)
     empty = N_("No key yet: make one with its signing request.")
     return [
         Heading(N_("Token {name}", name=token.name), None, links),
@@ -107,44 +107,44 @@ def _token_blocks(asking: ConsoleRequest, token: TokenView) -> list[Block | None
     ]
 
 
-def _key_row(asking: ConsoleRequest, token: TokenView, key: KeyView) -> tuple[Cell, ...]:
+def _key_row(request: ConsoleRequest, token: TokenView, key: KeyView) -> tuple[Cell, ...]:
     named = {"id": key.id}
     may = set(key.possible_actions)
-    request = f"{HERE}/solicitud?token={token.id}&clave={key.id}"
+    csr_page = f"{HERE}/solicitud?token={token.id}&clave={key.id}"
     uses = "" if key.usage is None else f"&uso={key.usage}"
     asks = may & {"GENERATE_AUTH_CSR", "GENERATE_SIGN_CSR"}
     return (
         several(text(key.label or key.name), code(key.id)),
         word(key.usage),
         text(key.key_algorithm),
-        several(*(_csr_cell(asking, key, csr) for csr in key.certificate_signing_requests)),
-        several(*(_certificate_cell(asking, c) for c in key.certificates)),
+        several(*(_csr_cell(request, key, csr) for csr in key.certificate_signing_requests)),
+        several(*(_certificate_cell(request, c) for c in key.certificates)),
         several(
-            link(N_("New signing request"), request + uses) if asks else None,
-            act_cell(asking, "patch_keys_id", N_("Rename"), named, {"name": key.name})
+            link(N_("New signing request"), csr_page + uses) if asks else None,
+            act_cell(request, "patch_keys_id", N_("Rename"), named, {"name": key.name})
             if "EDIT_FRIENDLY_NAME" in may
             else None,
-            act_cell(asking, "delete_keys_id", N_("Delete"), named) if "DELETE" in may else None,
+            act_cell(request, "delete_keys_id", N_("Delete"), named) if "DELETE" in may else None,
         ),
     )
 
 
-def _csr_cell(asking: ConsoleRequest, key: KeyView, csr: CsrView) -> Cell:
+def _csr_cell(request: ConsoleRequest, key: KeyView, csr: CsrView) -> Cell:
     named = {"id": key.id, "csr_id": csr.id}
     files = [
-        download(asking, "get_keys_id_csrs_csr_id", label, {**named, "csr_format": kind})
+        download(request, "get_keys_id_csrs_csr_id", label, {**named, "csr_format": kind})
         for kind, label in (("PEM", N_("download as text")), ("DER", N_("download as binary")))
     ]
     return several(
         code(csr.owner_id),
         *(link(f.text, f.href) for f in files if f is not None),
-        act_cell(asking, "delete_keys_id_csrs_csr_id", N_("delete"), named)
+        act_cell(request, "delete_keys_id_csrs_csr_id", N_("delete"), named)
         if "DELETE" in csr.possible_actions
         else None,
     )
 
 
-def _certificate_cell(asking: ConsoleRequest, certificate: CertificateView) -> Cell:
+def _certificate_cell(request: ConsoleRequest, certificate: CertificateView) -> Cell:
     details = certificate.certificate_details
     left, tone = left_of(details.not_after, datetime.now(UTC))
     return several(
@@ -157,7 +157,7 @@ def _certificate_cell(asking: ConsoleRequest, certificate: CertificateView) -> C
         if certificate.renewal_error
         else None,
         *(
-            act_cell(asking, operation, label, {"hash": details.hash})
+            act_cell(request, operation, label, {"hash": details.hash})
             for action, operation, label in CERTIFICATE_ACTS
             if action in certificate.possible_actions
         ),
@@ -167,16 +167,16 @@ def _certificate_cell(asking: ConsoleRequest, certificate: CertificateView) -> C
 # A signing request
 
 
-async def request(asking: ConsoleRequest, request: web.Request) -> PageView:
+async def signing_request(request: ConsoleRequest) -> PageView:
     """A signing request in two steps: for what and by whom, then the fields that the CA's profile wants."""
     query = request.query
     use, ca, member = query.get("uso", ""), query.get("ca", ""), query.get("miembro", "")
     token, key = query.get("token", "0"), query.get("clave", "")
     title, step = N_("Signing request"), N_("Step {step} of 2", step=2 if use and ca else 1)
     if use not in ("SIGNING", "AUTHENTICATION") or not ca:
-        return PageView(title, [await _first_step(asking, use, member, token, key)], trail=TRAIL, lead=step)
+        return PageView(title, [await _first_step(request, use, member, token, key)], trail=TRAIL, lead=step)
     values = {"key_usage_type": use, **({"member_id": member} if use == "SIGNING" and member else {})}
-    fields = await asking.do(
+    fields = await request.do(
         "get_certificate_authorities_ca_name_csr_subject_fields", list[FieldView], {"ca_name": ca}, values
     )
     facts = FactSheet(
@@ -186,15 +186,15 @@ async def request(asking: ConsoleRequest, request: web.Request) -> PageView:
             *(((N_("Member"), code(member)),) if use == "SIGNING" else ()),
         )
     )
-    form = _second_step(asking, fields, values | {"ca_name": ca}, token, key)
+    form = _second_step(request, fields, values | {"ca_name": ca}, token, key)
     return PageView(
         title, [facts, form or PageNote(N_("Your account may not do that"), "bad")], trail=TRAIL, lead=step
     )
 
 
-async def _first_step(asking: ConsoleRequest, use: str, member: str, token: str, key: str) -> QueryForm:
-    authorities = await asking.do("get_certificate_authorities", list[AuthorityView])
-    owners = await asking.tell(
+async def _first_step(request: ConsoleRequest, use: str, member: str, token: str, key: str) -> QueryForm:
+    authorities = await request.do("get_certificate_authorities", list[AuthorityView])
+    owners = await request.tell(
         "get_clients", list[GatewayClientView], query={"internal_search": "true", "show_members": "true"}
     )
     members = dict.fromkeys(":".join(c.id.split(":")[:3]) for c in owners.value or ())
@@ -223,7 +223,7 @@ async def _first_step(asking: ConsoleRequest, use: str, member: str, token: str,
 
 
 def _second_step(
-    asking: ConsoleRequest, fields: Sequence[FieldView], settled: dict[str, str], token: str, key: str
+    request: ConsoleRequest, fields: Sequence[FieldView], settled: dict[str, str], token: str, key: str
 ) -> Block | None:
     prefix = "" if key else "csr_generate_request."
     fixed = {f"{prefix}{n}": v for n, v in settled.items()} | {"id": key or token}
@@ -233,7 +233,7 @@ def _second_step(
         if found.read_only:
             fixed[name] = found.default_value or ""
             continue
-        label = found.label or asking.say(N_("Field {name}", name=found.label_key or found.id))
+        label = found.label or request.say(N_("Field {name}", name=found.label_key or found.id))
         field = FormField(name, FieldKind.TEXT, found.required, longest=255)
         shown.append(
             ShownField(field, found.default_value or "", name_given=as_it_is(f"{label} ({found.id})"))
@@ -242,10 +242,10 @@ def _second_step(
     shown.append(ShownField(choices, "PEM"))
     if key:
         return form_of(
-            asking, "post_keys_id_csrs", N_("Make the request and download it"), shown, fixed, HERE
+            request, "post_keys_id_csrs", N_("Make the request and download it"), shown, fixed, HERE
         )
     label_field = FormField("key_label", FieldKind.TEXT, False, longest=255)
     shown.insert(0, ShownField(label_field))
     return form_of(
-        asking, "post_tokens_id_keys_with_csrs", N_("Make the key and its request"), shown, fixed, HERE
+        request, "post_tokens_id_keys_with_csrs", N_("Make the key and its request"), shown, fixed, HERE
     )

@@ -36,8 +36,6 @@ from serving.web.pages import USUAL_ZONE, chosen_zone
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from aiohttp import web
-
     from gateway.admin.messages import RecordView
     from gateway.admin.verdicts import VerdictStepView
     from serving.language import Translatable
@@ -71,10 +69,10 @@ def record_page(record: int) -> str:
     return f"{ROOT}/mensaje?{urlencode({'numero': record})}"
 
 
-async def messages(asking: ConsoleRequest, request: web.Request) -> PageView:
+async def messages(request: ConsoleRequest) -> PageView:
     """Records that match, the newest first."""
-    zone = chosen_zone(request, USUAL_ZONE)
-    page = await asking.do("get_message_log_newest_records", RecordPage, query=_sought(request.query, zone))
+    zone = chosen_zone(request.http, USUAL_ZONE)
+    page = await request.do("get_message_log_newest_records", RecordPage, query=_sought(request.query, zone))
     kept = {
         n: v for n, v in request.query.items() if n not in ("antes", "hecho", "csv", "lang", "zona") and v
     }
@@ -98,7 +96,7 @@ async def messages(asking: ConsoleRequest, request: web.Request) -> PageView:
         begins=f"?{urlencode(kept)}" if "antes" in request.query else "",
         searchable=False,
     )
-    links = (act(asking, "post_message_log_verdicts", N_("Verify a container from elsewhere"), back=LIST),)
+    links = (act(request, "post_message_log_verdicts", N_("Verify a container from elsewhere"), back=LIST),)
     lead = N_("Who asked whom, when, and what proves it. A message's content is in its container alone.")
     return PageView(N_("Messages"), [_form(request.query, zone), listing], links, lead=lead)
 
@@ -172,22 +170,22 @@ def _proof(record: RecordView) -> Cell:
     return several(stamped, phrase(N_("content erased"), "note") if record.erased else None)
 
 
-async def message(asking: ConsoleRequest, request: web.Request) -> PageView:
+async def message(request: ConsoleRequest) -> PageView:
     """One record; with ``?verificar=1`` each step of the proof."""
     named = {"id": request.query.get("numero", "")[:20] or "0"}
-    found = await asking.do("get_message_log_records_id", RecordDetail, named)
+    found = await request.do("get_message_log_records_id", RecordDetail, named)
     record = found.record
     blocks: list[Block | None] = [FactSheet(_facts(found)), _bodies(found)]
     if "verificar" in request.query:
-        blocks += await _verdict(asking, named)
+        blocks += await _verdict(request, named)
     links = (
         PageLink(N_("Verify step by step"), f"{record_page(record.record)}&verificar=1", main=True)
         if record.timestamped
         else None,
-        _download(asking, record, N_("Download its container"), digests_only=False)
+        _download(request, record, N_("Download its container"), digests_only=False)
         if record.erased is None
         else None,
-        _download(asking, record, N_("Download its proof without content"), digests_only=True),
+        _download(request, record, N_("Download its proof without content"), digests_only=True),
         PageLink(N_("Request and answer of this id"), f"{LIST}?{urlencode({'mensaje': record.message_id})}"),
     )
     trail = (PageLink(N_("Messages"), LIST),)
@@ -242,17 +240,17 @@ def _bodies(found: RecordDetail) -> Listing | None:
 
 
 def _download(
-    asking: ConsoleRequest, record: RecordView, label: Translatable, *, digests_only: bool
+    request: ConsoleRequest, record: RecordView, label: Translatable, *, digests_only: bool
 ) -> PageLink | None:
     """To the operation that hands out containers, which asks why; this record's alone."""
     settled = {"id": str(record.record), "digests_only": "true" if digests_only else "false"}
     return act(
-        asking, "post_message_log_records_id_container", label, settled, back=record_page(record.record)
+        request, "post_message_log_records_id_container", label, settled, back=record_page(record.record)
     )
 
 
-async def _verdict(asking: ConsoleRequest, named: Mapping[str, str]) -> list[Block | None]:
-    outcome = await asking.tell("get_message_log_records_id_verdict", VerdictView, named)
+async def _verdict(request: ConsoleRequest, named: Mapping[str, str]) -> list[Block | None]:
+    outcome = await request.tell("get_message_log_records_id_verdict", VerdictView, named)
     if outcome.value is None:
         return [PageNote(outcome.why or N_("It was not verified."), "bad")]
     found = outcome.value

@@ -33,8 +33,6 @@ from serving.web.operationpages import ShownField
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from aiohttp import web
-
     from serving.web.blocks import Block
     from serving.web.console import ConsoleRequest
 
@@ -45,26 +43,26 @@ DECLINED: Final = "DECLINED"
 _GIVEN: Final = {"purpose": "motivo", "legal_basis": "fundamento", "contact": "contacto"}
 
 
-async def ask(asking: ConsoleRequest, request: web.Request) -> PageView:
+async def ask(request: ConsoleRequest) -> PageView:
     """The client and the provider; the provider's services; the request for one of them and how it stands."""
     client, provider, service = (
         request.query.get(name, "").strip()[:LONGEST_ID] for name in ("cliente", "proveedor", "servicio")
     )
-    blocks: list[Block | None] = [await _question(asking, client, provider, service)]
+    blocks: list[Block | None] = [await _question(request, client, provider, service)]
     if client and provider and service:
         # Whoever comes from the catalogue has said there what for, and on which legal basis.
         given = {n: request.query.get(q, "").strip() for n, q in _GIVEN.items()}
-        blocks += await _one(asking, client, provider, service, given)
+        blocks += await _one(request, client, provider, service, given)
     elif client and provider:
-        blocks.append(await _offered(asking, client, provider))
+        blocks.append(await _offered(request, client, provider))
     lead = N_(
         "Your member signs the request and the provider's operators decide. Nothing is granted by asking."
     )
     return PageView(N_("Ask for access"), blocks, lead=lead)
 
 
-async def _question(asking: ConsoleRequest, client: str, provider: str, service: str) -> QueryForm:
-    known = await asking.do(
+async def _question(request: ConsoleRequest, client: str, provider: str, service: str) -> QueryForm:
+    known = await request.do(
         "get_clients", list[GatewayClientView], query={"internal_search": "true", "show_members": "false"}
     )
     fields = (
@@ -88,8 +86,8 @@ async def _question(asking: ConsoleRequest, client: str, provider: str, service:
     return QueryForm(fields, N_("Go on"), ASK)
 
 
-async def _offered(asking: ConsoleRequest, client: str, provider: str) -> Block:
-    found = await asking.tell(
+async def _offered(request: ConsoleRequest, client: str, provider: str) -> Block:
+    found = await request.tell(
         "get_clients_id_offered_services", list[OfferedService], {"id": client}, {"provider": provider}
     )
     if found.value is None:
@@ -112,11 +110,11 @@ async def _offered(asking: ConsoleRequest, client: str, provider: str) -> Block:
 
 
 async def _one(
-    asking: ConsoleRequest, client: str, provider: str, service: str, given: Mapping[str, str]
+    request: ConsoleRequest, client: str, provider: str, service: str, given: Mapping[str, str]
 ) -> list[Block | None]:
     """How the request stands where there is one; the form where there is none, or where it was declined."""
     named = {"provider": provider, "service_code": service}
-    found = await asking.tell("get_clients_id_access_requests", AccessRequestState, {"id": client}, named)
+    found = await request.tell("get_clients_id_access_requests", AccessRequestState, {"id": client}, named)
     answer = found.value
     blocks: list[Block | None] = []
     if answer is None:
@@ -140,7 +138,7 @@ async def _one(
             for name, longest in (("purpose", 500), ("legal_basis", 500), ("contact", 200))
         )
         form = form_of(
-            asking, "post_clients_id_access_requests", N_("Ask for access"), fields, {"id": client, **named}
+            request, "post_clients_id_access_requests", N_("Ask for access"), fields, {"id": client, **named}
         )
         blocks += [Heading(N_("The request"), as_it_is(f"{provider}:{service}")), form]
     return blocks

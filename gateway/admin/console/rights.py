@@ -31,8 +31,6 @@ from serving.web.formnames import ROOT
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from aiohttp import web
-
     from serving.web.blocks import Block, Cell
     from serving.web.console import ConsoleRequest
 
@@ -41,28 +39,28 @@ SIDE_BY_SIDE: Final = 8
 METHODS: Final = ("", "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE")
 
 
-async def matrix(asking: ConsoleRequest, request: web.Request) -> PageView:
+async def matrix(request: ConsoleRequest) -> PageView:
     """Rows are who may call, columns the services; a mark says whole or in part."""
     query = request.query
     client = query.get("cliente", "")[:1000]
-    descriptions = await asking.tell(
+    descriptions = await request.tell(
         "get_clients_id_service_descriptions", list[ServiceDescription], {"id": client}
     )
     services = sorted({s.service_code for d in descriptions.value or () for s in d.services})
     chosen = query.get("servicio", "")
     first = services.index(chosen) // SIDE_BY_SIDE * SIDE_BY_SIDE if chosen in services else _first(query)
     shown = services[first : first + SIDE_BY_SIDE]
-    granted = await asking.do(
+    granted = await request.do(
         "get_clients_id_access_rights",
         list[GrantedRight],
         {"id": client},
         {"service_codes": ",".join(shown)},
     )
     blocks: list[Block | None] = [
-        _matrix(asking, client, granted, shown),
+        _matrix(request, client, granted, shown),
         _other_services(client, services, first),
-        *await _what_if(asking, client, services, query),
-        *_granting(asking, client, shown),
+        *await _what_if(request, client, services, query),
+        *_granting(request, client, shown),
     ]
     trail = (*TRAIL, PageLink(as_it_is(client), client_page(client)))
     lead = N_(
@@ -77,7 +75,7 @@ def _first(query: Mapping[str, str]) -> int:
 
 
 def _matrix(
-    asking: ConsoleRequest, client: str, granted: Sequence[GrantedRight], shown: Sequence[str]
+    request: ConsoleRequest, client: str, granted: Sequence[GrantedRight], shown: Sequence[str]
 ) -> Listing:
     subjects: dict[str, list[GrantedRight]] = {}
     for right in granted:
@@ -91,7 +89,7 @@ def _matrix(
         whole = next((r for r in here if r.path == "**" and r.method == "*"), None)
         if whole is not None:
             revoke = act_cell(
-                asking,
+                request,
                 "post_clients_id_service_clients_sc_id_access_rights_delete",
                 N_("Revoke"),
                 {"id": client, "sc_id": whole.subject_id, "items.0.service_code": service},
@@ -101,7 +99,7 @@ def _matrix(
             several(
                 code(f"{r.method} {r.path}"),
                 act_cell(
-                    asking,
+                    request,
                     "post_endpoints_id_service_clients_delete",
                     N_("Revoke"),
                     {
@@ -140,11 +138,11 @@ def _other_services(client: str, services: Sequence[str], first: int) -> PageNot
     return PageNote(N_("This client has {count} services.", count=len(services)), "note", tuple(pages))
 
 
-def _granting(asking: ConsoleRequest, client: str, services: Sequence[str]) -> list[Block | None]:
+def _granting(request: ConsoleRequest, client: str, services: Sequence[str]) -> list[Block | None]:
     if not services:
         return []
     links = tuple(
-        act(asking, "post_clients_id_service_clients_sc_id_access_rights", N_("Grant {service}", service=s),
+        act(request, "post_clients_id_service_clients_sc_id_access_rights", N_("Grant {service}", service=s),
             {"id": client, "items.0.service_code": s})
         for s in services
     )  # fmt: skip
@@ -157,7 +155,7 @@ def _granting(asking: ConsoleRequest, client: str, services: Sequence[str]) -> l
 
 
 async def _what_if(
-    asking: ConsoleRequest, client: str, services: Sequence[str], query: Mapping[str, str]
+    request: ConsoleRequest, client: str, services: Sequence[str], query: Mapping[str, str]
 ) -> list[Block | None]:
     names = ("consumidor", "servicio", "metodo", "ruta")
     consumer, service, method, path = (query.get(n, "").strip()[:1000] for n in names)
@@ -180,7 +178,7 @@ async def _what_if(
     if not (consumer and service):
         return [heading, form] if services else []
     values = {"consumer_id": consumer, "service_code": service, "method": method, "path": path}
-    found = await asking.tell("get_clients_id_access_check", AccessAnswer, {"id": client}, values)
+    found = await request.tell("get_clients_id_access_check", AccessAnswer, {"id": client}, values)
     if found.value is None:
         return [heading, form, PageNote(found.why or N_("Nothing is known."), "bad")]
     if found.value.allowed:

@@ -31,31 +31,29 @@ from serving.web.codewords import word
 from serving.web.commonviews import ACTS_COLUMN
 
 if TYPE_CHECKING:
-    from aiohttp import web
-
     from serving.web.blocks import Block, Cell
     from serving.web.console import ConsoleRequest
 
 
-async def server(asking: ConsoleRequest, _request: web.Request) -> PageView:
+async def server(request: ConsoleRequest) -> PageView:
     """Everything that is set once and looked at again later."""
     blocks: list[Block | None] = [
-        *await _identity(asking),
-        *await _anchor(asking),
-        *await _timestamping(asking),
-        *await _authorities(asking),
-        *await _internal_tls(asking),
+        *await _identity(request),
+        *await _anchor(request),
+        *await _timestamping(request),
+        *await _authorities(request),
+        *await _internal_tls(request),
     ]
     return PageView(N_("This server"), blocks)
 
 
-async def _identity(asking: ConsoleRequest) -> list[Block | None]:
-    found = await asking.tell(
+async def _identity(request: ConsoleRequest) -> list[Block | None]:
+    found = await request.tell(
         "get_security_servers", list[SecurityServerView], query={"current_server": "true"}
     )
-    node = await asking.tell("get_system_node_type", NodeType)
-    address = await asking.tell("get_system_server_address", AddressStatus)
-    maintenance = await asking.tell("get_system_maintenance_mode", MaintenanceMode)
+    node = await request.tell("get_system_node_type", NodeType)
+    address = await request.tell("get_system_server_address", AddressStatus)
+    maintenance = await request.tell("get_system_maintenance_mode", MaintenanceMode)
     this = found.value[0] if found.value else None
     change = None if address.value is None else address.value.requested_change
     mode = maintenance.value
@@ -67,30 +65,30 @@ async def _identity(asking: ConsoleRequest) -> list[Block | None]:
         *(((N_("Maintenance"), several(word(mode.status), text(mode.message))),) if mode is not None else ()),
     )
     links = (
-        act(asking, "put_system_server_address", N_("Change the address")),
-        act(asking, "put_system_maintenance_mode_enable", N_("Begin maintenance")),
-        act(asking, "put_system_maintenance_mode_disable", N_("End maintenance")),
+        act(request, "put_system_server_address", N_("Change the address")),
+        act(request, "put_system_maintenance_mode_enable", N_("Begin maintenance")),
+        act(request, "put_system_maintenance_mode_disable", N_("End maintenance")),
     )
     return [Heading(N_("Identity"), None, links), FactSheet(pairs)]
 
 
-async def _anchor(asking: ConsoleRequest) -> list[Block | None]:
-    found = await asking.tell("get_system_anchor", InitialAnchorView)
+async def _anchor(request: ConsoleRequest) -> list[Block | None]:
+    found = await request.tell("get_system_anchor", InitialAnchorView)
     if found.value is None:
         return []
     links = (
-        download(asking, "get_system_anchor_download", N_("Download")),
-        act(asking, "put_system_anchor", N_("Replace")),
+        download(request, "get_system_anchor_download", N_("Download")),
+        act(request, "put_system_anchor", N_("Replace")),
     )
     pairs = ((N_("Digest"), code(found.value.hash)), (N_("Made on"), moment(found.value.created_at)))
     return [Heading(N_("Configuration anchor"), None, links), FactSheet(pairs)]
 
 
-async def _timestamping(asking: ConsoleRequest) -> list[Block | None]:
-    used = await asking.tell("get_system_timestamping_services", list[TimestampingServiceView])
+async def _timestamping(request: ConsoleRequest) -> list[Block | None]:
+    used = await request.tell("get_system_timestamping_services", list[TimestampingServiceView])
     if used.value is None:
         return []
-    approved = await asking.tell("get_timestamping_services", list[TimestampingServiceView])
+    approved = await request.tell("get_timestamping_services", list[TimestampingServiceView])
     here = {(t.name, t.url) for t in used.value}
     columns = (
         Column(N_("Authority")),
@@ -106,7 +104,7 @@ async def _timestamping(asking: ConsoleRequest) -> list[Block | None]:
         settled = {"name": authority.name, "url": authority.url, "cost_type": authority.cost_type or ""}
         label = N_("Use it no longer") if is_used else N_("Use it")
         state = phrase(N_("in use"), "good") if is_used else phrase(N_("approved, not in use"))
-        done = act_cell(asking, name, label, {n: str(v) for n, v in settled.items() if v})
+        done = act_cell(request, name, label, {n: str(v) for n, v in settled.items() if v})
         return text(authority.name), code(authority.url), word(authority.cost_type), state, done or text("")
 
     known = {(t.name, t.url): t for t in (*used.value, *(approved.value or ()))}
@@ -118,8 +116,8 @@ async def _timestamping(asking: ConsoleRequest) -> list[Block | None]:
     ]
 
 
-async def _authorities(asking: ConsoleRequest) -> list[Block | None]:
-    found = await asking.tell(
+async def _authorities(request: ConsoleRequest) -> list[Block | None]:
+    found = await request.tell(
         "get_certificate_authorities", list[AuthorityView], query={"include_intermediate_cas": "true"}
     )
     if found.value is None:
@@ -148,13 +146,13 @@ async def _authorities(asking: ConsoleRequest) -> list[Block | None]:
     ]
 
 
-async def _internal_tls(asking: ConsoleRequest) -> list[Block | None]:
-    found = await asking.tell("get_system_certificate", CertificateDetails)
+async def _internal_tls(request: ConsoleRequest) -> list[Block | None]:
+    found = await request.tell("get_system_certificate", CertificateDetails)
     links = (
-        act(asking, "post_system_certificate", N_("New key and certificate")),
-        act(asking, "post_system_certificate_csr", N_("Signing request")),
-        act(asking, "post_system_certificate_import", N_("Import a certificate")),
-        download(asking, "get_system_certificate_export", N_("Download")),
+        act(request, "post_system_certificate", N_("New key and certificate")),
+        act(request, "post_system_certificate_csr", N_("Signing request")),
+        act(request, "post_system_certificate_import", N_("Import a certificate")),
+        download(request, "get_system_certificate_export", N_("Download")),
     )
     heading = Heading(
         N_("TLS for systems"), N_("The certificate that this server shows to its own systems."), links
@@ -171,9 +169,9 @@ async def _internal_tls(asking: ConsoleRequest) -> list[Block | None]:
     return [heading, FactSheet(pairs)]
 
 
-async def settings(asking: ConsoleRequest, _request: web.Request) -> PageView:
+async def settings(request: ConsoleRequest) -> PageView:
     """Every setting with its meaning, value and default, and what waits for the next start."""
-    found = await asking.do("get_settings", list[SettingView])
+    found = await request.do("get_settings", list[SettingView])
     columns = (
         Column(N_("Setting"), "nombre"),
         Column(N_("Meaning"), "sentido"),
@@ -183,18 +181,18 @@ async def settings(asking: ConsoleRequest, _request: web.Request) -> PageView:
         Column(N_("A change holds"), "vigor"),
         ACTS_COLUMN,
     )
-    rows = tuple(_setting(asking, s) for s in found)
+    rows = tuple(_setting(request, s) for s in found)
     waiting = [s.name for s in found if s.needs_restart]
     note = None
     if waiting:
         names = ", ".join(waiting)
         note = PageNote(N_("These wait for the next start of the server: {names}.", names=names), "caution")
-    links = (act(asking, "post_settings_reload", N_("Read file and environment again")),)
+    links = (act(request, "post_settings_reload", N_("Read file and environment again")),)
     listing = Listing(N_("Settings"), columns, rows, N_("There are none."), "ajustes", per_page=60)
     return PageView(N_("Settings"), [note, listing], links)
 
 
-def _setting(asking: ConsoleRequest, found: SettingView) -> tuple[Cell, ...]:
+def _setting(request: ConsoleRequest, found: SettingView) -> tuple[Cell, ...]:
     named = {"name": found.name}
     changed = found.value != found.default
     return (
@@ -205,7 +203,7 @@ def _setting(asking: ConsoleRequest, found: SettingView) -> tuple[Cell, ...]:
         word(found.source),
         phrase(N_("at once")) if found.live else phrase(N_("from the next start on"), "caution"),
         several(
-            act_cell(asking, "put_settings_name", N_("Change"), named, {"value": found.value}),
-            act_cell(asking, "delete_settings_name", N_("Back to the default"), named) if changed else None,
+            act_cell(request, "put_settings_name", N_("Change"), named, {"value": found.value}),
+            act_cell(request, "delete_settings_name", N_("Back to the default"), named) if changed else None,
         ),
     )

@@ -34,8 +34,6 @@ from serving.web.operationpages import ShownField
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from aiohttp import web
-
     from serving.language import Translatable
     from serving.web.blocks import Block, OperationForm
     from serving.web.console import ConsoleOutcome, ConsoleRequest
@@ -64,19 +62,19 @@ def _description_facts(found: ServiceDescription) -> FactSheet:
     )
 
 
-async def description(asking: ConsoleRequest, request: web.Request) -> PageView:
+async def description(request: ConsoleRequest) -> PageView:
     """A description: where it comes from, its services, and what may be done with it."""
     named = {"id": request.query.get("id", "")[:20]}
-    found = await asking.do("get_service_descriptions_id", ServiceDescription, named)
+    found = await request.do("get_service_descriptions_id", ServiceDescription, named)
     settled = {**named, "type": found.type}
     code_now = found.services[0].service_code if found.services and found.type != "WSDL" else ""
     links = (
-        act(asking, "put_service_descriptions_id_refresh", N_("Read it again"), named, main=True),
-        act(asking, "patch_service_descriptions_id", N_("Another address"),
+        act(request, "put_service_descriptions_id_refresh", N_("Read it again"), named, main=True),
+        act(request, "patch_service_descriptions_id", N_("Another address"),
             {**settled, **({"rest_service_code": code_now} if code_now else {})}, given={"url": found.url}),
-        act(asking, "put_service_descriptions_id_disable", N_("Switch off"), named) if not found.disabled else None,
-        act(asking, "put_service_descriptions_id_enable", N_("Switch on"), named) if found.disabled else None,
-        act(asking, "delete_service_descriptions_id", N_("Delete"), named, back=client_page(found.client_id)),
+        act(request, "put_service_descriptions_id_disable", N_("Switch off"), named) if not found.disabled else None,
+        act(request, "put_service_descriptions_id_enable", N_("Switch on"), named) if found.disabled else None,
+        act(request, "delete_service_descriptions_id", N_("Delete"), named, back=client_page(found.client_id)),
     )  # fmt: skip
     columns = (
         Column(N_("Service"), "servicio"),
@@ -108,10 +106,10 @@ async def description(asking: ConsoleRequest, request: web.Request) -> PageView:
     )
 
 
-async def service(asking: ConsoleRequest, request: web.Request) -> PageView:
+async def service(request: ConsoleRequest) -> PageView:
     """A service: where it is, its endpoints, who may call all of it and who a part."""
     identifier = request.query.get("id", "")[:LONGEST_ID]
-    found = await asking.do("get_services_id", GatewayServiceView, {"id": identifier})
+    found = await request.do("get_services_id", GatewayServiceView, {"id": identifier})
     client = ":".join(found.id.split(":")[:4])
     given = {
         "url": found.url,
@@ -128,34 +126,34 @@ async def service(asking: ConsoleRequest, request: web.Request) -> PageView:
             ),
         )
     )
-    may_call = await asking.tell("get_services_id_service_clients", list[ServiceClient], {"id": found.id})
+    may_call = await request.tell("get_services_id_service_clients", list[ServiceClient], {"id": found.id})
     links = (
-        act(asking, "patch_services_id", N_("Address and timeout"), {"id": found.id}, given=given, main=True),
-        act(asking, "post_services_id_endpoints", N_("Add an endpoint"),
+        act(request, "patch_services_id", N_("Address and timeout"), {"id": found.id}, given=given, main=True),
+        act(request, "post_services_id_endpoints", N_("Add an endpoint"),
             {"id": found.id, "service_code": found.service_code}),
         PageLink(N_("Who may call what"), f"{ROOT}/derechos?{urlencode({'cliente': client, 'servicio': found.service_code})}"),
     )  # fmt: skip
     blocks: list[Block | None] = [
         facts,
-        *_endpoints(asking, found.endpoints),
-        *_callers(asking, found.id, may_call),
+        *_endpoints(request, found.endpoints),
+        *_callers(request, found.id, may_call),
     ]
     title = as_it_is(found.title or found.full_service_code)
     return PageView(title, blocks, links, _trail(client), code=found.id)
 
 
-def _endpoints(asking: ConsoleRequest, endpoints: Sequence[EndpointView]) -> list[Block | None]:
-    grants = asking.api.operation("post_endpoints_id_service_clients")
-    may_grant = grants is not None and may(asking.principal, grants)
+def _endpoints(request: ConsoleRequest, endpoints: Sequence[EndpointView]) -> list[Block | None]:
+    grants = request.api.operation("post_endpoints_id_service_clients")
+    may_grant = grants is not None and may(request.principal, grants)
     rows = tuple(
         (
             code(f"{e.method} {e.path}"),
             phrase(N_("from the description")) if e.generated else phrase(N_("made by hand")),
             several(
                 link(N_("Grant"), f"{ROOT}/servicio/punto?id={e.id}") if may_grant else None,
-                act_cell(asking, "patch_endpoints_id", N_("Change"), {"id": str(e.id)},
+                act_cell(request, "patch_endpoints_id", N_("Change"), {"id": str(e.id)},
                          {"method": e.method, "path": e.path}) if not e.generated else None,
-                act_cell(asking, "delete_endpoints_id", N_("Delete"), {"id": str(e.id)}) if not e.generated else None,
+                act_cell(request, "delete_endpoints_id", N_("Delete"), {"id": str(e.id)}) if not e.generated else None,
             ),
         )
         for e in endpoints
@@ -173,13 +171,13 @@ def _endpoints(asking: ConsoleRequest, endpoints: Sequence[EndpointView]) -> lis
 
 
 def _callers(
-    asking: ConsoleRequest, identifier: str, may_call: ConsoleOutcome[list[ServiceClient]]
+    request: ConsoleRequest, identifier: str, may_call: ConsoleOutcome[list[ServiceClient]]
 ) -> list[Block | None]:
     heading = Heading(N_("Who may call the whole service"))
     if may_call.value is None:
         return [heading, PageNote(may_call.why or N_("Nothing is known."))]
     grant = grant_form(
-        asking, "post_services_id_service_clients", N_("Grant the whole service"), {"id": identifier}
+        request, "post_services_id_service_clients", N_("Grant the whole service"), {"id": identifier}
     )
     rows = tuple(
         (
@@ -188,7 +186,7 @@ def _callers(
             word(r.service_client_type),
             moment(r.rights_given_at),
             act_cell(
-                asking,
+                request,
                 "post_services_id_service_clients_delete",
                 N_("Revoke"),
                 {
@@ -213,7 +211,7 @@ def _callers(
 
 
 def grant_form(
-    asking: ConsoleRequest, name: str, button: Translatable, settled: dict[str, str]
+    request: ConsoleRequest, name: str, button: Translatable, settled: dict[str, str]
 ) -> OperationForm | None:
     """The form that grants a right to one client or group; None for who may not."""
     who = ShownField(
@@ -223,14 +221,14 @@ def grant_form(
         ),
     )
     kinds = FormField("items.0.service_client_type", FieldKind.CHOICE, True, SUBJECTS)
-    return form_of(asking, name, button, (who, ShownField(kinds, SUBJECTS[0])), settled)
+    return form_of(request, name, button, (who, ShownField(kinds, SUBJECTS[0])), settled)
 
 
-async def endpoint_right(asking: ConsoleRequest, request: web.Request) -> PageView:
+async def endpoint_right(request: ConsoleRequest) -> PageView:
     """Grants one endpoint of a service."""
     named = {"id": request.query.get("id", "")[:20]}
-    found = await asking.do("get_endpoints_id", EndpointView, named)
-    form = grant_form(asking, "post_endpoints_id_service_clients", N_("Grant the endpoint"), named)
+    found = await request.do("get_endpoints_id", EndpointView, named)
+    form = grant_form(request, "post_endpoints_id_service_clients", N_("Grant the endpoint"), named)
     note = PageNote(
         N_("From the next message on its calls to this endpoint, and to no other, are let through.")
     )

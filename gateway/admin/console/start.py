@@ -17,8 +17,6 @@ from serving.web.blocks import Column, Listing, PageLink, PageNote, PageView, co
 from serving.web.formnames import ROOT
 
 if TYPE_CHECKING:
-    from aiohttp import web
-
     from gateway.admin.diagnostics import FindingView
     from serving.web.blocks import Block, Cell, Tone
     from serving.web.console import ConsoleRequest
@@ -27,9 +25,9 @@ INITIALIZED = "INITIALIZED"
 SOON = timedelta(days=30)
 
 
-async def start(asking: ConsoleRequest, _request: web.Request) -> PageView:
+async def start(request: ConsoleRequest) -> PageView:
     """How the server stands, the answer first."""
-    status = await asking.do("get_initialization_status", InitializationStatus)
+    status = await request.do("get_initialization_status", InitializationStatus)
     blocks: list[Block | None] = []
     if not status.is_server_owner_initialized or status.software_token_init_status != INITIALIZED:
         link = PageLink(N_("Set it up step by step"), f"{ROOT}/asistente", main=True)
@@ -37,20 +35,20 @@ async def start(asking: ConsoleRequest, _request: web.Request) -> PageView:
             PageNote(N_("This server has no identity yet; nothing can be exchanged."), "caution", (link,))
         )
     else:
-        blocks += await finding_blocks(asking)
-        requests = await asking.tell("get_access_requests", list[AccessRequestView])
+        blocks += await finding_blocks(request)
+        requests = await request.tell("get_access_requests", list[AccessRequestView])
         blocks.append(waiting_note(requests.value or ()))
-    tokens = await asking.tell("get_tokens", list[TokenView])
+    tokens = await request.tell("get_tokens", list[TokenView])
     if tokens.value is not None:
-        blocks += ending_blocks(asking, tokens.value, datetime.now(UTC))
+        blocks += ending_blocks(request, tokens.value, datetime.now(UTC))
     elif status.is_server_owner_initialized:
         blocks.append(PageNote(tokens.why or N_("Nothing is known of the keys."), "note"))
     return PageView(N_("Start"), blocks)
 
 
-async def finding_blocks(asking: ConsoleRequest) -> list[Block | None]:
+async def finding_blocks(request: ConsoleRequest) -> list[Block | None]:
     """Findings, worst first, each with its remedy; above it whether and until when messages flow."""
-    found = await asking.tell("get_diagnostics_findings", DiagnosisView)
+    found = await request.tell("get_diagnostics_findings", DiagnosisView)
     if found.value is None:
         return [PageNote(found.why or N_("Nothing is known."), "note")]
     diagnosis = found.value

@@ -35,8 +35,6 @@ from serving.web.pages import USUAL_ZONE, chosen_zone
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from aiohttp import web
-
     from gateway.admin.diagnostics import OcspResponderDiagnostics
     from gateway.admin.traffic import ExchangeGroupView
     from serving.language import Translatable
@@ -52,36 +50,36 @@ RANGES: Final[dict[str, tuple[Translatable, timedelta, int]]] = {
 SIDES: Final = (("", N_("both")), ("Client", N_("as consumer")), ("Producer", N_("as provider")))
 
 
-async def diagnosis(asking: ConsoleRequest, _request: web.Request) -> PageView:
+async def diagnosis(request: ConsoleRequest) -> PageView:
     """Findings, how each part that others provide answers, and tests of connections."""
     blocks: list[Block | None] = [
-        *await finding_blocks(asking),
-        await _configuration(asking),
-        await _responders(asking),
-        await _timestamping(asking),
+        *await finding_blocks(request),
+        await _configuration(request),
+        await _responders(request),
+        await _timestamping(request),
         Heading(
             N_("Tests"),
             N_("Each calls the other side now and says how it went."),
             (
                 act(
-                    asking, "get_diagnostics_global_conf_status", N_("Sources of the configuration"), back=""
+                    request, "get_diagnostics_global_conf_status", N_("Sources of the configuration"), back=""
                 ),
                 act(
-                    asking,
+                    request,
                     "get_diagnostics_auth_cert_req_status",
                     N_("Registration at the central server"),
                     back="",
                 ),
                 act(
-                    asking,
+                    request,
                     "get_diagnostics_other_security_server_status",
                     N_("Another security server"),
                     back="",
                 ),
-                act(asking, "put_mail_send_test_mail", N_("A test mail"), back=""),
-                act(asking, "get_diagnostics_proxy_memory_usage_status", N_("Memory"), back=""),
+                act(request, "put_mail_send_test_mail", N_("A test mail"), back=""),
+                act(request, "get_diagnostics_proxy_memory_usage_status", N_("Memory"), back=""),
                 act(
-                    asking,
+                    request,
                     "get_diagnostics_message_log_encryption_status",
                     N_("How the message log is kept"),
                     back="",
@@ -89,7 +87,7 @@ async def diagnosis(asking: ConsoleRequest, _request: web.Request) -> PageView:
             ),
         ),
     ]
-    links = (download(asking, "get_diagnostics_info_download", N_("A report as a file")),)
+    links = (download(request, "get_diagnostics_info_download", N_("A report as a file")),)
     return PageView(N_("Diagnosis"), blocks, links)
 
 
@@ -116,16 +114,16 @@ def _state_row(
     )
 
 
-async def _configuration(asking: ConsoleRequest) -> Listing | None:
-    found = await asking.tell("get_diagnostics_globalconf", GlobalConfDiagnostics)
+async def _configuration(request: ConsoleRequest) -> Listing | None:
+    found = await request.tell("get_diagnostics_globalconf", GlobalConfDiagnostics)
     if found.value is None:
         return None
     row = _state_row(code(found.value.last_successful_url), found.value)
     return Listing(N_("Global configuration"), STATE_COLUMNS, (row,), N_("There is none yet."))
 
 
-async def _responders(asking: ConsoleRequest) -> Listing | None:
-    found = await asking.tell("get_diagnostics_ocsp_responders", list[CaOcspDiagnostics])
+async def _responders(request: ConsoleRequest) -> Listing | None:
+    found = await request.tell("get_diagnostics_ocsp_responders", list[CaOcspDiagnostics])
     if found.value is None:
         return None
     rows = tuple(
@@ -136,8 +134,8 @@ async def _responders(asking: ConsoleRequest) -> Listing | None:
     return Listing(N_("OCSP responders"), STATE_COLUMNS, rows, N_("The configuration names no responder."))
 
 
-async def _timestamping(asking: ConsoleRequest) -> Listing | None:
-    found = await asking.tell("get_diagnostics_timestamping_services", list[TimestampingDiagnostics])
+async def _timestamping(request: ConsoleRequest) -> Listing | None:
+    found = await request.tell("get_diagnostics_timestamping_services", list[TimestampingDiagnostics])
     if found.value is None:
         return None
     rows = tuple(_state_row(code(t.url), t) for t in found.value)
@@ -149,7 +147,7 @@ async def _timestamping(asking: ConsoleRequest) -> Listing | None:
     )
 
 
-async def traffic(asking: ConsoleRequest, request: web.Request) -> PageView:
+async def traffic(request: ConsoleRequest) -> PageView:
     """Exchanges over a time: how many and how they went, how long they took, by service and by peer."""
     query = request.query
     chosen = query.get("tiempo", "")
@@ -173,16 +171,16 @@ async def traffic(asking: ConsoleRequest, request: web.Request) -> PageView:
         N_("Show"),
         f"{ROOT}/trafico",
     )  # fmt: skip
-    counts = await asking.tell(
+    counts = await request.tell(
         "get_diagnostics_operational_monitoring", list[OperationalDataInterval], query=values
     )
     if counts.value is None:
         return PageView(N_("Traffic"), [form, PageNote(counts.why or N_("Nothing is known."))])
-    summary = await asking.tell("get_diagnostics_traffic_summary", TrafficSummary, query=values)
-    zone = ZoneInfo(chosen_zone(request, USUAL_ZONE))
-    blocks: list[Block | None] = [form, *_over_time(asking, counts.value, label, zone, minutes)]
+    summary = await request.tell("get_diagnostics_traffic_summary", TrafficSummary, query=values)
+    zone = ZoneInfo(chosen_zone(request.http, USUAL_ZONE))
+    blocks: list[Block | None] = [form, *_over_time(request, counts.value, label, zone, minutes)]
     if summary.value is not None:
-        blocks += _summary(asking, summary.value, zone, minutes)
+        blocks += _summary(request, summary.value, zone, minutes)
     return PageView(N_("Traffic"), blocks, lead=N_("Exchanges of {time}.", time=label))
 
 
@@ -192,7 +190,7 @@ def _hour(at: str, zone: ZoneInfo, minutes: int) -> str:
 
 
 def _over_time(
-    asking: ConsoleRequest,
+    request: ConsoleRequest,
     found: Sequence[OperationalDataInterval],
     label: Translatable,
     zone: ZoneInfo,
@@ -214,7 +212,7 @@ def _over_time(
     amounts = [
         Amount(_hour(c.interval_start_time, zone, minutes), c.success_count, c.failure_count) for c in found
     ]
-    title = asking.say(N_("Exchanges over time; failures on top, hatched"))
+    title = request.say(N_("Exchanges over time; failures on top, hatched"))
     rows = tuple(
         (moment(c.interval_start_time), number(c.success_count), number(c.failure_count))
         for c in found
@@ -244,7 +242,7 @@ def _over_time(
 
 
 def _summary(
-    asking: ConsoleRequest, found: TrafficSummary, zone: ZoneInfo, minutes: int
+    request: ConsoleRequest, found: TrafficSummary, zone: ZoneInfo, minutes: int
 ) -> list[Block | None]:
     columns = (
         Column(N_("Which"), "cual"),
@@ -270,7 +268,7 @@ def _summary(
 
     times = [_hour(g.name, zone, minutes) for g in found.over_time]
     lines = [(n, [getattr(g, f"p{n}_ms") for g in found.over_time]) for n in ("50", "95", "99")]
-    title = asking.say(N_("Latency over time, in milliseconds"))
+    title = request.say(N_("Latency over time, in milliseconds"))
     picture = Picture(
         draw_lines(times, [(f"{n} %", values) for n, values in lines], title, "ms"),
         N_("Half, 95 and 99 of a hundred exchanges took at most so long."),

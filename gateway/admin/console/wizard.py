@@ -27,17 +27,15 @@ from serving.web.forms import BODY, FieldKind, FormField
 from serving.web.operationpages import ShownField
 
 if TYPE_CHECKING:
-    from aiohttp import web
-
     from serving.web.blocks import Block
     from serving.web.console import ConsoleRequest
 
 HERE = f"{ROOT}/asistente"
 
 
-async def wizard(asking: ConsoleRequest, _request: web.Request) -> PageView:
+async def wizard(request: ConsoleRequest) -> PageView:
     """The steps with their state, and the form of the next one."""
-    status = await asking.do("get_initialization_status", InitializationStatus)
+    status = await request.do("get_initialization_status", InitializationStatus)
     steps = [
         PageStep(N_("Import the configuration anchor"), status.is_anchor_imported),
         PageStep(
@@ -47,10 +45,10 @@ async def wizard(asking: ConsoleRequest, _request: web.Request) -> PageView:
     ]
     form: list[Block | None] = []
     if not status.is_anchor_imported:
-        form = _anchor_form(asking)
+        form = _anchor_form(request)
     elif not steps[1].done:
-        form = await _owner_form(asking, status)
-    later, next_step = await _later_steps(asking, ready=steps[1].done)
+        form = await _owner_form(request, status)
+    later, next_step = await _later_steps(request, ready=steps[1].done)
     steps += later
     return PageView(
         N_("Set up this server"),
@@ -60,7 +58,7 @@ async def wizard(asking: ConsoleRequest, _request: web.Request) -> PageView:
     )
 
 
-def _anchor_form(asking: ConsoleRequest) -> list[Block | None]:
+def _anchor_form(request: ConsoleRequest) -> list[Block | None]:
     field = ShownField(
         FormField(BODY, FieldKind.FILE, required=True), name_given=N_("The anchor file of your instance")
     )
@@ -72,12 +70,12 @@ def _anchor_form(asking: ConsoleRequest) -> list[Block | None]:
                 "compare it with theirs, by another way than the file came."
             ),
         ),
-        form_of(asking, "post_system_anchor", N_("Import the anchor"), (field,), back=HERE),
+        form_of(request, "post_system_anchor", N_("Import the anchor"), (field,), back=HERE),
     ]
 
 
-async def _owner_form(asking: ConsoleRequest, status: InitializationStatus) -> list[Block | None]:
-    anchor = await asking.tell("get_system_anchor", InitialAnchorView)
+async def _owner_form(request: ConsoleRequest, status: InitializationStatus) -> list[Block | None]:
+    anchor = await request.tell("get_system_anchor", InitialAnchorView)
     facts = None
     if anchor.value is not None:
         facts = FactSheet(
@@ -86,7 +84,7 @@ async def _owner_form(asking: ConsoleRequest, status: InitializationStatus) -> l
                 (N_("Made on"), moment(anchor.value.created_at)),
             )
         )
-    classes = await asking.tell("get_member_classes", list[str], query={"current_instance": "true"})
+    classes = await request.tell("get_member_classes", list[str], query={"current_instance": "true"})
     pin_help = (
         N_("At least ten characters of three kinds: capital and small letters, digits, others. Keep it safe.")
         if status.enforce_token_pin_policy
@@ -98,11 +96,11 @@ async def _owner_form(asking: ConsoleRequest, status: InitializationStatus) -> l
     )
     blocks: list[Block | None] = [
         facts,
-        act_note(asking),
+        act_note(request),
         Heading(N_("Owner, server and PIN"), pin_help),
     ]
     if status.is_server_owner_initialized:
-        blocks.append(form_of(asking, "post_initialization", N_("Choose the PIN"), (pin,), back=HERE))
+        blocks.append(form_of(request, "post_initialization", N_("Choose the PIN"), (pin,), back=HERE))
         return blocks
     choices = tuple(classes.value or ())
     fields = (
@@ -113,13 +111,13 @@ async def _owner_form(asking: ConsoleRequest, status: InitializationStatus) -> l
         ShownField(FormField("security_server_code", FieldKind.TEXT, True, longest=255)),
         pin,
     )
-    blocks.append(form_of(asking, "post_initialization", N_("Become a security server"), fields, back=HERE))
+    blocks.append(form_of(request, "post_initialization", N_("Become a security server"), fields, back=HERE))
     return blocks
 
 
-def act_note(asking: ConsoleRequest) -> PageNote | None:
+def act_note(request: ConsoleRequest) -> PageNote | None:
     """The way to another anchor, for whose digest is not the one that was told."""
-    link = act(asking, "put_system_anchor", N_("Import another anchor"), back=HERE)
+    link = act(request, "put_system_anchor", N_("Import another anchor"), back=HERE)
     if link is None:
         return None
     return PageNote(
@@ -145,16 +143,16 @@ def _next_step(steps: list[PageStep]) -> PageNote:
     )
 
 
-async def _later_steps(asking: ConsoleRequest, *, ready: bool) -> tuple[list[PageStep], list[Block | None]]:
+async def _later_steps(request: ConsoleRequest, *, ready: bool) -> tuple[list[PageStep], list[Block | None]]:
     """The steps after the identity: each is done when what it makes is there."""
-    tokens = (await asking.tell("get_tokens", list[TokenView])).value or () if ready else ()
+    tokens = (await request.tell("get_tokens", list[TokenView])).value or () if ready else ()
     authorities = (
-        (await asking.tell("get_system_timestamping_services", list[TimestampingServiceView])).value or ()
+        (await request.tell("get_system_timestamping_services", list[TimestampingServiceView])).value or ()
         if ready
         else ()
     )
     clients = (
-        (await asking.tell("get_clients", list[GatewayClientView], query={"internal_search": "true"})).value
+        (await request.tell("get_clients", list[GatewayClientView], query={"internal_search": "true"})).value
         or ()
         if ready
         else ()
