@@ -33,9 +33,10 @@ class ChainEnd(msgspec.Struct, frozen=True):
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """Records to be written together: their rows, the bodies that need files, and the chain's end once they are there."""
+    """Records to be written together: their rows and digests, the bodies that need files, and the chain's end once they are there."""
 
     records: Sequence[Sequence[rows.Field]]
+    digests: Sequence[bytes]
     attachments: Sequence[Sequence[rows.Field]]
     in_files: Sequence[KeptBody]
     end: ChainEnd
@@ -51,13 +52,15 @@ def build_batch(
     """The batch of ``entries``, in their order, after the chain's end; ``kept`` and ``keys`` are theirs, one each."""
     number, chain = after.number, after.value
     records: list[list[rows.Field]] = []
+    digests: list[bytes] = []
     attachments: list[list[rows.Field]] = []
     in_files: list[KeptBody] = []
     for entry, bodies, key in zip(entries, kept, keys, strict=True):
         number += 1
         message = entry.message
         row = rows.digested_row(entry, message.digest)
-        chain = chain_value(chain, record_digest([*row, *[b.digest for b in bodies]]))
+        digests.append(record_digest([*row, *[b.digest for b in bodies]]))
+        chain = chain_value(chain, digests[-1])
         is_reduced = not rules.keeps(entry.side, message.service.client)
         row[rows.MESSAGE_PLACE] = _sealed(
             key, reduce_message(message) if is_reduced else message.raw, number, "message"
@@ -68,7 +71,7 @@ def build_batch(
             attachments.append([number, *_attachment_row(body, key, number)])
             if body.file_name is not None:
                 in_files.append(body)
-    return Batch(records, attachments, in_files, ChainEnd(number, chain))
+    return Batch(records, digests, attachments, in_files, ChainEnd(number, chain))
 
 
 def _sealed(key: bytes, clear: bytes, record_id: int, what: str) -> bytes:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gateway.messagelog.reading import LogReader
+    from gateway.messagelog.record import LogEntry
 
 _NAME = b"SignatureValue"
 _VALUE = re.compile(
@@ -28,6 +29,8 @@ _VALUE = re.compile(
 # Rows read at a time: each brings its signature and chain, some 8 KiB, of which a committed record keeps digests.
 _TOGETHER = 200
 _STATE = len(rows.DIGESTED.split(", ")) + 1
+# Records of about ten seconds under full load; what was committed before is read from the log.
+_MOST_FRESH = 16_384
 # The message itself, most of a record, is not read.
 _COLUMNS = rows.DIGESTED.replace(" message,", " NULL,")
 
@@ -45,11 +48,40 @@ class CommittedRecord(msgspec.Struct, frozen=True):
     signature_digest: bytes
 
 
-class CommittedReader:
-    """Reads what is committed, from any thread. It sees what another process removed, too: nothing is kept in between."""
+class FreshRecords:
+    """Records that this process has just committed, kept for the one who follows the log: their digests are those of the append.
 
-    def __init__(self, reader: LogReader) -> None:
+    So none is read and digested again, and a row that is changed before it is followed shows. Bounded: what nobody takes
+    is forgotten, oldest first. One thread adds while another takes; each step of either is one of the dictionary's own.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[int, CommittedRecord] = {}
+
+    def add(self, first: int, entries: Sequence[LogEntry], digests: Sequence[bytes]) -> None:
+        """Keep records that are on the disk, whose numbers begin with ``first``."""
+        for number, (entry, digest) in enumerate(zip(entries, digests, strict=True), first):
+            at_ms, signature = rows.to_milliseconds(entry.at), signature_digest(entry.signature)
+            self._kept[number] = CommittedRecord(number, entry.side, at_ms, digest, signature)
+            self._kept.pop(number - _MOST_FRESH, None)
+
+    def take_after(self, number: int, limit: int) -> list[CommittedRecord]:
+        """At most ``limit`` records that follow one without a gap; they are not kept any longer."""
+        found: list[CommittedRecord] = []
+        while len(found) < limit and (record := self._kept.pop(number + 1 + len(found), None)) is not None:
+            found.append(record)
+        return found
+
+
+class CommittedReader:
+    """Reads what is committed, from any thread. It sees what another process removed, too: it keeps nothing.
+
+    With ``fresh`` it is for one follower alone, who takes what it is given.
+    """
+
+    def __init__(self, reader: LogReader, fresh: FreshRecords | None = None) -> None:
         self._reader = reader
+        self._fresh = fresh
 
     def removed_up_to(self) -> int:
         """The number of the last record that retention removed; 0 for none."""
@@ -63,7 +95,7 @@ class CommittedReader:
 
     def committed_after(self, number: int, limit: int) -> list[CommittedRecord]:
         """At most ``limit`` records after one, oldest first. Raises `Fault` where a record of an early version needs the keys."""
-        found: list[CommittedRecord] = []
+        found = [] if self._fresh is None else self._fresh.take_after(number, limit)
         while len(found) < limit:
             some = self._some_after(found[-1].number if found else number, min(_TOGETHER, limit - len(found)))
             found += some

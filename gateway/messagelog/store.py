@@ -25,6 +25,7 @@ from gateway.messagelog import migration, rows
 from gateway.messagelog.body_store import plan_bodies
 from gateway.messagelog.bodyrules import BodyRules
 from gateway.messagelog.building import ChainEnd, build_batch
+from gateway.messagelog.committed import FreshRecords
 from gateway.messagelog.erasure import finish_erasures
 from gateway.messagelog.places import place_of
 from gateway.messagelog.reading import LogReader
@@ -92,6 +93,7 @@ class MessageLog:
         self._failure = ""
         self._end = ChainEnd()
         self._gate: Callable[[datetime], None] | None = None
+        self.fresh = FreshRecords()
         self.reader = LogReader(place.open(), self.bodies, keys)
         self._writer: LogWriter | None = None
         if keys.is_open:
@@ -288,6 +290,7 @@ class MessageLog:
             return
         first = self._end.number + 1
         self._end = built.end
+        self.fresh.add(first, [w.entry for w in batch], built.digests)
         self._answer(batch, first)
         self._begin_soon(loop)
 

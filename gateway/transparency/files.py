@@ -124,15 +124,15 @@ class TransparencyFiles:
 
     # Writing
 
-    def write_openings(self, index: int, openings: Sequence[Opening]) -> None:
-        """Put openings at their place; what stood there or after was under no checkpoint."""
+    def write_openings(self, index: int, openings: Sequence[bytes]) -> None:
+        """Put rendered openings at their place; what stood there or after was under no checkpoint."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(self.folder / "openings", os.O_RDWR | os.O_CREAT, 0o600)
         with os.fdopen(descriptor, "r+b") as file:
             # On disk after this: openings beyond what the checkpoint covers. A crash leaves them to be cut off by the next writing.
             file.truncate(index * OPENING_BYTES)
             file.seek(index * OPENING_BYTES)
-            file.write(b"".join(o.render() for o in openings))
+            file.write(b"".join(openings))
             file.flush()
             os.fsync(file.fileno())
 

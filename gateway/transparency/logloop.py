@@ -91,7 +91,7 @@ class TransparencyLoop:
         self._pace = Pace()
         self.files = TransparencyFiles(folder / FOLDER)
         self._asking = WitnessClient(self.files, session)
-        self._records = CommittedReader(message_log.reader)
+        self._records = CommittedReader(message_log.reader, message_log.fresh)
         self._builder: LogBuilder | None = None
         self._key: VerifierKey | None = None
         self._waits = False

@@ -190,7 +190,7 @@ def _check_tiles(
     theirs = iter(()) if mirror is None else _level_0(mirror, _size_of(mirror, size))
     try:
         for index, entry in enumerate(files.entries(size)):
-            full = tree.append(entry)
+            full = tree.extend([entry])
             hashed, number = leaf_hash(entry), walk.number_of(index)
             _check_leaf(walk, number, hashed, next(kept), next(theirs, hashed))
             if index:

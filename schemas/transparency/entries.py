@@ -10,8 +10,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import struct
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+import msgspec
 
 from schemas.faults import BadMessage, Kind
 from schemas.jsontext import dump_json, load_json
@@ -25,8 +26,7 @@ OPENING_BYTES = _FORM.size
 _SIDES = (Side.CONSUMER, Side.PROVIDER)
 
 
-@dataclass(frozen=True, slots=True)
-class Opening:
+class Opening(msgspec.Struct, frozen=True):
     """The values an entry commits to: number, side and time (ms since 1970) of a record, its digest and that of its signature value."""
 
     salt: bytes
@@ -43,12 +43,17 @@ class Opening:
 
     def entry(self) -> bytes:
         """The entry of the log."""
-        return _RECORD + hashlib.sha256(_LABEL + self.render()).digest()
+        return entry_of(self.render())
 
     def render(self) -> bytes:
         """Its form in the file of openings and in the ``extra`` of a proof, `OPENING_BYTES` long."""
         side = _SIDES.index(self.side)
         return _FORM.pack(self.salt, self.number, side, self.at_ms, self.record_digest, self.signature_digest)
+
+
+def entry_of(rendered: bytes) -> bytes:
+    """The entry of the log for a rendered opening."""
+    return _RECORD + hashlib.sha256(_LABEL + rendered).digest()
 
 
 # Stands at the place of entry 0, which is of no record.
@@ -65,8 +70,7 @@ def parse_opening(raw: bytes) -> Opening:
     return Opening(salt, number, _SIDES[side], at_ms, digest, signature)
 
 
-@dataclass(frozen=True, slots=True)
-class FirstEntry:
+class FirstEntry(msgspec.Struct, frozen=True):
     """How a log begins: its first record's number, when and why, and the head of the log before it, if there was one.
 
     ``lost_after``: the size up to which witnesses had seen the log before, where a restored copy has less than that.

@@ -120,7 +120,7 @@ def parse_tile(raw: bytes, width: int) -> list[bytes]:
 
 
 class GrowingTree:
-    """A tree at its growing end: of every level the hashes of the tile that is not full. Appending gives what became full."""
+    """A tree at its growing end: of every level the hashes of the tile that is not full. Extending gives what became full."""
 
     def __init__(self, size: int = 0, levels: Sequence[Sequence[bytes]] = ()) -> None:
         self.size = size
@@ -135,22 +135,29 @@ class GrowingTree:
                 levels[name.level] = parse_tile(read(name), name.width)
         return cls(size, levels)
 
-    def append(self, entry: bytes) -> list[tuple[TileName, bytes]]:
-        """Take an entry; the tiles that it made full, as they are to be kept."""
+    def extend(self, entries: Sequence[bytes]) -> list[tuple[TileName, bytes]]:
+        """Take entries; the tiles that they made full, as they are to be kept."""
         full: list[tuple[TileName, bytes]] = []
-        hashed, level, count = leaf_hash(entry), 0, self.size
-        self.size += 1
-        while True:
-            if level == len(self._levels):
-                self._levels.append([])
-            hashes = self._levels[level]
-            hashes.append(hashed)
-            if len(hashes) < WIDTH:
-                return full
-            full.append((TileName(level, count // WIDTH), b"".join(hashes)))
-            hashed, count = complete_root(hashes), count // WIDTH
-            hashes.clear()
-            level += 1
+        start = 0
+        while start < len(entries):
+            some = entries[start : start + WIDTH - self.size % WIDTH]
+            start += len(some)
+            full += self._grow([leaf_hash(entry) for entry in some], 0)
+            self.size += len(some)
+        return full
+
+    def _grow(self, added: Sequence[bytes], level: int) -> list[tuple[TileName, bytes]]:
+        """Add hashes to a level whose tile they fill at most; the tiles that became full, there and above."""
+        if level == len(self._levels):
+            self._levels.append([])
+        hashes = self._levels[level]
+        hashes += added
+        if len(hashes) < WIDTH:
+            return []
+        tile = (TileName(level, (self.size >> HEIGHT * level) // WIDTH), b"".join(hashes))
+        root = complete_root(hashes)
+        hashes.clear()
+        return [tile, *self._grow([root], level + 1)]
 
     def partial(self) -> list[tuple[TileName, bytes]]:
         """The partial tiles, as they are to be kept."""

@@ -53,7 +53,7 @@ def made(folder: Path, count: int) -> tuple[str, bytes]:
     signer = NoteSigner(NAME, Ed25519PrivateKey.generate())
     tree, tiles = GrowingTree(), []
     for number in range(count):
-        tiles += tree.append(b"entry %d" % number)
+        tiles += tree.extend([b"entry %d" % number])
     for name, content in [*tiles, *tree.partial()]:
         (folder / name.path).parent.mkdir(parents=True, exist_ok=True)
         (folder / name.path).write_bytes(content)

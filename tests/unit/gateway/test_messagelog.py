@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.messagelog.committed import CommittedReader
+from gateway.messagelog.committed import CommittedReader, FreshRecords
 from gateway.messagelog.spool import SpoolFolder
 from gateway.messagelog.store import LogSettings, Stamp
 from gateway.messagelog.writing import LogWriter
@@ -73,6 +73,46 @@ async def test_followers_are_given_committed_records_without_a_gap_however_many_
         given = [r.number for r in committed.committed_after(after, limit)]
         assert given == list(range(after + 1, min(450, after + limit) + 1))
     await log.close()
+
+
+async def test_a_follower_is_given_what_was_just_committed_as_it_is_read_from_the_log(tmp_path: Path) -> None:
+    log = open_log(tmp_path)
+    await log.append(entry("before anybody followed"))
+    log.fresh.take_after(0, 1)
+    await asyncio.gather(*(log.append(entry(f"m{n}")) for n in range(30)))
+    follower, read = (
+        CommittedReader(log.reader, log.fresh),
+        CommittedReader(log.reader).committed_after(0, 99),
+    )
+    assert follower.committed_after(0, 9) == read[:9]  # the first is not fresh any more: all are read
+    assert follower.committed_after(9, 11) == read[9:20]
+    # Changed before it is followed, but the follower is given it as it was written.
+    with sqlite3.connect(tmp_path / "messages.sqlite") as writer:
+        writer.execute("UPDATE record SET service = 'MX/GOB/X' WHERE id = 25")
+    assert follower.committed_after(20, 99) == read[20:]
+    assert CommittedReader(log.reader).committed_after(24, 1) != [read[24]]
+    assert follower.committed_after(31, 99) == []
+    await log.close()
+
+
+async def test_what_was_refused_is_given_to_no_follower_and_what_nobody_takes_is_forgotten(
+    tmp_path: Path,
+) -> None:
+    log = open_log(tmp_path)
+    with sqlite3.connect(tmp_path / "messages.sqlite") as writer:
+        writer.execute("CREATE TRIGGER no BEFORE INSERT ON record BEGIN SELECT RAISE(ABORT, 'no'); END")
+    with pytest.raises(Fault):
+        await log.append(entry("refused"))
+    assert log.fresh.take_after(0, 9) == []
+    await log.close()
+    fresh, some = FreshRecords(), [entry("m")] * 1000
+    for first in range(1, 40_000, 1000):
+        fresh.add(first, some, [b"digest"] * 1000)
+    assert fresh.take_after(40_000 - 16_384 - 1, 9) == []
+    assert [r.number for r in fresh.take_after(40_000 - 16_384, 99_999)] == list(
+        range(40_001 - 16_384, 40_001)
+    )
+    assert fresh.take_after(40_000 - 16_384, 1) == []
 
 
 async def test_a_record_that_was_changed_shows(tmp_path: Path) -> None:

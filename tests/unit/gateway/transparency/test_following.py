@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -15,6 +16,7 @@ from aiohttp.test_utils import TestServer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from certs.transparency import NoteSigner, verify_cosignatures, verify_entry, verify_log
+from gateway.messagelog.committed import CommittedReader
 from gateway.messagelog.store import MessageLog
 from gateway.transparency.files import TransparencyFiles
 from gateway.transparency.logloop import (
@@ -23,6 +25,7 @@ from gateway.transparency.logloop import (
     TransparencyLoop,
 )
 from gateway.transparency.proving import prove_record
+from gateway.transparency.verification import verify_message_log
 from gateway.transparency.witnessclient import AppointedWitness
 from schemas.faults import Fault
 from schemas.identifiers import ServerId
@@ -121,6 +124,18 @@ async def test_a_head_is_cosigned_by_every_witness_timestamped_and_proves_each_r
         assert (opening.number, opening.at, head.size) == (number, NOW, 305)
 
 
+async def test_a_record_that_was_changed_before_any_checkpoint_covered_it_is_named(
+    around: tuple[Surroundings, MessageLog], tmp_path: Path
+) -> None:
+    here, log = around
+    await append(log, 9)
+    with sqlite3.connect(tmp_path / "log" / "messages.sqlite") as writer:
+        writer.execute("UPDATE record SET client = 'MX/GOB/ANOTHER' WHERE id = 4")
+    await here.following.round()
+    found = verify_message_log(here.following.files, CommittedReader(log.reader), here.verifier)
+    assert [(d.what, d.record) for d in found.differences] == [("edited", 4)]
+
+
 async def test_a_log_that_went_back_or_forked_is_refused_by_its_witness_and_alerted(
     around: tuple[Surroundings, MessageLog], tmp_path: Path
 ) -> None:
@@ -135,7 +150,7 @@ async def test_a_log_that_went_back_or_forked_is_refused_by_its_witness_and_aler
         for size, told in ((4, "has seen 6 entries of this log, which has 4"), (6, "forked"), (9, "forked")):
             tree = GrowingTree()
             for number in range(size):
-                tree.append(b"other %d" % number)
+                tree.extend([b"other %d" % number])
             files.write_tiles(tree.partial())
             note = NoteSigner(log_origin(SERVER), here.key).sign(
                 SignedNote(Checkpoint(log_origin(SERVER), size, tree.root()).render())
@@ -156,7 +171,7 @@ async def test_a_witness_answers_as_specified(
     tree, files = GrowingTree(), TransparencyFiles(tmp_path / "tree")
     signer = NoteSigner(log_origin(SERVER), here.key)
     for size in range(1, 8):
-        tree.append(b"%d" % size)
+        tree.extend([b"%d" % size])
         files.write_tiles(tree.partial())
         note = signer.sign(SignedNote(Checkpoint(signer.name, size, tree.root()).render()))
         trees[size] = (note, [])

@@ -67,8 +67,7 @@ def test_the_published_roots_come_out() -> None:
 @given(SIZES)
 def test_a_grown_tree_has_the_root_of_the_definition(count: int) -> None:
     tree = GrowingTree()
-    for entry in entries(count):
-        tree.append(entry)
+    tree.extend(entries(count))
     assert tree.root() == by_definition(entries(count))
 
 
