@@ -20,7 +20,7 @@ from click.testing import CliRunner
 from serving.storage.database import Database
 from social_security.__main__ import main
 from social_security.domain.pseudonyms import Rid, institute_pid
-from social_security.importing import AFFILIATIONS, PERIODS, PIDS
+from social_security.importing.layouts import AFFILIATIONS, PERIODS, PIDS
 from social_security.institute.stores.steps import STEPS
 
 if TYPE_CHECKING:

@@ -21,6 +21,7 @@ from social_security.commands import seed
 from social_security.commands.conformance import SUITE, TESTS, run_suite
 from social_security.commands.extracting import extract
 from social_security.commands.handover import hand_over, translate_hand_over, withdraw
+from social_security.commands.importing import import_rows
 from social_security.commands.lookup import look_up_person
 from social_security.commands.merges import COMMANDS as MERGES
 from social_security.commands.moving import move_command
@@ -30,7 +31,6 @@ from social_security.commands.quality import quality_page
 from social_security.commands.renapo import curp_states
 from social_security.domain.calendars import national_day
 from social_security.domain.pack import members
-from social_security.importing import import_rows
 from social_security.initialise import Making, check_making, first_secret, init_system
 from social_security.portal.commands import portal
 from social_security.wire.books import check_found

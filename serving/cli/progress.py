@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 T = TypeVar("T")
 
@@ -36,3 +36,23 @@ def counted(items: Sequence[T], text: str) -> Iterator[T]:
     from rich.progress import track
 
     yield from track(items, text, console=Console(stderr=True), transient=True)
+
+
+@contextlib.contextmanager
+def advancing(text: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar for work that says itself how many of about ``total`` are done, with how many a second and what is left."""
+    if not sys.stderr.isatty():
+        yield lambda _done: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f} / {task.total:,.0f} · {task.fields[rate]:,.0f}/s"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(text, total=total, rate=0.0)
+        yield lambda done: progress.update(task, completed=done, rate=progress.tasks[task].speed or 0.0)

@@ -24,15 +24,14 @@ import click
 
 from serving.config.secret import SecretSource
 from serving.language import _
-from social_security.importing import AFFILIATIONS, PERIODS, PERSONS
+from social_security.importing import layouts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 LAYOUTS: Final[Mapping[str, Sequence[str]]] = {
-    "personas": PERSONS,
-    "afiliaciones": AFFILIATIONS,
-    "periodos": PERIODS,
+    "personas": layouts.PERSONS,
+    **layouts.LAYOUTS,
 }
 PAGE: Final = 2000
 _READS: Final = re.compile(r"\s*(select|with)\b", re.IGNORECASE)

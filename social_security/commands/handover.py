@@ -1,4 +1,4 @@
-"""An institute that leaves hands its persons and histories to its successor: three files, in the layouts that `import` takes.
+"""An institute that leaves hands what it holds to its successor: five files, in the layouts that `import` takes.
 
 The leaving institute writes what it holds by its own file numbers, with its own pseudonyms in a file for the registry alone. The
 registry answers with the successor's pseudonyms. The successor imports like any other data; neither learns the other's pseudonyms.
@@ -18,7 +18,14 @@ from serving.language import _
 from social_security.commands.officers import member_path, open_registry
 from social_security.domain.faults import DomainError
 from social_security.domain.pseudonyms import parse_pid
-from social_security.importing import AFFILIATIONS, PERIODS, PIDS, read_rows
+from social_security.importing.layouts import (
+    AFFILIATIONS,
+    CONTACTS,
+    PERIODS,
+    PIDS,
+    RETIREES,
+    read_rows,
+)
 from social_security.institute.announcing import queue_withdrawal
 from social_security.institute.stores.steps import STEPS
 from social_security.registry.holding import LEFT, membership
@@ -42,6 +49,17 @@ _QUERIES: Final = {
         "p.monthly_cents FROM period p JOIN affiliation a ON a.pid = p.pid WHERE p.state = 'CERTIFICADO' "
         "ORDER BY p.period_id",
     ),
+    # An address that its person has had cancelled stays behind, to be erased.
+    "contactos.csv": (
+        CONTACTS,
+        "SELECT a.file_number, c.value FROM contact c JOIN affiliation a ON a.pid = c.pid "
+        "WHERE c.blocked_since IS NULL ORDER BY a.file_number",
+    ),
+    "jubilados.csv": (
+        RETIREES,
+        "SELECT a.file_number, r.name, r.monthly_cents FROM retiree r JOIN affiliation a ON a.pid = r.pid "
+        "WHERE a.state = 'PENSIONADA' ORDER BY a.file_number",
+    ),
 }
 
 
@@ -49,9 +67,9 @@ _QUERIES: Final = {
 @click.option(
     "--data", required=True, type=click.Path(path_type=Path, exists=True), help="folder of the system"
 )
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="new folder for the three files")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="new folder for the files")
 def hand_over(data: Path, out: Path) -> None:
-    """Write what this institute holds, for its successor: personas.csv (to the registry), afiliaciones.csv, periodos.csv."""
+    """Write what this institute holds, for its successor: personas.csv (to the registry), and affiliations, periods, contacts, retirees."""
     if not holds(data, "institute"):
         raise click.ClickException(_("{data} is no institute's system", data=data))
     try:

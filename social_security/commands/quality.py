@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from serving.language import _, language_of
+from social_security.importing.quality import COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-COLUMNS: Final = ("fila", "campo", "problema", "valor_sugerido")
+# Reports were in Spanish alone once.
+_FORMER: Final = COLUMNS[:4]
 SHOWN: Final = 200
 _STYLE: Final = (
     "body{font:1rem/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
@@ -51,7 +53,7 @@ def quality_page(report: Path, out: Path) -> None:
 def render_quality(report: Path, language: str) -> str:
     """The page of a report. Raises ValueError for a file that is none."""
     kinds: Counter[tuple[str, str]] = Counter(
-        (name, _kind(problem)) for _row, name, problem, _suggestion in _rows(report)
+        (name, _kind(problem)) for _row, name, problem, _suggestion in _rows(report, language)
     )
     total = sum(kinds.values())
     title = _("Quality of the import {name}", name=report.name)
@@ -65,7 +67,7 @@ def render_quality(report: Path, language: str) -> str:
         parts.append(_table(_("Problems by column and kind"), (_("Column"), _("Problem"), _("Rows")),
                             ((n, k, f"{c:,}") for (n, k), c in kinds.most_common())))  # fmt: skip
     for (name, kind), count in kinds.most_common():
-        rows = (r for r in _rows(report) if (r[1], _kind(r[2])) == (name, kind))
+        rows = (r for r in _rows(report, language) if (r[1], _kind(r[2])) == (name, kind))
         caption = f"{name}: {kind}" + (
             f" ({_('the first {shown} of {count}', shown=SHOWN, count=count)})" if count > SHOWN else ""
         )
@@ -79,10 +81,12 @@ def render_quality(report: Path, language: str) -> str:
     return "".join((*parts, "</main></body></html>\n"))
 
 
-def _rows(report: Path) -> Iterator[tuple[str, str, str, str]]:
+def _rows(report: Path, language: str) -> Iterator[tuple[str, str, str, str]]:
+    """Row, column, problem and suggestion of each line, the problem in a language. Raises ValueError, `csv.Error`."""
     with report.open(encoding="utf-8", newline="") as file:
         reader = csv.reader(file)
-        if tuple(next(reader, ())) != COLUMNS:
+        columns = tuple(next(reader, ()))
+        if columns not in (COLUMNS, _FORMER):
             raise ValueError(
                 _(
                     "{path} is no quality report: {header} was expected as its header",
@@ -90,10 +94,13 @@ def _rows(report: Path) -> Iterator[tuple[str, str, str, str]]:
                     header=",".join(COLUMNS),
                 )
             )
+        problem = (
+            columns.index("problema") if language == "es" or columns == _FORMER else columns.index("problem")
+        )
         for row in reader:
-            if len(row) != len(COLUMNS):
+            if len(row) != len(columns):
                 raise ValueError(_("{path} is cut off at line {line}", path=report, line=reader.line_num))
-            yield row[0], row[1], row[2], row[3]
+            yield row[0], row[1], row[problem], row[3]
 
 
 def _kind(problem: str) -> str:

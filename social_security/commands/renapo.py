@@ -15,9 +15,10 @@ import click
 from serving.language import _
 from social_security.commands.officers import open_registry
 from social_security.domain.calendars import national_day
-from social_security.domain.curp import parse_curp
-from social_security.domain.faults import DomainError, InputError
-from social_security.importing import QualityReport, parse_day, read_rows, suggest_curp
+from social_security.domain.faults import InputError
+from social_security.importing.layouts import parse_day, read_rows
+from social_security.importing.persons import read_curp
+from social_security.importing.quality import QualityReport
 from social_security.registry.accesses import AccessStore, PersonAccess
 from social_security.registry.curpstates import CODES, FeedOutcome, StateRow
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import date
 
-    from social_security.domain.curp import Curp
     from social_security.registry.store import RegistryStore
 
 COLUMNS: Final = ("curp", "estado", "desde", "curp_vigente")
@@ -72,29 +72,26 @@ def _parse(file: Path, problems: QualityReport, today: date) -> Iterator[StateRo
         try:
             yield _row(row, today)
         except InputError as err:
-            problems.add(number, err.subject, str(err), err.suggestion)
+            problems.add_error(number, err)
 
 
 def _row(row: dict[str, str], today: date) -> StateRow:
     code = row.get("estado", "")
     if code not in CODES:
-        raise InputError("estado", f"se espera un código de RENAPO: {', '.join(CODES)}")
+        codes = ", ".join(CODES)
+        raise InputError(
+            "estado",
+            f"one of RENAPO's codes is expected: {codes}",
+            es=f"se espera un código de RENAPO: {codes}",
+        )
     since = parse_day(row, "desde")
     if since > today:
-        raise InputError("desde", "la fecha es futura")
-    now_curp = _curp(row, "curp_vigente", today) if row.get("curp_vigente") else None
-    curp = _curp(row, "curp", today)
+        raise InputError("desde", "the day is in the future", es="la fecha es futura")
+    now_curp = read_curp(row, "curp_vigente", today) if row.get("curp_vigente") else None
+    curp = read_curp(row, "curp", today)
     if now_curp == curp:
-        raise InputError("curp_vigente", "es la misma CURP")
+        raise InputError("curp_vigente", "it is the same CURP", es="es la misma CURP")
     return StateRow(curp, code, since, now_curp)
-
-
-def _curp(row: dict[str, str], name: str, today: date) -> Curp:
-    text = row.get(name, "")
-    try:
-        return parse_curp(text, today)
-    except DomainError as err:
-        raise InputError(name, err.es, suggest_curp(text, today)) from err
 
 
 def _note_accesses(store: RegistryStore, done: FeedOutcome, now: datetime) -> None:

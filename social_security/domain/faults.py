@@ -113,13 +113,15 @@ class DomainError(Exception):
 class InputError(ValueError):
     """A part of what came from outside is not taken: ``subject`` names it (a column, a reject code), the text says why.
 
-    ``suggestion`` is what it should perhaps be, for a report that only its owner reads.
+    ``suggestion`` is what it should perhaps be, for a report that only its owner reads; ``es`` the reason in Spanish, for the
+    people whose files are read.
     """
 
-    def __init__(self, subject: str, reason: str, suggestion: str = "") -> None:
+    def __init__(self, subject: str, reason: str, suggestion: str = "", *, es: str = "") -> None:
         super().__init__(reason)
         self.subject = subject
         self.suggestion = suggestion
+        self.es = es or reason
 
 
 def formal(error: DomainError, appeal: Appeal) -> DomainError:

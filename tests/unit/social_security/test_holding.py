@@ -244,6 +244,9 @@ async def test_who_leaves_hands_its_persons_and_histories_to_its_successor(count
     assert (refused["codigo"], IPE in refused["mensaje"]) == ("SS-603", True)
     leaving, into = country.folder / "15-ISSEMYM", country.folder / "30-IPE"
     out = country.folder / "out"
+    database = Database(leaving / "institute.sqlite", STEPS)
+    database.query("INSERT INTO contact (pid, value) VALUES (?, 'ana@ejemplo.mx')", (before,))
+    database.close()
     assert run("hand-over", "--data", leaving, "--out", out) == 0
     pids = country.folder / "pids.csv"
     assert (
@@ -252,7 +255,7 @@ async def test_who_leaves_hands_its_persons_and_histories_to_its_successor(count
         == 0
     )  # fmt: skip
     assert before not in pids.read_text(encoding="utf-8")
-    for kind in ("afiliaciones", "periodos"):
+    for kind in ("afiliaciones", "periodos", "contactos", "jubilados"):
         code = run("import", "--data", into, "--member", "30-IPE", "--kind", kind, "--pids", pids,
                    "--report", country.folder / f"{kind}.report", out / f"{kind}.csv")  # fmt: skip
         assert code in (0, 3)
@@ -260,6 +263,9 @@ async def test_who_leaves_hands_its_persons_and_histories_to_its_successor(count
     taken = database.query(
         "SELECT period_id FROM period WHERE pid = ? ORDER BY period_id", (pid_of(country, IPE),)
     )
+    assert database.query("SELECT value FROM contact WHERE pid = ?", (pid_of(country, IPE),)) == [
+        ("ana@ejemplo.mx",)
+    ]
     database.close()
     assert any("15-ISSEMYM" in row[0] for row in taken)
     assert any("15-ISSEMYM" not in row[0] for row in taken)

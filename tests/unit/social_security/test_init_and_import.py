@@ -19,7 +19,8 @@ from social_security import app, config
 from social_security.__main__ import main
 from social_security.domain import pack
 from social_security.domain.curp import check_digit
-from social_security.importing import PERIODS, suggest_curp
+from social_security.importing.layouts import PERIODS
+from social_security.importing.persons import suggest_curp
 from social_security.institute.stores.steps import STEPS
 from social_security.keys import load_institute_keys, load_registry_keys
 from tests.social import SECRET, seeded

@@ -1,0 +1,133 @@
+"""The CSV layouts of an import (UTF-8, comma, exact header), and how a cell becomes a value. Layouts: docs/importar.md, docs/import.md."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import re
+from datetime import date
+from typing import TYPE_CHECKING, Any, Final
+
+from serving.language import _
+from social_security.domain.faults import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+PERSONS: Final = ("expediente", "curp", "nivel")
+PIDS: Final = ("expediente", "pid")
+AFFILIATIONS: Final = ("expediente", "regimen", "estado", "desde", "hasta", "nivel")
+PERIODS: Final = (
+    "id_periodo", "expediente", "desde", "hasta", "tipo", "dias_descontados", "dias_reintegrados", "empleador",
+    "sueldo_mensual_centavos",
+)  # fmt: skip
+CONTACTS: Final = ("expediente", "correo")
+RETIREES: Final = ("expediente", "nombre", "pension_mensual_centavos")
+# What an institute imports, by the name of its kind.
+LAYOUTS: Final[Mapping[str, Sequence[str]]] = {
+    "afiliaciones": AFFILIATIONS, "periodos": PERIODS, "contactos": CONTACTS, "jubilados": RETIREES,
+}  # fmt: skip
+STATES: Final = frozenset(("ACTIVA", "BAJA", "PENSIONADA", "FALLECIDA"))
+_TEXT: Final = re.compile(r"[^\x00-\x1f\x7f]{1,100}")
+_NUMBER: Final = re.compile(r"\d{1,13}", re.ASCII)
+_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_SWAPPED: Final = re.compile(r"(\d{2})[/-](\d{2})[/-](\d{4})", re.ASCII)
+# One address as people have them; whether somebody reads it there no file can say.
+_EMAIL: Final = re.compile(
+    r"[^\s@,;<>()\x00-\x1f\x7f]{1,64}@([^\s@.,;<>()\x00-\x1f\x7f]+\.)+[^\s@.,;<>()\x00-\x1f\x7f]{2,63}"
+)
+_LONGEST_EMAIL: Final = 254
+
+
+def read_rows(file: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """The rows of a CSV with exactly these columns, numbered as a spreadsheet shows them. Raises ValueError."""
+    with file.open(encoding="utf-8-sig", newline="") as opened:
+        reader = csv.reader(opened, strict=True)
+        try:
+            header = next(reader, [])
+            if header != list(columns):
+                raise ValueError(
+                    _(
+                        "{file}: the header is {names}; expected {names2}",
+                        file=file,
+                        names=",".join(header)[:200],
+                        names2=",".join(columns),
+                    )
+                )
+            for number, cells in enumerate(reader, 2):
+                # A row of another width keeps its number and is told by its parser as one that lacks a field.
+                whole = [c.strip() for c in cells] if len(cells) == len(columns) else []
+                yield number, dict(zip(columns, whole, strict=False))
+        except (csv.Error, UnicodeDecodeError) as err:
+            raise ValueError(_("{file}: not a CSV in UTF-8 ({err})", file=file, err=err)) from err
+
+
+def measure(file: Path) -> tuple[str, int]:
+    """The SHA-256 of a file in hex, and how many lines it has: of its rows about as many."""
+    digest, lines = hashlib.sha256(), 0
+    with file.open("rb") as opened:
+        while block := opened.read(1 << 20):
+            digest.update(block)
+            lines += block.count(b"\n")
+    return digest.hexdigest(), lines
+
+
+def parse_text(row: Mapping[str, str], name: str) -> str:
+    """The text in a column, 1 to 100 characters. Raises `InputError`."""
+    value = row.get(name, "")
+    if _TEXT.fullmatch(value) is None:
+        raise InputError(
+            name,
+            "missing, or not a text of at most 100 characters",
+            es="falta, o no es un texto de a lo más 100 caracteres",
+        )
+    return value
+
+
+def parse_whole(row: Mapping[str, str], name: str, least: int, most: int) -> int:
+    """The whole number in a column, within bounds. Raises `InputError`."""
+    value = row.get(name, "")
+    if _NUMBER.fullmatch(value) is None or not least <= int(value) <= most:
+        raise InputError(
+            name,
+            f"a whole number from {least} to {most} is expected",
+            es=f"se espera un entero de {least} a {most}",
+        )
+    return int(value)
+
+
+def parse_day(row: Mapping[str, str], name: str) -> date:
+    """The day in a column, as ``2026-04-30``. Raises `InputError`, with a suggestion for 30/04/2026."""
+    value = row.get(name, "")
+    try:
+        if _DAY.fullmatch(value):
+            return date.fromisoformat(value)
+    except ValueError:
+        pass
+    swapped = _SWAPPED.fullmatch(value)
+    raise InputError(
+        name,
+        "YYYY-MM-DD is expected, a day that exists",
+        "" if swapped is None else f"{swapped[3]}-{swapped[2]}-{swapped[1]}",
+        es="se espera AAAA-MM-DD, un día que exista",
+    )
+
+
+def parse_email(row: Mapping[str, str], name: str) -> str:
+    """The e-mail address in a column. Raises `InputError`."""
+    value = row.get(name, "")
+    if len(value) > _LONGEST_EMAIL or _EMAIL.fullmatch(value) is None:
+        raise InputError(
+            name,
+            f"one e-mail address of at most {_LONGEST_EMAIL} characters is expected, as nombre@ejemplo.mx",
+            es=f"se espera una dirección de correo de a lo más {_LONGEST_EMAIL} caracteres, como nombre@ejemplo.mx",
+        )
+    return value
+
+
+def check_once(seen: dict[Any, int], key: Any, number: int, name: str) -> None:
+    """Note the row of a key that stands once in a file. Raises `InputError`."""
+    before = seen.setdefault(key, number)
+    if before != number:
+        raise InputError(name, f"repeated: it is in row {before}", es=f"repetido: está en la fila {before}")
