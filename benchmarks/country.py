@@ -130,7 +130,7 @@ class Country:
         if (self.system_folder(ONIESS) / "oniess.sqlite").exists():
             issuers = (self.folder / "trust" / "intermediate.pem").read_bytes()
             (self.system_folder(ONIESS) / "server-authorities.pem").write_bytes(issuers)
-        self.governing.publish(self)
+        self.governing.publish(self.system_folder(ONIESS), self.gateways())
         for code in self.systems():
             lines = [
                 f'member = "{code}"',
@@ -184,6 +184,10 @@ class Country:
     def systems(self) -> list[str]:
         """The members that have a system of their own: all but the guarantors."""
         return [c for c in self.codes if not is_guarantor(c)]
+
+    def gateways(self) -> dict[Path, list[str]]:
+        """The gateways that serve something: the identifiers of their services, by the gateway's folder."""
+        return {self.folder / code: self.services_of(code) for code in self.systems()}
 
     def services_of(self, code: str) -> list[str]:
         """The services of a member by identifier."""

@@ -34,10 +34,8 @@ from social_security.oniess.tables import STEPS as ONIESS_STEPS
 from social_security.wire.policydocument import POLICY_ID, build_policy
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
-
-    from benchmarks.country import Country
 
 NEEDED = 3
 EFFECTIVE = datetime(2026, 1, 1, tzinfo=UTC)
@@ -126,22 +124,25 @@ class Governing:
         """The SHA-256 that heads adopt and the next version names."""
         return hashlib.sha256(self.policy()).hexdigest()
 
-    def publish(self, country: Country) -> None:
-        """Sign the policy once, publish it at ONIESS, load it at every gateway and bind every service to it."""
+    def publish(self, system: Path, gateways: Mapping[Path, Sequence[str]]) -> None:
+        """Sign the policy once, publish it at ONIESS, load it at every gateway and bind every service to it.
+
+        ``system`` is the folder of ONIESS's system, ``gateways`` has the services of each gateway by its folder.
+        """
         file = self._folder / "politica-1.0.0.json"
         if not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(self.sign(self.policy()))
-        self._heads_authority(country.system_folder("00-ONIESS"))
-        oniess = country.system_folder("00-ONIESS") / "oniess.sqlite"
+        self._heads_authority(system)
+        oniess = system / "oniess.sqlite"
         if oniess.exists():
             database = Database(oniess, ONIESS_STEPS)
             store = OniessStore(database)
             store.publish("politica", self.policy())
             store.publish("politica-firmada", file.read_bytes())
             database.close()
-        for code in country.systems():
-            self._load(country, code, file)
+        for gateway, services in gateways.items():
+            self._load(gateway, services, file)
 
     def _heads_authority(self, oniess: Path) -> None:
         """The authority whose certificates heads sign with; ONIESS trusts it, and nobody else's."""
@@ -175,15 +176,13 @@ class Governing:
             "certificado": base64.b64encode(der_of(certificate)).decode(),
         }
 
-    def _load(self, country: Country, code: str, file: Path) -> None:
-        data = country.folder / code
+    def _load(self, data: Path, services: Sequence[str], file: Path) -> None:
         mark = data / "politica"
         if mark.exists():
             return
         authorities = [str(self._folder / f"autoridad-{n}.pem") for n in range(1, NEEDED + 1)]
         self._policy(data, "authorities", "--needed", str(NEEDED), *authorities)
         self._policy(data, "load", str(file))
-        services = country.services_of(code)
         self._policy(
             data, "bind", *(part for s in services for part in ("--service", s)), "--policy", POLICY_ID
         )
@@ -193,9 +192,9 @@ class Governing:
     def _policy(data: Path, command: str, *arguments: str) -> None:
         run_command(gateway_command, "policy", command, "--data", str(data), *arguments)
 
-    def load_everywhere(self, country: Country, signed: bytes, name: str) -> None:
-        """Load a signed document at every gateway that serves something."""
+    def load(self, gateways: Iterable[Path], signed: bytes, name: str) -> None:
+        """Load a signed document at each gateway, given by its folder."""
         file = self._folder / name
         file.write_bytes(signed)
-        for code in country.systems():
-            self._policy(country.folder / code, "load", str(file))
+        for gateway in gateways:
+            self._policy(gateway, "load", str(file))

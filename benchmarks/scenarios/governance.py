@@ -342,7 +342,7 @@ def _escalated(stage: Stage, pair: dict[str, str]) -> None:
         ends = datetime.now(UTC) + timedelta(seconds=seconds)
         changed = {"id": f"{order['id']}-{number}", "effective_until": ends.isoformat()}
         signed = country.governing.sign(json.dumps(order | changed, ensure_ascii=False).encode())
-        country.governing.load_everywhere(country, signed, "orden-s10.json")
+        country.governing.load(country.gateways(), signed, "orden-s10.json")
         effective = _before(ends, lambda: code() == "SS-603")
         if effective:
             break

@@ -182,11 +182,11 @@ def _suspend(stage: Stage, why: Call, ask: dict[str, str]) -> None:
     governing = stage.country.governing
     order = build_suspension("orden-2026-001", "MX/GOB/30-IPE", EFFECTIVE, "Tercera violación de la política")
     try:
-        governing.load_everywhere(stage.country, governing.sign(order, (0, 1)), "orden.json")
+        governing.load(stage.country.gateways(), governing.sign(order, (0, 1)), "orden.json")
         stage.expect(False, "an order with 2 of 3 signatures was taken")
     except SystemExit:
         stage.expect(True, "an order with 2 of 3 signatures is refused")
-    governing.load_everywhere(stage.country, governing.sign(order), "orden.json")
+    governing.load(stage.country.gateways(), governing.sign(order), "orden.json")
     stage.wait(
         "within seconds the registry's gateway refuses the suspended member",
         lambda: (
