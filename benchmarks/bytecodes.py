@@ -115,7 +115,7 @@ def count() -> tuple[dict[str, float], dict[str, float]]:
             asyncio.run(_count(Path(folder), counting))
     finally:
         sys.settrace(before)
-        threading.settrace(before)  # type: ignore[arg-type]
+        threading.settrace(before)
     parts = {part: number / COUNTED for part, number in counting.by_part.most_common()}
     functions = {name: number / COUNTED for name, number in counting.by_function.most_common()}
     return {TOTAL: sum(parts.values()), **parts}, functions

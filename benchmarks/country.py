@@ -98,9 +98,12 @@ class Country:
     def check_addresses(self) -> None:
         """Refuse to start on addresses that are missing (a Mac) or taken (an earlier run). Raises `AddressTaken`."""
         taken: list[str] = []
-        wanted = [(self.federation.central_address, (8080,)), (self.federation.trust_address, (8888,))]
-        wanted += [(self.address(c), PORTS) for c in self.codes]
-        for address, ports in wanted:
+        needed: list[tuple[str, tuple[int, ...]]] = [
+            (self.federation.central_address, (8080,)),
+            (self.federation.trust_address, (8888,)),
+            *((self.address(c), PORTS) for c in self.codes),
+        ]
+        for address, ports in needed:
             for port in ports:
                 with socket.socket() as probe:
                     probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

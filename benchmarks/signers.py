@@ -59,7 +59,7 @@ async def measure(folder: Path, name: str, token: TokenSettings) -> None:
     lines += [f"environment = {{ {', '.join(f'{k} = {v!r}' for k, v in token.environment.items())} }}"]
     settings.write_text("\n".join(lines))
     tasks = [
-        asyncio.create_task(s.run())
+        asyncio.create_task(s.live())
         for s in build_signers("gateway", keys, folder, ["--settings", str(settings)])
     ]
     while not (await device.state()).available:  # another process says nothing when it is ready

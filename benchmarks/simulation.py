@@ -106,7 +106,11 @@ def _onboarding(size: Size, folder: Path) -> list[Figure]:
         case = f"ALTA-00-2026-{number:08d}"
         desk.apply(_asked("solicitarAlta", case, _application(number)))
         for name in ("documentos", "contactos", "seguridad", "avisos", "convenio"):
-            body = {"resultado": "APROBADA", "evidenciaSha256": "d" * 64, "resueltoPor": "op"}
+            body: dict[str, object] = {
+                "resultado": "APROBADA",
+                "evidenciaSha256": "d" * 64,
+                "resueltoPor": "op",
+            }
             desk.decide_gate(_asked("resolverCompuerta", case, body, compuerta=name))
     took = time.monotonic() - started
     counted = len(store.applications())

@@ -32,7 +32,7 @@ from gateway.exchange.restprotocol import RestConsumer
 from gateway.messagelog.spool import SpoolFolder
 from schemas.faults import Fault, Spelling
 from schemas.faultxml import render_soap_fault
-from schemas.identifiers import ServiceId
+from schemas.identifiers import ServerId, ServiceId
 from tests import worlds
 from tests.doubles import (
     MemoryIdentities,
@@ -50,7 +50,7 @@ SERVICE = ServiceId(PROVIDER, "afiliados")
 
 def provider_conf(**changes: object) -> ServerConf:
     """The provider's gateway: one service, which the consumer may call."""
-    service = msgspec.structs.replace(Service(SERVICE, ServiceType.REST, "http://system.invalid"), **changes)  # type: ignore[arg-type]
+    service = msgspec.structs.replace(Service(SERVICE, ServiceType.REST, "http://system.invalid"), **changes)
     right = AccessRight(PROVIDER, CONSUMER, Endpoint(SERVICE.service_code))
     return ServerConf(PROVIDER_SERVER, (Client(PROVIDER, ConnectionType.HTTP),), (service,), (right,))
 
@@ -67,7 +67,7 @@ class GatewayPair:
         self.provider_log = MemoryLog("provider", self.trace)
         self.services = MemoryServices(self.trace)
         self.peers = MemoryPeers(self.deliver, self.trace)
-        self.certificates = (der_of(self.world.auth[CONSUMER_SERVER]),)
+        self.certificates: tuple[bytes, ...] = (der_of(self.world.auth[CONSUMER_SERVER]),)
         self.consumer_identities = self._identities(CONSUMER_SERVER)
         self.provider_identities = self._identities(PROVIDER_SERVER)
         self.consumer_signing = TroubledSigning(MessageSigner(self.world.token))
@@ -81,7 +81,7 @@ class GatewayPair:
         self.max_body_bytes = 10**6
         self.minimum_client_version = ""
 
-    def _identities(self, server: worlds.ServerId) -> MemoryIdentities:
+    def _identities(self, server: ServerId) -> MemoryIdentities:
         return MemoryIdentities(self.world.identities, self.world.auth[server], self.world.ocsp)
 
     def consumer_context(self) -> ExchangeContext:

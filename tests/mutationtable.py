@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import functools
 import hashlib
 import shutil
 import sys
@@ -105,6 +104,11 @@ def mutate(original: Books, work: Path, change: Callable[[Books], None]) -> Book
     return copy
 
 
+def at_record(change: Callable[[Books, int], None], n: int) -> Callable[[Books], None]:
+    """A change, at record n."""
+    return lambda books: change(books, n)
+
+
 def in_database(what: str, n: int, *, with_chain: bool) -> Callable[[Books], None]:
     """A change of the database at record n, and perhaps the chain computed anew."""
 
@@ -159,7 +163,7 @@ def run(folder: Path, records: int, places: Sequence[int], tally: Tally, *, is_s
                 label = f"database: {what}{', with a new chain' if with_chain else ''}, {when}"
                 tally.take(label, n, verify(books, earlier))
         for what, change in IN_TILES.items():
-            books = mutate(original, work, functools.partial(change, n=n))
+            books = mutate(original, work, at_record(change, n))
             tally.take(f"tiles: {what}, {when}", n, verify(books, earlier))
         for what in IN_ARCHIVES:
             shown = archives_changed(what, containers, n)

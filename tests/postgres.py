@@ -101,7 +101,7 @@ class Cluster:
         import psycopg  # only where PostgreSQL is
 
         with psycopg.connect(self._address("postgres"), autocommit=True) as connection:
-            said = connection.execute(sql)  # type: ignore[call-overload]
+            said = connection.execute(sql)
             return said.fetchall() if said.description else []
 
     def _address(self, database: str) -> str:

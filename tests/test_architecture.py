@@ -363,10 +363,10 @@ def raised_by(node: ast.AST, caught: frozenset[str] = frozenset()) -> Iterator[s
             yield name
     if isinstance(node, ast.Try):
         handled = {ast.unparse(e) for h in node.handlers if h.type for e in getattr(h.type, "elts", [h.type])}
-        for inner in node.body:
-            yield from raised_by(inner, caught | handled)
-        for inner in (*node.handlers, *node.orelse, *node.finalbody):
-            yield from raised_by(inner, caught)
+        for statement in node.body:
+            yield from raised_by(statement, caught | handled)
+        for after in (*node.handlers, *node.orelse, *node.finalbody):
+            yield from raised_by(after, caught)
         return
     for inner in ast.iter_child_nodes(node):
         yield from raised_by(inner, caught)

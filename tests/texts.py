@@ -59,8 +59,8 @@ def extract() -> dict[Found, set[str]]:
             for text in _in_template(path.read_text(encoding="utf-8")):
                 found.setdefault((text, None), set()).add(str(path.relative_to(PROJECT)))
     for path in sorted(Path(inspect.getfile(click)).parent.glob("*.py")):
-        for text in _in_library(ast.parse(path.read_text(encoding="utf-8"))):
-            found.setdefault(text, set()).add(f"click/{path.name}")
+        for of_click in _in_library(ast.parse(path.read_text(encoding="utf-8"))):
+            found.setdefault(of_click, set()).add(f"click/{path.name}")
     return found
 
 

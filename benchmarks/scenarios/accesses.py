@@ -33,7 +33,7 @@ def s08(stage: Stage) -> None:
             | {"pid": pid},
         )
         stage.done(request.advance("EN_TRAMITE", "2026-03-03T10:00:00-06:00"), "EN_TRAMITE")
-        more = (
+        more: dict[str, Any] = (
             {"causas": ["III", "X"], "resolucionComite": "CT/30/2026/007"} if state == "IMPROCEDENTE" else {}
         )
         answer = stage.done(request.advance(state, resolved, **more), state)

@@ -38,6 +38,7 @@ ROLES = ["TITULAR", "UNIDAD_TRANSPARENCIA", "SEGURIDAD", "TECNICO", "JURIDICO", 
 def s01(stage: Stage) -> None:
     """A new institute joins."""
     stage.at("2026-03-02T10:00:00-06:00")
+    contacts = [{"rol": r, "correo": f"{r.lower().replace('_', '.')}@ipejal.example"} for r in ROLES]
     body = {
         "nombre": "Instituto de Pensiones del Estado de Jalisco",
         "entidad": "14",
@@ -45,11 +46,9 @@ def s01(stage: Stage) -> None:
         "codigoPropuesto": "14-IPEJAL",
         "fundamentoCreacion": "Ley del Instituto de Pensiones del Estado de Jalisco",
         "subsistemas": SUBSYSTEMS,
-        "contactos": [{"rol": r, "correo": f"{r.lower().replace('_', '.')}@ipejal.example"} for r in ROLES],
+        "contactos": contacts,
     }
-    lacking = alta(
-        stage, "solicitarAlta", body | {"contactos": body["contactos"][:5] + body["contactos"][:1]}
-    )
+    lacking = alta(stage, "solicitarAlta", body | {"contactos": contacts[:5] + contacts[:1]})
     stage.refused(lacking, "SS-600", "five roles of six")
     opened = stage.done(alta(stage, "solicitarAlta", body), "solicitarAlta")
     stage.expect(opened["estado"] == "SOLICITADA" and len(opened["compuertas"]) == 9, "nine gates")

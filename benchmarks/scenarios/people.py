@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from functools import partial
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -46,6 +47,10 @@ class Admission:
         return self._stage.ask(
             f"{self.code}/EXTERNOS", self.code, "avanzarAdmision", body, ext(self.case), caso=self.case
         )
+
+
+def _is_deceased(stage: Stage, code: str, sql: str) -> bool:
+    return query(stage, code, sql) == [("FALLECIDA",)]
 
 
 def s11(stage: Stage) -> None:
@@ -146,9 +151,7 @@ def s12(stage: Stage) -> None:
     state = "SELECT state FROM affiliation WHERE pid = '{}'"
     for code in ("30-IPE", "26-ISSSTESON"):
         sql = state.format(pid_of("maria-ines", code))
-        stage.wait(
-            f"{code} applies it", lambda code=code, sql=sql: query(stage, code, sql) == [("FALLECIDA",)]
-        )  # type: ignore[misc]
+        stage.wait(f"{code} applies it", partial(_is_deceased, stage, code, sql))
     _published(stage, [])
     stops = query(stage, "30-IPE", f"SELECT since, until FROM payment_stop WHERE pid = '{pid}'")
     stage.expect(stops == [("2026-05-02", None)], "IPE stops payments and opens the survivors' case")

@@ -299,8 +299,12 @@ def s07(stage: Stage) -> None:
         stage.done(request.advance("EN_TRAMITE", "2026-03-03T10:00:00-06:00"), "EN_TRAMITE")
         bare = request.advance("IMPROCEDENTE", answered, causas=["IV"])
         stage.refused(bare, "SS-400", "a refusal without the committee's resolution")
-        said = {"causas": ["IV"], "resolucionComite": "CT/15/2026/031", "negativa": _negativa()}
-        stage.done(request.advance("IMPROCEDENTE", answered, **said), "IMPROCEDENTE")
+        refusal: dict[str, Any] = {
+            "causas": ["IV"],
+            "resolucionComite": "CT/15/2026/031",
+            "negativa": _negativa(),
+        }
+        stage.done(request.advance("IMPROCEDENTE", answered, **refusal), "IMPROCEDENTE")
     negativa = refused.see()["negativa"]
     stage.expect(negativa["autoridad"] == "MX/GAR/15-GARANTE", "the refusal names the guarantor")
     stage.expect(

@@ -7,6 +7,7 @@ them holds no central server. A move that was stopped anywhere, even after its l
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 from central_server.store.steps import STEPS
@@ -18,7 +19,6 @@ from serving.storage.database import Database
 from serving.storage.moving import MovedPart, compare_tables, copy_tables, tables_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from serving.storage.database import AnyDatabase
@@ -31,7 +31,7 @@ PARTS = (
 _LAST = "parameter"
 
 
-def move_central(folder: Path, source: str, target: str) -> Iterator[str]:
+def move_central(folder: Path, source: str, target: str) -> Generator[str]:
     """Copy everything and prove that it is the same; a line for each piece.
 
     ``source`` and ``target`` are addresses of databases, empty for the folder's SQLite. Raises `OperatorError` and OSError, for

@@ -168,7 +168,7 @@ class ArchiveWriter:
         """The digest of the chain so far."""
         return self._chain.last_digest
 
-    def add(self, name: str, at: datetime, write: Callable[[IO[bytes]], None]) -> None:
+    def add(self, name: str, at: datetime, write: Callable[[IO[bytes]], object]) -> None:
         """Append a container; ``write`` is given the stream to write it to."""
         digesting = add_digested(self._zip, name, at, write, self._chain.algorithm)
         self.size_bytes += digesting.size
@@ -182,7 +182,7 @@ class ArchiveWriter:
 
 
 def add_digested(
-    out: ZipWriter, name: str, at: datetime, write: Callable[[IO[bytes]], None], algorithm: DigestAlgorithm
+    out: ZipWriter, name: str, at: datetime, write: Callable[[IO[bytes]], object], algorithm: DigestAlgorithm
 ) -> Digesting:
     """Append a file to an archive; its size and digest."""
     made: list[Digesting] = []

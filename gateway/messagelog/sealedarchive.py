@@ -82,7 +82,7 @@ class SealedArchiveWriter:
         at: datetime,
         record_id: int,
         record_key: bytes | None,
-        write: Callable[[IO[bytes], bool], None],
+        write: Callable[[IO[bytes], bool], object],
     ) -> None:
         """Append a record's container; ``write`` is given a stream, and whether digests alone are wanted.
 

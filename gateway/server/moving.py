@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 from certs.edges.tokenfiles import sync_folder
@@ -46,7 +47,7 @@ PARTS = (
 )
 
 
-def move_gateway(source: DataFolder, target: DataFolder) -> Iterator[str]:
+def move_gateway(source: DataFolder, target: DataFolder) -> Generator[str]:
     """Copy everything and prove that it is the same; a line for each piece. Raises `OperatorError`, OSError: nothing was switched."""
     _check_empty(target)
     for part in PARTS:

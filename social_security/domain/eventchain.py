@@ -9,6 +9,7 @@ Spec: the domain reference 5.2 (hashAnterior, hash); RFC 8785 (names here are AS
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from schemas.jsontext import dump_json
@@ -46,7 +47,7 @@ def check_histories(event: Mapping[str, Any]) -> None:
         )
 
 
-def check_chain(events: list[Mapping[str, Any]]) -> str:
+def check_chain(events: Sequence[Mapping[str, Any]]) -> str:
     """Walk a whole chain; the last digest. Raises `DomainError` SS-401."""
     last = START
     for number, event in enumerate(events, 1):

@@ -166,7 +166,7 @@ async def test_a_connection_lost_after_sending_leaves_the_request_logged_on_both
 
 @pytest.mark.parametrize("when", ["before", "after"])
 async def test_an_answer_that_cannot_be_logged_is_not_given(pair: GatewayPair, when: str) -> None:
-    pair.consumer_log.fails(is_response=True, **{when: NO_LOG})  # type: ignore[arg-type]
+    pair.consumer_log.fails(is_response=True, **{when: NO_LOG})
     assert await refused(pair) == "server.clientproxy.logging_failed"
     assert pair.services.calls
 
@@ -315,7 +315,7 @@ async def test_a_system_that_fails_leaves_the_request_logged_and_no_answer(
 
 @pytest.mark.parametrize("when", ["before", "after"])
 async def test_an_answer_the_provider_cannot_log_never_leaves_it(pair: GatewayPair, when: str) -> None:
-    pair.provider_log.fails(is_response=True, **{when: NO_LOG})  # type: ignore[arg-type]
+    pair.provider_log.fails(is_response=True, **{when: NO_LOG})
     assert await refused(pair) == SERVER + "logging_failed"
     assert pair.services.calls
     assert b"application/x-road-rest-response" not in pair.peers.answers[0].raw

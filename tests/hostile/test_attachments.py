@@ -57,7 +57,8 @@ def parts_of(content_type: str, raw: bytes) -> list[bytes]:
         b"Content-Type: " + content_type.encode("latin-1") + b"\r\n\r\n" + raw, policy=email.policy.HTTP
     )
     assert message.is_multipart()
-    return [part.get_payload(decode=True) or b"" for part in message.iter_parts()]  # type: ignore[attr-defined,misc]
+    parts = (part.get_payload(decode=True) for part in message.iter_parts())
+    return [part if isinstance(part, bytes) else b"" for part in parts]
 
 
 def ours(content_type: str, raw: bytes) -> list[bytes]:

@@ -41,7 +41,8 @@ def token() -> bytes:
 def with_serial(number: int) -> bytes:
     read = cms.ContentInfo.load(token())
     read["content"]["signer_infos"][0]["sid"].chosen["serial_number"] = number
-    return read.dump(force=True)
+    raw: bytes = read.dump(force=True)
+    return raw
 
 
 def with_info(**changes: object) -> bytes:

@@ -684,7 +684,7 @@ async def test_a_description_of_a_thousand_services_is_shown_in_one_pass(tmp_pat
     async def fetch(*_: object, **__: object) -> Document:
         return Document(operations(1_000), "text/xml")
 
-    register = DescriptionRegister(store, fetch)  # type: ignore[arg-type]
+    register = DescriptionRegister(store, fetch)
     reading = await register.read_new(OWNER.subsystem("S"), source, None)
     made = await register.add(OWNER.subsystem("S"), source, None, NOW, ignore_warnings=True, reading=reading)
     began = time.process_time()

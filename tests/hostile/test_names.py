@@ -213,8 +213,9 @@ async def operations(tmp_path: Path) -> AsyncIterator[list[Operation]]:
     gateway = make_gateway_api(host, settings, logins[0], clock, {})
     central = make_central_api(context, settings, logins[1], clock, backups, {})
     yield [*gateway.operations, *central.operations]
-    for kept in (*logins, host.logins, host.store):
-        kept.close()
+    for login in (*logins, host.logins):
+        login.close()
+    host.store.close()
     await node.close()
 
 

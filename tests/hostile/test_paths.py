@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import time
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from asn1crypto import x509 as asn1
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
@@ -166,7 +168,7 @@ def test_a_crowd_of_issuers_of_one_name_is_not_searched_without_end() -> None:
     assert time.process_time() - began < 5
 
 
-WEAK_KEYS = {
+WEAK_KEYS: dict[str, Callable[[], CertificatePublicKeyTypes]] = {
     "RSA of exponent 3": lambda: rsa.generate_private_key(3, 2048).public_key(),
     "RSA of 1024 bits": lambda: rsa.generate_private_key(65537, 1024).public_key(),
     "P-192": lambda: ec.generate_private_key(ec.SECP192R1()).public_key(),

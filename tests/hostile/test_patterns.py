@@ -13,7 +13,7 @@ from gateway.clients.globs import compile_glob
 from schemas import rest
 from schemas.faults import BadMessage
 from schemas.patterns import check_cost
-from social_security.wire.policydocument import LEAK
+from social_security.domain.curp import LEAK
 
 
 def as_expression(pattern: str) -> str:

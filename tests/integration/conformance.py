@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import schemathesis
@@ -21,7 +21,9 @@ EXAMPLES = 4
 CHECKS = [status_code_conformance, content_type_conformance, response_schema_conformance]
 
 
-def check(operation: APIOperation, url: str, headers: dict[str, str], outside: frozenset[str]) -> int:
+def check(
+    operation: APIOperation[Any, Any, Any, Any], url: str, headers: dict[str, str], outside: frozenset[str]
+) -> int:
     """Send generated requests to one operation; how many. ``outside`` are codes of failures that are not ours."""
     sent = 0
 
@@ -34,7 +36,7 @@ def check(operation: APIOperation, url: str, headers: dict[str, str], outside: f
         suppress_health_check=list(hypothesis.HealthCheck),
     )
     @hypothesis.given(case=operation.as_strategy())
-    def send(case: schemathesis.Case) -> None:
+    def send(case: schemathesis.Case[Any]) -> None:
         nonlocal sent
         sent += 1
         base = url if operation.path in OUTSIDE_THE_TABLE else f"{url}/api/v1"

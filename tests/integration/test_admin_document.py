@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 import schemathesis
+from schemathesis.core.result import Err
 
 from tests.integration.conformance import check
 from tests.integration.hosting import api_key, hosted, prepare
@@ -35,7 +36,7 @@ def test_every_answer_is_one_the_document_names(tmp_path: Path, initialised: boo
     with hosted(folder, pin="1234" if initialised else None) as (url, host):
         headers = api_key(host)
         schema = schemathesis.openapi.from_dict(host.api.document)
-        operations = [found.ok() for found in schema.get_all_operations()]
+        operations = [found.ok() for found in schema.get_all_operations() if not isinstance(found, Err)]
         operations.sort(key=lambda o: o.path in LAST)
         wrong: list[str] = []
         sent = 0

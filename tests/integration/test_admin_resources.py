@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import socket
 import ssl
 import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -48,7 +49,7 @@ class Smtp(threading.Thread):
             with connection, connection.makefile("rwb") as stream:
                 self._take(stream)
 
-    def _take(self, stream: BinaryIO) -> None:
+    def _take(self, stream: io.BufferedRWPair) -> None:
         def say(line: bytes) -> None:
             stream.write(line + b"\r\n")
             stream.flush()

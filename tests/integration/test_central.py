@@ -8,6 +8,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -289,6 +290,11 @@ class OwnChannel:
         url = f"http://{INSTITUTE.address}:8080/"
         async with self.session.post(url, data=body, headers={"Content-Type": content_type}) as answer:
             return answer.status, await answer.read()
+
+    async def ask_own(
+        self, path: str, headers: Mapping[str, str], body: bytes | None = None
+    ) -> tuple[int, bytes]:
+        raise AssertionError(f"nothing is asked of the own consumer side here: {path}")
 
     async def post_pinned(self, url: str, cert: bytes, content_type: str, body: bytes) -> tuple[int, bytes]:
         return await self.pinned.post_pinned(url, cert, content_type, body)

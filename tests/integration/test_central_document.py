@@ -9,6 +9,7 @@ import pyrage
 import pytest
 import requests
 import schemathesis
+from schemathesis.core.result import Err
 
 from central_server.config import CentralBackupSettings
 from tests.integration.centralhosting import api_key, hosted, settings
@@ -34,7 +35,7 @@ def test_every_answer_is_one_the_document_names(tmp_path: Path, initialised: boo
     with hosted(tmp_path, chosen, initialised=initialised) as (url, server):
         headers = api_key(server)
         schema = schemathesis.openapi.from_dict(server.admin.document)
-        operations = [found.ok() for found in schema.get_all_operations()]
+        operations = [found.ok() for found in schema.get_all_operations() if not isinstance(found, Err)]
         operations.sort(key=lambda o: o.path in LAST)
         wrong: list[str] = []
         sent = 0

@@ -27,6 +27,7 @@ EXAMPLES = PROJECT / "examples"
 CLIENT, OTHER = "MX/GOB/15-ISSEMYM/AFIL", "MX/GOB/15-ISSEMYM/OTRO"
 INDICE = "MX/GOB/00-RNSS/INDICE"
 PORT = 9210
+PROVIDERS = ("provider_aiohttp", "provider_fastapi")
 # The address from which a gateway on this machine reaches another loopback address.
 GATEWAYS_OWN = "127.0.0.1"
 
@@ -36,7 +37,9 @@ def program(name: str) -> str:
     found = shutil.which(name)
     if found is None:
         reason = f"{name} is not installed"
-        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
     return found
 
 
@@ -83,11 +86,11 @@ class TestCallers:
         assert "server.serverproxy.access_denied" in done.stderr
 
 
-@pytest.fixture(params=["provider_aiohttp", "provider_fastapi"])
+@pytest.fixture(params=PROVIDERS)
 def provider(request: pytest.FixtureRequest, federation: Federation) -> Iterator[tuple[str, int, str]]:
     """A provider of the examples, offered as a service; its code, port and the other name."""
     name = str(request.param)
-    port = PORT + request.param_index
+    port = PORT + PROVIDERS.index(name)
     code = name.replace("_", "-")
     process = start(name, port)
     added = run_gateway(

@@ -9,7 +9,7 @@ import sqlite3
 import urllib.request
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
@@ -57,7 +57,7 @@ class TestAllowed:
         assert call("00-RNSS/INDICE/limited/public/a")[0] == 200
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     "no right at all": (
         "00-RNSS/INDICE/echo/x",
         {"client": "MX/GOB/15-ISSEMYM/OTRO"},

@@ -52,7 +52,8 @@ def other_value(name: str) -> str:
     if isinstance(default, bool):
         return "false" if default else "true"
     if isinstance(default, int | float):
-        return str(int(row.high or 1) if row.high != default and row.high >= 1 else 0.5)
+        high = row.high or 1
+        return str(int(high) if high != default and high >= 1 else 0.5)
     return "other"
 
 

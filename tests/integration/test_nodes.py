@@ -93,7 +93,7 @@ class NodeSet:
     def rows(self, sql: str) -> list[tuple[object, ...]]:
         """What the database says."""
         with psycopg.connect(self.database) as connection:
-            return connection.execute(sql).fetchall()  # type: ignore[call-overload]
+            return connection.execute(sql).fetchall()
 
 
 @pytest.fixture(scope="module")
@@ -251,7 +251,7 @@ def test_a_change_holds_at_every_node_within_seconds(nodes: NodeSet) -> None:
     # The command writes to the database; each node finds the change by itself.
     for kind, status in (("HTTPS", 500), ("HTTP", 200)):
         run_gateway("client", "connect", "--data", str(nodes.folders[0]), AFIL, kind)
-        until(statuses, lambda found, status=status: found == {status}, within_s=90)
+        until(statuses, {status}.__eq__, within_s=90)
 
 
 def test_a_lost_database_refuses_and_comes_back_by_itself(nodes: NodeSet) -> None:

@@ -9,6 +9,7 @@ import tarfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +20,7 @@ from gateway.cli.main import main
 from gateway.clients.descriptions.openapi import load_document
 from schemas import metadata, monitoring, soap
 from schemas.identifiers import ClientId, ServiceId, parse_identifier
+from schemas.soapenvelope import XROAD_NS
 from tests.integration.conftest import CONSUMER, PROVIDER
 
 if TYPE_CHECKING:
@@ -138,7 +140,7 @@ class TestDescribedServices:
     @pytest.mark.xroad("F089")
     def test_soap_services_are_listed_and_described(self) -> None:
         for code in (metadata.LIST_METHODS, metadata.ALLOWED_METHODS):
-            _, body = ask_soap(code, f'<x:{code} xmlns:x="{soap.XROAD_NS}"/>')
+            _, body = ask_soap(code, f'<x:{code} xmlns:x="{XROAD_NS}"/>')
             assert ServiceId(INDICE, "sum", "v1") in metadata.parse_services_body(body)
         content_type, body = ask_soap(metadata.GET_WSDL, metadata.render_get_wsdl_body("sum", "v1"))
         assert content_type.startswith("multipart/related")
@@ -178,10 +180,10 @@ def test_a_disabled_service_tells_callers_why(federation: Federation, provider: 
     _until(lambda: b"<t:result>42<" in add_numbers())
 
 
-def _until(good) -> None:
+def _until(good: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 90
     while not good():
-        assert time.monotonic() < deadline, "it did not come about within 20 s"
+        assert time.monotonic() < deadline, "it did not come about within 90 s"
         time.sleep(0.1)
 
 

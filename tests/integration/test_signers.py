@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -194,7 +195,7 @@ async def test_signatures_go_on_while_the_process_is_killed_again_and_again(
                 before = signer.restarts
                 assert signer.pid is not None
                 os.kill(signer.pid, signal.SIGKILL)
-                await until(lambda before=before: _restarted(signer, before, device))
+                await until(partial(_restarted, signer, before, device))
 
         async with asyncio.timeout(240), asyncio.TaskGroup() as group:
             workers = [group.create_task(load()) for _ in range(4)]

@@ -82,7 +82,7 @@ class Gateway:
     def rows(self, sql: str) -> list[tuple[object, ...]]:
         """What the database says."""
         with psycopg.connect(self.database) as connection:
-            return connection.execute(sql).fetchall()  # type: ignore[call-overload]
+            return connection.execute(sql).fetchall()
 
 
 @pytest.fixture(scope="module")
@@ -216,7 +216,7 @@ def test_a_change_reaches_every_worker(gateway: Gateway) -> None:
 
     for kind, status in (("HTTPS", 500), ("HTTP", 200)):
         run_gateway("client", "connect", "--data", str(gateway.data), AFIL, kind)
-        until(statuses, lambda found, status=status: found == {status}, 60)
+        until(statuses, {status}.__eq__, within_s=90)
 
 
 async def test_told_to_end_it_answers_what_came_and_begins_again(gateway: Gateway) -> None:

@@ -15,7 +15,7 @@ from rfc3161_client import (
     VerifierBuilder,
     decode_timestamp_response,
 )
-from signxml import SignatureConfiguration, XMLVerifier
+from signxml import SignatureConfiguration, XMLVerifier  # type: ignore[attr-defined]
 from signxml.exceptions import InvalidDigest, InvalidSignature
 
 from certs.certificates import parse_certificate

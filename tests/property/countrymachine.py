@@ -23,9 +23,11 @@ from social_security.domain.calendars import load_calendar
 from social_security.domain.faults import APPEAL_DAYS
 from social_security.domain.history import parse_rules, share, total
 from social_security.domain.pseudonyms import Rid
-from social_security.institute.history import Certified, own_periods
-from social_security.institute.portability import Case, all_periods
+from social_security.institute.history import own_periods
+from social_security.institute.portability import all_periods
 from social_security.institute.portabilityrules import senders_of_round
+from social_security.institute.stores.cases import Case
+from social_security.institute.stores.periods import Certified
 from tests.directgateway import INSTITUTES, DirectCountry
 from tests.registrybooks import ACT
 

@@ -16,7 +16,7 @@ from hypothesis.stateful import rule
 
 from social_security.domain import states as machines
 from social_security.institute.casesteps import PERSON_ROLES, allowed_steps
-from social_security.institute.portability import Case
+from social_security.institute.stores.cases import Case
 from tests.property.countrymachine import (
     ANALYST,
     CODE_OF,

@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from certs.algorithms import SignatureAlgorithm
+from certs.certificates import der_of
 from certs.configuration import sign_directory, verify_directory
 from certs.dev.timestamping import timestamp_reply
 from certs.tokens.soft import KeyKind
@@ -120,7 +121,7 @@ def signed_directory() -> tuple[bytes, bytes]:
         DirectoryPart("PRIVATE-PARAMETERS", "MX", "/V6/1/private-params.xml", SHA512_URI, digest_of(b"p")),
     )
     directory = Directory(6, world.now.replace(year=2027), parts)
-    certificate = worlds.der_of(identity.certificate)
+    certificate = der_of(identity.certificate)
     raw = worlds.run_now(
         sign_directory(
             directory,

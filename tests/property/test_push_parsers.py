@@ -66,21 +66,17 @@ def message(pieces: list[bytes], content_type: str = CONTENT_TYPE) -> object:
 
 def join(said: list[object], event: object, kind: type[PartData | AttachmentData]) -> None:
     if isinstance(event, kind) and said and isinstance(said[-1], kind):
-        said[-1] = (
-            said[-1].data + event.data
-            if isinstance(said[-1], bytes)
-            else type(event)(*joined(said[-1], event))
-        )
+        said[-1] = joined(said[-1], event)
     else:
         said.append(event)
 
 
-def joined(before: object, event: object) -> tuple[object, ...]:
+def joined(before: object, event: object) -> PartData | AttachmentData:
     if isinstance(before, AttachmentData) and isinstance(event, AttachmentData):
-        return before.number, before.data + event.data
+        return AttachmentData(before.number, before.data + event.data)
     assert isinstance(before, PartData)
     assert isinstance(event, PartData)
-    return (before.data + event.data,)
+    return PartData(before.data + event.data)
 
 
 NOISE = st.lists(

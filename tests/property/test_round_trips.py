@@ -29,6 +29,7 @@ from schemas.globalconf.directory import (
 from schemas.globalconf.private import ManagementService, PrivateParameters, parse_private, render_private
 from schemas.globalconf.shared import SharedParameters, parse_shared
 from schemas.globalconf.sharedwriting import render_shared
+from schemas.headers import HOP_HEADERS
 from schemas.identifiers import (
     append_identifier,
     parse_client_path,
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
     from schemas.identifiers import ClientId, Identifier, ServerId
 
 HEADER_NAMES = st.from_regex(r"[A-Za-z][A-Za-z0-9-]{0,15}", fullmatch=True).filter(
-    lambda n: n.lower() not in rest.HOP_HEADERS and not n.lower().startswith("x-road")
+    lambda n: n.lower() not in HOP_HEADERS and not n.lower().startswith("x-road")
 )
 # White space at the ends of a value is HTTP's, and no part of it.
 HEADER_VALUES = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=30).map(str.strip)

@@ -46,7 +46,9 @@ def envelopes(draw: st.DrawFn, *, with_hash: bool = False) -> tuple[bytes, dict[
     }
     server = draw(st.none() | SERVERS)
     party = draw(st.none() | st.tuples(st.none() | CODES, CODES))
-    space = lambda: draw(SPACES)
+
+    def space() -> str:
+        return draw(SPACES)
 
     def element(name: str, text: str) -> str:
         if draw(st.booleans()):

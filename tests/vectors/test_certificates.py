@@ -19,7 +19,7 @@ from certs.certificates import parse_certificate
 from certs.proofmemory import ProofMemory
 from certs.verify import chain as chains
 from certs.verify import ocsp
-from schemas.faults import Fault, NotProved
+from schemas.faults import Fault, Kind, NotProved
 from tests.paths import VECTORS
 from tests.vectors.keystores import load
 
@@ -53,6 +53,9 @@ class Trust:
 
     def ca_certificates(self, instance: str) -> tuple[x509.Certificate, ...]:
         return self._anchors
+
+    def signing_ca_certificates(self, instance: str) -> tuple[x509.Certificate, ...]:
+        return self.ca_certificates(instance)
 
     def all_ca_certificates(self) -> tuple[x509.Certificate, ...]:
         return self._anchors
@@ -109,7 +112,7 @@ def test_chain(case: dict[str, Any]) -> None:
         for certificate, issuer in itertools.pairwise(path):
             missing = "none for ca_2" in answered and certificate == load("certs/test_chain/ca_2.p12")[1]
             if missing:
-                raise NotProved(chains.Kind.CERT_VALIDATION, "no OCSP response")
+                raise NotProved(Kind.CERT_VALIDATION, "no OCSP response")
             status = "revoked" if answered == "revoked for all" else "good"
             answer = make_answer(certificate, issuer, (signer_key, signer), status, at, None, at)
             ocsp.check_response(answer, certificate, issuer, responders, at, policy)

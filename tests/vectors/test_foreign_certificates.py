@@ -48,6 +48,9 @@ class Anchor:
         del instance
         return (load("TrustAnchorRootCertificate"),)
 
+    def signing_ca_certificates(self, instance: str) -> tuple[x509.Certificate, ...]:
+        return self.ca_certificates(instance)
+
 
 @cache
 def load(name: str) -> x509.Certificate:

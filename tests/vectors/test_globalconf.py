@@ -34,7 +34,8 @@ from schemas.globalconf import parts
 from schemas.globalconf.anchor import parse_anchor
 from schemas.globalconf.cost import CostOrder, in_order_of_cost
 from schemas.globalconf.directory import Directory, parse_signed_content, split_directory
-from schemas.globalconf.shared import parse_shared
+from schemas.globalconf.private import PrivateParameters
+from schemas.globalconf.shared import SharedParameters, parse_shared
 from schemas.globalconf.sharedwriting import render_shared
 from schemas.identifiers import ClientId, GlobalGroupId, ServerId
 from tests.paths import VECTORS
@@ -173,6 +174,19 @@ def is_client_of(conf: TrustedConfiguration, ask: dict[str, Any]) -> bool:
 
 
 Question = Callable[[TrustedConfiguration, Any], Any]
+
+
+def private(conf: TrustedConfiguration) -> PrivateParameters:
+    assert conf.private is not None
+    return conf.private
+
+
+def shared(conf: TrustedConfiguration, instance: str) -> SharedParameters:
+    found = conf.shared(instance)
+    assert found is not None
+    return found
+
+
 QUESTIONS: dict[str, Question] = {
     "in-group": lambda c, a: c.in_global_group(client(a["is"]), group(a["in_global_group"])),
     "instances": lambda c, _: sorted(c.instances),
@@ -196,13 +210,13 @@ QUESTIONS: dict[str, Question] = {
     "server-owner": lambda c, a: owner_of(c, a["owner_of_server"]),
     "verification-ca-certs": lambda c, _: sum(len(c.signing_ca_certificates(i)) for i in c.instances),
     "tsa-certs": lambda c, _: sum(len(i.shared.approved_tsas) for i in c.instances.values()),
-    "management-address": lambda c, _: c.private.management_service.registration_address,
-    "management-service": lambda c, _: c.private.management_service.provider.path(),
+    "management-address": lambda c, _: private(c).management_service.registration_address,
+    "management-service": lambda c, _: private(c).management_service.provider.path(),
     "ocsp-freshness": lambda c, _: c.ocsp_freshness_s,
     "servers": lambda c, a: [
-        s.id.path() for s in c.shared(a["security_servers_of_instance"]).security_servers
+        s.id.path() for s in shared(c, a["security_servers_of_instance"]).security_servers
     ],
-    "approved-cas": lambda c, a: len(c.shared(a["number_of_approved_cas_of_instance"]).approved_cas),
+    "approved-cas": lambda c, a: len(shared(c, a["number_of_approved_cas_of_instance"]).approved_cas),
     "servers-of-client": lambda c, a: [s.id.path() for s in c.servers_of(client(a["servers_of_client"]))],
     "is-client-of-server": is_client_of,
     "acme": acme,
@@ -388,7 +402,7 @@ READERS: dict[str, Callable[[bytes], object]] = {
     "fetchinterval": parts.parse_fetch_interval,
     "nextupdate": parts.parse_verify_next_update,
 }
-CONTENT = {
+CONTENT: dict[str, Callable[[object], bool]] = {
     "one monitoring client": lambda value: isinstance(value, ClientId),
     "no monitoring client": lambda value: value is None,
     "500 s": lambda value: value == 500,

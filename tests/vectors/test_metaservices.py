@@ -22,6 +22,7 @@ from schemas.globalconf.shared import Member, SharedParameters, Source, Subsyste
 from schemas.identifiers import ClientId, GlobalGroupId, ServerId, ServiceId
 from schemas.message import MessageProtocol
 from schemas.multipart import MultipartParser, PartData, PartStart
+from schemas.soapenvelope import XROAD_NS
 from tests.paths import VECTORS
 from tests.worlds import trusted
 
@@ -101,7 +102,7 @@ def get_wsdl(name: str) -> None:
             parts.append(b"")
         elif isinstance(event, PartData):
             parts[-1] += event.data
-    assert metadata.body_element(parts[0]).tag == f"{{{soap.XROAD_NS}}}getWsdlResponse"
+    assert metadata.body_element(parts[0]).tag == f"{{{XROAD_NS}}}getWsdlResponse"
     wsdl = etree.fromstring(parts[1])
     names = wsdl.findall("{*}binding/{*}operation")
     assert {operation.get("name") for operation in names} == {"getRandom", "helloService"}

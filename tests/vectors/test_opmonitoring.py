@@ -98,12 +98,12 @@ class Answered:
         return parts
 
     def health(self) -> list[tuple[str, int, int]]:
-        found = []
+        found: list[tuple[str, int, int]] = []
         for event in metadata.body_element(self.envelope).iter(f"{{{monitoring.OP_NS}}}serviceEvents"):
             service = parse_identifier(event[0])
-            counts = [int(e.text or 0) for e in event[-1][:2]]
-            found.append((service.path(), *counts))
-        return found  # type: ignore[return-value]
+            first, second = (int(e.text or 0) for e in [*event[-1]][:2])
+            found.append((service.path(), first, second))
+        return found
 
 
 def record(client: ClientId, provider: ClientId, code: str = "getRandom", **more: Any) -> dict[str, Any]:
@@ -371,7 +371,7 @@ def test_metrics_are_told_to_the_owner_and_nobody_else(tmp_path: Path) -> None:
     answer = asyncio.run(found.answer(ServiceCall(message, "POST", "", ())))
     root = metadata.body_element(answer.body)[0]
     assert root[0].text == "SERVER:EE/BUSINESS/producer/ownerServer"
-    assert [e[0].text for e in root[1:]] == ["proxyVersion", "someMetricSet"]
+    assert [e[0].text for e in [*root][1:]] == ["proxyVersion", "someMetricSet"]
     values = {e.tag.rpartition("}")[2]: e.text for e in root.iter() if e.text}
     assert (float(values["min"] or 0), float(values["max"] or 0)) == (0.125, 500.143)
     stranger = raw.replace(b"<id:memberCode>producer", b"<id:memberCode>consumer", 1)

@@ -26,6 +26,7 @@ from gateway.clients.model import ConnectionType
 from schemas import soap
 from schemas.faultxml import SOAP_NS
 from schemas.multipart import MultipartParser, PartData, PartStart, parse_content_type
+from schemas.soapenvelope import XROAD_NS
 from tests.paths import VECTORS
 from tests.vectors import stage
 from tests.vectors.keystores import load
@@ -272,7 +273,7 @@ def headers_of(content_type: str, body: bytes) -> tuple[object, ...]:
 
 
 def _header_text(raw: bytes, name: str) -> str:
-    header = etree.fromstring(raw).find(f"{{{SOAP_NS}}}Header/{{{soap.XROAD_NS}}}{name}")
+    header = etree.fromstring(raw).find(f"{{{SOAP_NS}}}Header/{{{XROAD_NS}}}{name}")
     assert header is not None
     return "".join(str(t) for t in header.itertext()).strip()
 

@@ -225,7 +225,7 @@ def elements(raw: bytes) -> Iterator[str]:
     """The elements of a signature or a hash chain in order, with the algorithms and references they name."""
     for element in etree.fromstring(raw).iter("{*}*"):
         named = [
-            f" {n}={v}"
+            f" {n}={v!s}"
             for n, v in sorted(element.attrib.items())
             if n in ("Algorithm", "URI", "Type", "Id", "id")
         ]

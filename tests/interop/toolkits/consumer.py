@@ -21,7 +21,7 @@ toolkit, gateway, client, service, first, second = sys.argv[1:]
 class Schemas(BaseAdapter):
     """Serves the two header schemas."""
 
-    def send(self, request: requests.PreparedRequest, **_: object) -> requests.Response:
+    def send(self, request: requests.PreparedRequest, *_: object, **__: object) -> requests.Response:
         response = requests.Response()
         response.status_code = 200
         response.url = request.url or ""

@@ -175,8 +175,16 @@ async def gather(gatherer: Gatherer) -> tuple[int, int]:
         return await gatherer.gather(session)
 
 
-def found(store: CentralStore, *query: str | None, unreachable: bool | None = None) -> list[str]:
-    entries = search_services(store.read(), CatalogueQuery(*query, unreachable=unreachable))
+def found(
+    store: CentralStore,
+    words: str | None = None,
+    member: str | None = None,
+    data_set: str | None = None,
+    purpose: str | None = None,
+    *,
+    unreachable: bool | None = None,
+) -> list[str]:
+    entries = search_services(store.read(), CatalogueQuery(words, member, data_set, purpose, unreachable))
     return [e.service.service_code for e in entries]
 
 

@@ -278,7 +278,12 @@ async def test_a_mail_that_is_not_taken_is_handed_in_again(store: CentralStore, 
 
 def test_every_kind_and_state_of_request_has_words_in_both_languages() -> None:
     for kind, state in product(RequestType, RequestState):
-        said = {"request_id": 7, "type": kind.value, "status": state.value, "at": NOW.isoformat()}
+        said: dict[str, object] = {
+            "request_id": 7,
+            "type": kind.value,
+            "status": state.value,
+            "at": NOW.isoformat(),
+        }
         said |= {"security_server_id": "MX:GOB:1:SS1", "client_id": None, "comments": None}
         text = render_mail(json.dumps(said)).text
         spanish, _, english = text.partition("\n--\n")

@@ -39,7 +39,7 @@ async def test_two_nodes_publish_the_same_parameters_under_one_anchor(
     postgres: Cluster, tmp_path: Path
 ) -> None:
     where, instance = postgres.new_database(), Instance(tmp_path, NOW)
-    nodes = []
+    nodes: list[CentralNode] = []
     for name in ("node_0", "node_1"):
         node = CentralNode(tmp_path / name, CentralStore(where, name), Publishing(key_kind="ec-p256"))
         if not nodes:

@@ -53,10 +53,10 @@ def directory(signer: Holder, certificate: bytes, algorithm: SignatureAlgorithm 
     made = sign_directory(
         DIRECTORY,
         signer,
-        "k",
+        KeyId("k"),
         algorithm or signer.algorithm,
         certificate,
-        ("outer", "inner"),  # type: ignore[arg-type]
+        ("outer", "inner"),
     )
     return run_now(made)
 
@@ -104,7 +104,7 @@ def test_a_folder_says_whose_configuration_it_is_and_has_it() -> None:
         ({"MX/shared-params.xml": None}, "no shared parameters of instance 'MX'"),
     ):
         with pytest.raises(Fault, match=words) as caught:
-            TrustedConfiguration.load(files(**changes))  # type: ignore[arg-type]
+            TrustedConfiguration.load(files(**changes))
         assert caught.value.kind is Kind.MALFORMED_GLOBAL_CONF
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -55,7 +56,7 @@ def form(
     return made
 
 
-async def client_of(pki: DevPki) -> TestClient:
+async def client_of(pki: DevPki) -> TestClient[web.Request, web.Application]:
     client = TestClient(TestServer(TrustServices(pki, lambda: NOW).app()))
     await client.start_server()
     return client

@@ -10,6 +10,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import NameOID
 
 from certs.proofmemory import ProofMemory
@@ -34,12 +35,12 @@ def certificate(
     subject: x509.Name,
     *extensions: tuple[x509.ExtensionType, bool],
     issuer: x509.Name | None = None,
-    public_key: object = None,
-    digest: hashes.HashAlgorithm | None = None,
+    public_key: CertificatePublicKeyTypes | None = None,
+    digest: hashes.SHA256 | hashes.SHA3_256 | None = None,
 ) -> x509.Certificate:
     builder = x509.CertificateBuilder(
         named("CA") if issuer is None else issuer, subject, public_key or key().public_key(), 7
-    )  # type: ignore[arg-type]
+    )
     builder = builder.not_valid_before(NOW - timedelta(days=1)).not_valid_after(NOW + timedelta(days=1))
     for extension, critical in extensions:
         builder = builder.add_extension(extension, critical)

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from certs.algorithms import SignatureAlgorithm
+from certs.certificates import der_of
 from certs.configuration import TrustedConfiguration
 from certs.signing import MessageSignature
 from certs.tokens.port import SigningIdentity
@@ -53,7 +54,7 @@ def chained() -> tuple[Message, MessageSignature, xades.SignatureDocument]:
 def with_reference(document: xades.SignatureDocument, **changes: object) -> xades.SignatureDocument:
     """The document with its first reference changed."""
     first, *others = document.references
-    return msgspec.structs.replace(document, references=(msgspec.structs.replace(first, **changes), *others))  # type: ignore[arg-type]
+    return msgspec.structs.replace(document, references=(msgspec.structs.replace(first, **changes), *others))
 
 
 def coverage(
@@ -183,7 +184,7 @@ def test_a_chain_that_lies_about_a_digest_is_refused_though_the_sum_is_right() -
 def test_another_certificate_in_key_info_than_the_signed_one_is_refused() -> None:
     _, _, document = alone()
     world = worlds.world()
-    stranger = worlds.der_of(world.identities[PROVIDER.member].certificate)
+    stranger = der_of(world.identities[PROVIDER.member].certificate)
     with pytest.raises(NotProved, match="another certificate"):
         verify_document(
             msgspec.structs.replace(document, certificate=stranger), PROVIDER, world.configuration, worlds.NOW
@@ -200,7 +201,7 @@ def test_another_certificate_in_key_info_than_the_signed_one_is_refused() -> Non
 def test_an_authentication_certificate_signs_no_message() -> None:
     _, _, document = alone()
     world = worlds.world()
-    auth = worlds.der_of(world.auth[worlds.CONSUMER_SERVER])
+    auth = der_of(world.auth[worlds.CONSUMER_SERVER])
     with pytest.raises(NotProved) as caught:
         verify_document(
             msgspec.structs.replace(document, certificate=auth), CONSUMER, world.configuration, worlds.NOW
@@ -225,7 +226,7 @@ def test_a_value_that_is_not_the_keys_over_this_document_is_refused(changes: dic
     _, _, document = alone()
     certificate = worlds.world().identities[CONSUMER.member].certificate
     with pytest.raises(NotProved):
-        check_signature_value(msgspec.structs.replace(document, **changes), certificate)  # type: ignore[arg-type]
+        check_signature_value(msgspec.structs.replace(document, **changes), certificate)
 
 
 @pytest.mark.parametrize(
@@ -236,7 +237,7 @@ def test_signed_properties_must_be_referenced_as_such(changes: dict[str, object]
     first, properties = document.references
     changed = msgspec.structs.replace(
         document, references=(first, msgspec.structs.replace(properties, **changes))
-    )  # type: ignore[arg-type]
+    )
     with pytest.raises(NotProved):
         check_signature_value(changed, worlds.world().identities[CONSUMER.member].certificate)
 

@@ -7,7 +7,9 @@ import json
 import zipfile
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
+from typing import IO
 
 import pytest
 from click.testing import CliRunner
@@ -32,11 +34,15 @@ from tests.worlds import CONSUMER, NOW
 ENTRIES = {"a-request-1.asice": b"one", "a-response-2.asice": b"two", "b-request-3.asice": b"three"}
 
 
+def _write_to(content: bytes, file: IO[bytes]) -> None:
+    file.write(content)
+
+
 def write(entries: dict[str, bytes], previous: ArchiveLink = FIRST) -> tuple[bytes, ArchiveLink]:
     out = io.BytesIO()
     writer = ArchiveWriter(out, previous)
     for n, (name, content) in enumerate(entries.items()):
-        writer.add(name, NOW + timedelta(minutes=n), lambda file, content=content: file.write(content))
+        writer.add(name, NOW + timedelta(minutes=n), partial(_write_to, content))
     assert writer.size_bytes == sum(len(c) for c in entries.values())
     link = writer.finish("MX/GOB/1")
     return out.getvalue(), link

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -210,7 +211,7 @@ def test_conflicts_and_bad_inputs_are_refused_by_their_code(register: Descriptio
         (DescriptionSource(ServiceType.REST, "ftp://provider"), "a", "malformed_url"),
     ]
     for source, code, expected in cases:
-        assert refused(lambda s=source, c=code: register.add(PROVIDER, s, c, NOW)).code == expected
+        assert refused(partial(register.add, PROVIDER, source, code, NOW)).code == expected
     stranger = refused(lambda: register.add(CONSUMER, rest, "a", NOW))
     assert stranger.code == "client_not_found"
 

@@ -10,7 +10,7 @@ import pytest
 
 from certs.verify.container import verify_container
 from gateway.messagelog.export import asic_download
-from schemas.asic.container import MIMETYPE
+from schemas.asic.manifest import MIMETYPE
 from schemas.faults import BadMessage, Fault
 from tests import worlds
 from tests.logs import append_message, open_log, soap_messages, stamp_alone

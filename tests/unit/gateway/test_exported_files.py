@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 CODES = st.text(
     st.characters(exclude_categories=("Cs", "Cc", "Zs", "Zl", "Zp")), min_size=1, max_size=8
 ).filter(lambda t: not suspicious_characters(t) and t.strip() and "/" not in t)
-TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 CLIENTS = st.builds(ClientId, st.just("MX"), CODES, CODES, st.none() | CODES)
 SERVER = ServerId("MX", "GOB", "1", "SS1")
 PATHS = st.sampled_from(("**", "/a/*", "/**", "*/b"))

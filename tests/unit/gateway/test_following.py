@@ -166,14 +166,14 @@ def test_disabled_client_stays_disabled_until_it_is_enabled(stage: Stage) -> Non
     stage.observe()
     stage.send(K.CLIENT_DISABLE, number=1)
     stage.observe()
-    assert stage.status is ClientStatus.DISABLING_IN_PROGRESS
+    assert (stage.status, stage.waiting) == (ClientStatus.DISABLING_IN_PROGRESS, [K.CLIENT_DISABLE])
     stage.central.lists()
     for _ in range(2):
         stage.observe()
         assert (stage.status, stage.waiting) == (ClientStatus.DISABLED, [K.CLIENT_DISABLE])
     stage.send(K.CLIENT_ENABLE, number=2)
     stage.observe()
-    assert stage.status is ClientStatus.ENABLING_IN_PROGRESS
+    assert (stage.status, stage.waiting) == (ClientStatus.ENABLING_IN_PROGRESS, [K.CLIENT_ENABLE])
     stage.central.lists(CLIENT)
     assert stage.status is ClientStatus.REGISTERED
     stage.observe()

@@ -19,7 +19,8 @@ from gateway.settings.datafolder import find_folder
 from serving.login.users import LOGIN_STEPS, SCHEMA
 from serving.storage.audit import AuditLog
 from serving.storage.database import open_database
-from tests.integration.hosting import PIN, prepare
+from tests.integration.hosting import prepare
+from tests.worlds import PIN
 
 if TYPE_CHECKING:
     from pathlib import Path

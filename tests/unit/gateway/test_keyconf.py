@@ -21,7 +21,7 @@ from certs.profiles import STANDARD_PROFILES
 from certs.tokens.port import TokenStatus
 from certs.tokens.soft import SoftToken
 from gateway.admin.keys import unregister
-from gateway.clients.store import STEPS, ServerConfStore
+from gateway.clients.store import ServerConfStore
 from gateway.keys import actions
 from gateway.keys.context import KeyContext
 from gateway.keys.model import MOVES, CertificateEvent, CertificateStatus, KeyUsage, PossibleAction
@@ -29,6 +29,7 @@ from gateway.keys.operations import KeyOperations, observe
 from gateway.keys.requesting import render_request
 from gateway.keys.store import KeyConfStore
 from gateway.keys.tokens import Tokens
+from gateway.migrations.serverconf import STEPS
 from schemas.faults import Fault, Kind, NotProved
 from schemas.globalconf.shared import ApprovedCa, CaInfo, Member, SecurityServer, SharedParameters, Source
 from schemas.identifiers import ClientId, ServerId

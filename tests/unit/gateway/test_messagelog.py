@@ -8,6 +8,7 @@ import sqlite3
 import threading
 import weakref
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -271,13 +272,17 @@ class Held:
     """What a batch holds."""
 
 
+def _is_held(held: Held, _writer: object) -> bool:
+    return held is not None
+
+
 async def test_a_written_batch_does_not_stay_in_memory_until_the_next_one() -> None:
     loop = asyncio.get_running_loop()
     held, freed, told = Held(), threading.Event(), loop.create_future()
     weakref.finalize(held, freed.set)
     writer = LogWriter(io.BytesIO)
     try:
-        writer.put(lambda _writer, held=held: held is not None, loop, told.set_result)
+        writer.put(partial(_is_held, held), loop, told.set_result)
         del held
         assert await asyncio.wait_for(told, 30) is True
         assert await asyncio.to_thread(freed.wait, 30)

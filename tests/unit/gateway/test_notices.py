@@ -8,6 +8,7 @@ import email.policy
 import hashlib
 import hmac
 import json
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -91,7 +92,7 @@ def test_every_finding_has_words_in_both_languages() -> None:
 
 
 @pytest.fixture
-async def session():
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession() as made:
         yield made
 
@@ -141,7 +142,7 @@ async def test_a_mail_says_it_in_both_languages(session: aiohttp.ClientSession) 
     await notifier.send_test_mail("otro@example.org")
     server.close()
     first, second = (email.message_from_bytes(m, policy=email.policy.default) for m in mails)
-    text = first.get_content()  # type: ignore[attr-defined]
+    text = first.get_content()
     assert (first["Subject"], first["To"]) == (
         "[MX/GOB/1/SS1] notice: renewal-failed",
         "operador@example.org",
@@ -205,6 +206,6 @@ async def test_a_notice_that_waits_outlives_the_process(
     assert await Notifier(here, "MX/GOB/1/SS1", session, lambda: NOW, {}, kept).send_waiting() == 0
     server.close()
     (sent,) = (email.message_from_bytes(m, policy=email.policy.default) for m in mails)
-    assert "CN=ñandú" in sent.get_content()  # type: ignore[attr-defined]
+    assert "CN=ñandú" in sent.get_content()
     kept.write_bytes(b"{damaged")
     assert await Notifier(here, "MX/GOB/1/SS1", session, lambda: NOW, {}, kept).send_waiting() == 0

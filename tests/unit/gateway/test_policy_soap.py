@@ -13,6 +13,7 @@ from gateway.exchange.ports import ServiceAnswer, ServiceCall
 from gateway.policies.gate import Binding, BoundPolicies, MemoryLedger, PolicyGate
 from schemas import soap
 from schemas.faults import BadMessage, Kind
+from schemas.faultxml import SOAP_NS
 from schemas.identifiers import ClientId, ServiceId
 from social_security.wire.policydocument import POLICY_ID
 from social_security.wire.soapwords import NS
@@ -75,7 +76,7 @@ async def ask(
     async with gate.guard(SERVICE, system_)(ServiceCall(message, "POST", "", ())) as answered:
         body = b"".join([chunk async for chunk in answered.chunks])
         assert (answered.status, answered.header("content-type")) == (200, "text/xml; charset=utf-8")
-    found = etree.fromstring(body).find(f"{{{soap.SOAP_NS}}}Body/{{{NS}}}consultarAfiliacionResponse")
+    found = etree.fromstring(body).find(f"{{{SOAP_NS}}}Body/{{{NS}}}consultarAfiliacionResponse")
     assert found is not None
     return found, ledger, calls
 
@@ -105,7 +106,7 @@ REFUSED: dict[str, tuple[dict[str, str], str]] = {
 @pytest.mark.parametrize("what", REFUSED)
 async def test_request_is_refused_in_an_ordinary_answer_and_never_reaches_the_system(what: str) -> None:
     changed, expected = REFUSED[what]
-    element, ledger, calls = await ask(**changed)  # type: ignore[arg-type]
+    element, ledger, calls = await ask(**changed)
     assert (code(element), calls) == (expected, 0)
     assert [n for n in element.itertext() if CURP in n] == []
     assert ledger.refusals[0].rule.startswith(("oss:", "https:"))

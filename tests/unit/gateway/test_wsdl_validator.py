@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -50,8 +51,9 @@ async def test_what_it_finds_is_a_warning_and_it_is_given_the_document_and_its_a
 @pytest.mark.xroad("F076")
 async def test_one_that_is_content_or_not_set_or_not_concerned_says_nothing(tmp_path: Path) -> None:
     ours = await read_here(ServiceType.WSDL, WSDL, URL)
-    for set_ in (command(tmp_path, "print('well done')"), "", "  "):
-        assert await with_validator(read_here, lambda set_=set_: set_)(ServiceType.WSDL, WSDL, URL) == ours
+    for validator in (command(tmp_path, "print('well done')"), "", "  "):
+        reader = with_validator(read_here, partial(str, validator))
+        assert await reader(ServiceType.WSDL, WSDL, URL) == ours
     openapi = b'{"openapi": "3.0.0", "info": {"title": "t", "version": "1"}, "paths": {}}'
     refuses = command(tmp_path, "raise SystemExit(1)")
     found = await with_validator(read_here, lambda: refuses)(ServiceType.OPENAPI3, openapi, URL)

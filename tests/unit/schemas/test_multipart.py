@@ -20,7 +20,8 @@ PART = b"--b\r\nA: 1\r\n\r\nbody\r\n"
 
 def read(raw: bytes, pieces: int) -> list[tuple[object, bytes]]:
     """Headers and content of each part, the bytes fed in pieces of a size, or whole where it is 0."""
-    parser, found = MultipartParser("b", SMALL), []
+    parser = MultipartParser("b", SMALL)
+    found: list[tuple[object, bytes]] = []
     size = pieces or max(1, len(raw))
     for begin in range(0, len(raw), size):
         for event in parser.feed(raw[begin : begin + size]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from schemas.faults import BadMessage, Kind
+from schemas.faultxml import SOAP_NS
 from schemas.identifiers import ID_NS, ClientId
 from schemas.metadata import (
     body_element,
@@ -15,7 +16,7 @@ from schemas.metadata import (
     parse_services_json,
 )
 from schemas.monitoring import OP_NS, parse_health_query, parse_metrics_query, parse_operational_query
-from schemas.soapenvelope import SOAP_NS, XROAD_NS
+from schemas.soapenvelope import XROAD_NS
 
 NOW = 1_700_000_000
 MEMBER = (

@@ -15,15 +15,17 @@ from hypothesis import strategies as st
 
 from schemas import soap
 from schemas.accessrequests import parse_question
-from schemas.asic.container import MIMETYPE, parse_container
+from schemas.asic.container import parse_container
+from schemas.asic.manifest import MIMETYPE
 from schemas.asic.withheld import Order, Reason, Withheld, WithheldPart, parse_withheld, render_withheld
 from schemas.catalogue import parse_catalogue
 from schemas.faults import BadMessage, Kind, NotProved
 from schemas.faultxml import parse_soap_fault, render_soap_fault
 from schemas.hashchain.building import build
 from schemas.identifiers import ClientId
-from schemas.transparency.merkle import consistency_proof, inclusion_proof, verify_consistency
-from schemas.transparency.tiles import HASH_BYTES, LONGEST_ENTRY, parse_tile, render_bundle
+from schemas.soapenvelope import SoapLimits
+from schemas.transparency.merkle import HASH_BYTES, consistency_proof, inclusion_proof, verify_consistency
+from schemas.transparency.tiles import LONGEST_ENTRY, parse_tile, render_bundle
 from schemas.xmlencoding import to_utf8
 from schemas.zipwriting import ZipWriter
 from tests import worlds
@@ -158,7 +160,7 @@ def test_a_fault_stands_in_an_envelope() -> None:
 )
 def test_an_envelope_of_another_size_or_encoding_is_not_read(raw: bytes, words: str) -> None:
     with pytest.raises(BadMessage, match=words) as caught:
-        soap.parse_envelope(raw, soap.SoapLimits(size_bytes=100))
+        soap.parse_envelope(raw, SoapLimits(size_bytes=100))
     assert caught.value.kind is Kind.INVALID_SOAP
 
 

@@ -17,7 +17,8 @@ async def test_a_shorter_interval_ends_the_pause_that_a_longer_one_began() -> No
 
 
 async def test_a_pause_without_an_interval_waits_for_one() -> None:
-    pace, interval = Pace(), [None]
+    pace = Pace()
+    interval: list[float | None] = [None]
     pausing = asyncio.create_task(pace.pause(lambda: interval[0]))
     await asyncio.sleep(0)
     pace.changed()

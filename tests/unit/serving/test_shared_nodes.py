@@ -243,6 +243,6 @@ def test_what_cannot_be_used_is_named_with_what_to_do(where: str, postgres: Clus
             "ALTER DATABASE "
             + where.split("/")[3].partition("?")[0]
             + " SET default_transaction_read_only = on"
-        )  # type: ignore[operator]
+        )
     with pytest.raises(OSError, match=r"cannot be used: .*read-only.*it takes no changes"):
         open_database(where, ())

@@ -330,7 +330,12 @@ async def test_nobody_is_held_since_before_her_birth_nor_until_before_she_was(de
 
 
 def test_a_text_in_a_table_is_never_a_formula_in_a_spreadsheet() -> None:
-    rows = [["nombre", "n"], ["=cmd|'/C calc'!A1", -3], ["D'Angelo Müller Ñuñez", 1.5], ["@SUM(1)", None]]
+    rows: list[list[object]] = [
+        ["nombre", "n"],
+        ["=cmd|'/C calc'!A1", -3],
+        ["D'Angelo Müller Ñuñez", 1.5],
+        ["@SUM(1)", None],
+    ]
     assert render_csv(rows).split("\r\n")[1:4] == [
         "'=cmd|'/C calc'!A1,-3",
         "D'Angelo Müller Ñuñez,1.5",

@@ -54,8 +54,12 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.processes
 def test_any_order_of_acts_holds_in_postgresql_too(postgres: Cluster) -> None:
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
-        lambda: CountryMachine(postgres.new_database()),
+    class InPostgres(CountryMachine):
+        def __init__(self) -> None:
+            super().__init__(postgres.new_database())
+
+    run_state_machine_as_test(
+        InPostgres,
         settings=settings(
             max_examples=1,
             stateful_step_count=40,

@@ -218,7 +218,7 @@ async def test_a_change_that_may_not_be_is_refused_and_nothing_is_told(
 
 async def test_only_oniess_suspends_and_only_oniess_tells(country: SmallCountry) -> None:
     body = {"idAviso": "x", "miembro": IPE, "estado": "SUSPENDIDA", "fecha": "2026-03-02"}
-    why = {"purpose": "PUR-SUPERV", "case": "NEG-15-2026-00000001", "role": "SISTEMA"}
+    why: dict[str, Any] = {"purpose": "PUR-SUPERV", "case": "NEG-15-2026-00000001", "role": "SISTEMA"}
     _, refused = await country.ask("15-ISSEMYM/SUPERV", "00-RNSS", "notificarMembresia", body, **why)
     assert refused["codigo"] == "SS-210"
     _, refused = await country.ask(
@@ -237,7 +237,11 @@ async def test_who_leaves_hands_its_persons_and_histories_to_its_successor(count
     assert IPE in holders(country)
     _, refused = await country.ask("15-ISSEMYM/AFIL", "00-RNSS", "buscarBeneficiario", {"curp": ANA}, **IDENT)
     assert refused["codigo"] == "SS-603"
-    why = {"purpose": "PUR-HIST", "case": "CONS-30-2026-00000001", "role": "ANALISTA_PORTABILIDAD"}
+    why: dict[str, Any] = {
+        "purpose": "PUR-HIST",
+        "case": "CONS-30-2026-00000001",
+        "role": "ANALISTA_PORTABILIDAD",
+    }
     _, refused = await country.ask(
         "30-IPE/HIST", "00-RNSS", "traducirPid", {"pid": pid_of(country, IPE), "destino": ISSEMYM}, **why
     )
@@ -379,7 +383,11 @@ async def test_who_announced_itself_lately_declares_nobody_dead_by_its_word_alon
         "idEvento": "00000000-0000-4000-8000-000000000001", "tipo": "FALLECIMIENTO", "fechaEvento": "2026-02-20",
         "acta": {"numero": "AD-1", "oficialia": "15-057 Toluca 01", "fecha": "2026-02-21"}, **mine,
     }  # fmt: skip
-    why = {"purpose": "PUR-VITAL", "case": "CONS-15-2026-00000001", "role": "ANALISTA_AFILIACION"}
+    why: dict[str, Any] = {
+        "purpose": "PUR-VITAL",
+        "case": "CONS-15-2026-00000001",
+        "role": "ANALISTA_AFILIACION",
+    }
     _, refused = await country.ask("15-ISSEMYM/VITAL", "00-RNSS", "notificarEvento", death, **why)
     assert refused["codigo"] == "SS-210"
     await tell(country, mine | {"desde": "1990-01-01", "historia": True})

@@ -136,7 +136,15 @@ def test_persons_affiliations_and_periods_come_in_and_what_is_wrong_is_reported(
         f"E-1,{CURPS[0]},2", f"E-2,{CURPS[1]},2", f"E-3,{CURPS[0]},2", f"E-2,{CURPS[2]},2",
         "E-4,EEPA780514MMCJRN94,2", "E-5,EEPA7805I4MMCJRN95,2", "E-6,nada,2", f"E-7,{CURPS[3]},9", "E-8",
     )  # fmt: skip
-    common = ("--data", place / "reg", "--member", "15-ISSEMYM", "--out", place / "pids.csv", "--report")
+    common: tuple[str | Path, ...] = (
+        "--data",
+        place / "reg",
+        "--member",
+        "15-ISSEMYM",
+        "--out",
+        place / "pids.csv",
+        "--report",
+    )
     dry = run("officer", "import-persons", *common, place / "r0.csv", "--dry-run", persons)
     assert "2 new persons" in dry.output
     assert not (place / "pids.csv").exists()

@@ -322,7 +322,7 @@ async def test_a_decided_case_that_a_late_rectification_opens_again_has_a_new_te
     country.at("2026-07-28T09:00:00-06:00")
     rectify(country, "30-IPE", "2022-12-31")
     history = await own_history(country, "30-IPE")
-    more = {"historia": [history], "historiaSha256": [eventchain.history_digest(history)]}
+    more: dict[str, Any] = {"historia": [history], "historiaSha256": [eventchain.history_digest(history)]}
     await case.cause("30-IPE", "ACLARAR", "HISTORIA_RECIBIDA", **more)
     assert (await case.state())["fechaLimite"] > "2026-10-01"
     await case.decide()
@@ -364,7 +364,7 @@ async def test_a_period_that_changes_after_the_totals_stops_the_decision_until_t
     if code == "30-IPE":
         assert (await case.refused("30-IPE", "RESOLVER", "RESUELTA"))["codigo"] == "SS-406"
     history = await own_history(country, code)
-    more = {"historia": [history], "historiaSha256": [eventchain.history_digest(history)]}
+    more: dict[str, Any] = {"historia": [history], "historiaSha256": [eventchain.history_digest(history)]}
     await case.cause(code, "ACLARAR", "HISTORIA_RECIBIDA", **more)
     stale = await case.refused("30-IPE", "TOTALIZAR", "TOTALIZADA", totalizacion=before)
     assert stale["codigo"] == "SS-406"
@@ -421,7 +421,7 @@ async def test_a_rejection_without_cause_basis_or_appeal_is_refused(
 ) -> None:
     case = Case(country, "PORT-30-2026-00000001", "30-IPE")
     await case.present()
-    more = {} if wrong is None else {"negativa": NEGATIVA | wrong}
+    more: dict[str, Any] = {} if wrong is None else {"negativa": NEGATIVA | wrong}
     assert (await case.refused("30-IPE", "RECHAZAR", "RECHAZADA", **more))["codigo"] == "SS-400"
 
 
@@ -511,9 +511,12 @@ async def test_every_notice_reaches_an_end(tmp_path: Path) -> None:
     async def deliver(notice: OutboxItem) -> bool | Outcome:
         if notice.member == "poison":
             raise ValueError("whatever")
-        return {"done": True, "dead": Outcome(dead="SS-405"), "again": Outcome(body={"n": 2})}.get(
-            notice.member, False
-        )
+        ends: dict[str, bool | Outcome] = {
+            "done": True,
+            "dead": Outcome(dead="SS-405"),
+            "again": Outcome(body={"n": 2}),
+        }
+        return ends.get(notice.member, False)
 
     outbox = Outbox(database, deliver, lambda: at[0])
     with database.transaction() as connection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -151,7 +152,7 @@ def test_shares_add_up_are_nearly_exact_and_only_they_are_taken(cents: int, days
     union = sum(days.values())
     assert sum(given_.values()) == cents
     assert all(abs(given_[name] * union - cents * d) < union for name, d in parts)
-    sent = [{"instituto": n, "dias": d, "montoCentavos": given_[n]} for n, d in parts]
+    sent: list[dict[str, Any]] = [{"instituto": n, "dias": d, "montoCentavos": given_[n]} for n, d in parts]
     check_shares(sent)
     if len(parts) > 1 and cents > 1:
         moved = [dict(p) for p in sent]

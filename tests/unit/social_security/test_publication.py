@@ -21,6 +21,7 @@ from social_security.domain.faults import DomainError
 from social_security.domain.notices import notice_of
 from social_security.domain.published import build_payload, key_id, sign_payload, verify_published
 from social_security.institute.stores.steps import STEPS
+from social_security.oniess.services import OniessServices
 from social_security.wire.publication import COPY_FILE, KEY_FILE, PublicationCopy
 from tests.directgateway import INSTITUTES, DirectCountry, DirectGateway
 
@@ -182,7 +183,9 @@ async def test_an_institute_fetches_what_oniess_publishes_and_refuses_what_is_no
     (tmp_path / "country").mkdir()
     country = DirectCountry(tmp_path / "country")
     gateway = DirectGateway(pack.members()[INSTITUTES[0]].path, country)
-    store = country.systems["00-ONIESS"].system.store  # type: ignore[attr-defined]  ONIESS's own
+    system_of_oniess = country.systems["00-ONIESS"].system
+    assert isinstance(system_of_oniess, OniessServices)
+    store = system_of_oniess.store
     copy = system.copy()
     store.publish("publicacion", json.dumps(envelope(2)).encode())
     assert await copy.refresh(gateway, "PORT")

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 
 from gateway.policies.gate import Excess
 from schemas.policy import parse_document
@@ -66,12 +68,18 @@ async def country(tmp_path: Path) -> AsyncIterator[SmallCountry]:
         yield made
 
 
+def application(client: TestClient[web.Request, web.Application]) -> web.Application:
+    """The system behind a client."""
+    assert isinstance(client.server, TestServer)
+    return client.server.app
+
+
 @pytest.mark.parametrize("service", SERVICES)
 async def test_every_service_of_the_document_has_a_handler(country: SmallCountry, service: str) -> None:
     code, name = SERVICES[service]
     served = {
         (r.method, r.resource.canonical)
-        for r in country.clients[code].server.app.router.routes()
+        for r in application(country.clients[code]).router.routes()
         if r.resource
     }
     if name.startswith("/"):
@@ -87,7 +95,7 @@ async def test_every_operation_and_public_reading_of_the_pack_is_served_somewher
     served = {
         (r.method, r.resource.canonical)
         for client in country.clients.values()
-        for r in client.server.app.router.routes()
+        for r in application(client).router.routes()
         if r.resource
     }
     operations = {(o.method, o.path) for o in pack.operations().values()}

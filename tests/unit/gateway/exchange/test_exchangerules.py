@@ -19,6 +19,7 @@ from gateway.http.whole import WholeBody
 from schemas import soap
 from schemas.faults import BadMessage, Fault, Kind, NotProved, PeerFault
 from schemas.faultxml import render_soap_fault
+from schemas.identifiers import ClientId
 from schemas.soapenvelope import DEFAULT_LIMITS
 from schemas.transport import ProxyMessageWriter, RestPart, SoapPart
 from serving.storage.selfsigned import self_signed
@@ -128,9 +129,7 @@ async def test_a_message_ends_before_it_began(pair: GatewayPair) -> None:
 # Who may send it
 
 
-def prove(
-    pair: GatewayPair, *, client: worlds.ClientId = CONSUMER, now: timedelta = timedelta(), **how: Any
-) -> str:
+def prove(pair: GatewayPair, *, client: ClientId = CONSUMER, now: timedelta = timedelta(), **how: Any) -> str:
     world = pair.world
     chain = how.get("certificates", (der_of(world.auth[CONSUMER_SERVER]), der_of(world.pki.intermediate)))
     responses = how.get("ocsp_responses", (world.ocsp(world.auth[CONSUMER_SERVER]),))
@@ -165,7 +164,7 @@ def test_a_peer_that_is_not_proved_says_which_check_failed(
 def test_a_certificate_of_an_approved_authority_that_nobody_registered_is_no_peer(pair: GatewayPair) -> None:
     world = pair.world
     key = self_signed("sin registrar")[0].public_key()
-    unregistered = world.pki.issue_auth(key, CONSUMER.member.server("SS9"), "127.0.0.1", now=NOW)  # type: ignore[arg-type]
+    unregistered = world.pki.issue_auth(key, CONSUMER.member.server("SS9"), "127.0.0.1", now=NOW)
     with pytest.raises(NotProved, match="is not registered for any security server"):
         prove(pair, certificates=(der_of(unregistered),), ocsp_responses=(world.ocsp(unregistered),))
 

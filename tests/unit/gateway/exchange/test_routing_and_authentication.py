@@ -28,7 +28,7 @@ def with_servers(**changes: object) -> TrustedConfiguration:
     configuration = worlds.world().configuration
     own = configuration.own
     servers = tuple(
-        msgspec.structs.replace(s, **changes) if s.id == PROVIDER_SERVER else s  # type: ignore[arg-type]
+        msgspec.structs.replace(s, **changes) if s.id == PROVIDER_SERVER else s
         for s in own.shared.security_servers
     )
     shared = replace(own.shared, security_servers=servers)

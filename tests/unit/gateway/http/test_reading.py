@@ -356,12 +356,11 @@ def test_whatever_comes_gives_events_or_one_error(data: bytes, size: int) -> Non
     ],
 )
 def test_no_head_is_written_with_a_name_or_a_value_that_is_none(name: bytes, value: bytes) -> None:
-    for write in (
-        lambda pairs: render_request_head("GET", b"/", pairs),
-        lambda pairs: render_answer_head(200, b"OK", pairs),
-    ):
-        with pytest.raises(NotHttpError):
-            write([(b"Host", b"x"), (name, value)])
+    pairs = [(b"Host", b"x"), (name, value)]
+    with pytest.raises(NotHttpError):
+        render_request_head("GET", b"/", pairs)
+    with pytest.raises(NotHttpError):
+        render_answer_head(200, b"OK", pairs)
 
 
 @pytest.mark.parametrize("target", [b"", b"/a b", b"/a\tb", b"/a#b", b"/\r\n", b"/\x00", b"/\x7f"])

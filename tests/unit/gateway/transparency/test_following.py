@@ -270,11 +270,8 @@ async def test_tiles_are_served_as_far_as_a_checkpoint_covers_them_and_nothing_e
 async def test_without_a_seal_nothing_is_signed_and_nothing_is_wrong(tmp_path: Path) -> None:
     log = open_log(tmp_path / "log")
     async with aiohttp.ClientSession() as session:
-        here = (
-            Surroundings(tmp_path / "log", log, session)
-            if (tmp_path / "log/transparency").mkdir() is None
-            else None
-        )
+        (tmp_path / "log/transparency").mkdir()
+        here = Surroundings(tmp_path / "log", log, session)
         assert here is not None
         following = TransparencyLoop(
             log,
