@@ -10,7 +10,7 @@ pace, first alone, then while
 
 Times count from when a request was due, so a stall is not hidden by the requests that wait behind it. Exits 1 when the 99th
 percentile under attack is above ``--ratio`` times the quiet one, a request failed, or an attack did not come about. Processes of the attack get the
-processor time that is left (SCHED_IDLE) and none of the consumer's: they would be other machines. How far each attack came is said. Linux only.
+processor time that is left (SCHED_IDLE, or ``--nice``) and none of the consumer's: they would be other machines. How far each attack came is said. Linux only.
 """
 
 from __future__ import annotations
@@ -292,7 +292,7 @@ async def attack(federation: Federation, options: argparse.Namespace, request: b
         "chains": ["benchmarks.peerbomb", base, str(federation.folder)],
         "wsdl": [*_ATTACKER, "wsdl", "--key", _administrator(federation), "--base", base],
     }
-    attackers = {name: _nicely(*commands[name]) for name in options.attacks}
+    attackers = {name: _nicely(options.nice, *commands[name]) for name in options.attacks}
     try:
         await asyncio.sleep(options.settle)
         times = await consume(
@@ -345,8 +345,9 @@ _ROLES = ("--role", "XROAD_SERVICE_ADMINISTRATOR")
 _ATTACKER = ("benchmarks.underattack", "--as")
 
 
-def _nicely(*module: str) -> subprocess.Popen[bytes]:
-    command = ["/usr/bin/chrt", "--idle", "0", sys.executable, "-m", *module]
+def _nicely(nice: int | None, *module: str) -> subprocess.Popen[bytes]:
+    behind = ["chrt", "--idle", "0"] if nice is None else ["nice", "-n", str(nice)]
+    command = [*behind, sys.executable, "-m", *module]
     return subprocess.Popen(command, stdout=subprocess.PIPE)
 
 
@@ -400,6 +401,11 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=4)
     parser.add_argument("--files", type=int, default=1024, help="how many files a server may open")
     parser.add_argument("--ratio", type=float, default=3.0)
+    parser.add_argument(
+        "--nice",
+        type=int,
+        help="the attack's niceness instead of SCHED_IDLE, which on a machine that others use gets nothing done",
+    )
     parser.add_argument(
         "--attacks", nargs="+", default=ATTACKS, choices=ATTACKS, help="only these, to tell them apart"
     )

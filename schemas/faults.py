@@ -231,7 +231,13 @@ class BadMessage(Fault):
 
 
 class NotProved(Fault):
-    """A signature, certificate, OCSP response, timestamp or hash chain does not prove what it must."""
+    """A signature, certificate, OCSP response, timestamp or hash chain does not prove what it must.
+
+    Of a certificate that its OCSP responder says is not good: ``is_revoked``, and ``is_on_hold`` where that is for a time.
+    """
+
+    is_revoked: bool = False
+    is_on_hold: bool = False
 
 
 class TokenFailed(Fault):

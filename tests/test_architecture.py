@@ -502,6 +502,73 @@ def imported_by_name(path: Path) -> Iterator[str]:
             )
 
 
+# Of a connection that was refused libpq keeps no code, its words are all there is; a KeyError's is a name or a sentence of ours.
+ERRORS_BY_THEIR_WORDS = {
+    ("serving/storage/postgres.py", "_guessed_state"),
+    ("serving/cli/commands.py", "_text"),
+}
+OF_AN_ERROR = re.compile(r"\b(?:str|repr)\(|\.(?:args|detail|strerror|msg)\b")
+TEXT_SEARCHES = frozenset(
+    {"startswith", "endswith", "find", "rfind", "index", "count", "search", "match", "fullmatch"}
+)
+
+
+def texts_of_errors(function: ast.AST) -> tuple[set[str], set[str]]:
+    """The names in a function that hold an error, and those that hold its text or something made of it."""
+    errors = {h.name for h in ast.walk(function) if isinstance(h, ast.ExceptHandler) and h.name}
+    if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+        given = (*function.args.args, *function.args.kwonlyargs)
+        errors |= {a.arg for a in given if a.arg in ("err", "error", "fault")}
+    texts: set[str] = set()
+    assignments = [node for node in ast.walk(function) if errors and isinstance(node, ast.Assign)]
+    for _ in range(2):  # a text, and what is made of it
+        for made in assignments:
+            if is_text_of_an_error(made.value, errors, texts):
+                texts |= {
+                    n.id for target in made.targets for n in ast.walk(target) if isinstance(n, ast.Name)
+                }
+    return errors, texts
+
+
+def is_text_of_an_error(expression: ast.AST, errors: set[str], texts: set[str]) -> bool:
+    for part in ast.walk(expression):
+        match part:
+            case ast.Call(func=ast.Name(id="str" | "repr"), args=[ast.Name(id=name)]) if name in errors:
+                return True
+            case ast.Attribute(value=ast.Name(id=name), attr="args" | "detail" | "strerror" | "msg") if (
+                name in errors
+            ):
+                return True
+            case ast.Name(id=name) if name in texts:
+                return True
+    return False
+
+
+def test_no_decision_is_taken_by_the_words_of_an_error() -> None:
+    found = set()
+    for path in modules().values():
+        lines = path.read_text(encoding="utf-8").splitlines()
+        functions = (
+            n for n in ast.walk(tree_of(path)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)
+        )
+        for function in functions:
+            if OF_AN_ERROR.search("\n".join(lines[function.lineno : function.end_lineno])):
+                errors, texts = texts_of_errors(function)
+                if errors and any(searches(part, errors, texts) for part in ast.walk(function)):
+                    found.add((str(path.relative_to(PROJECT)), function.name))
+    assert found == ERRORS_BY_THEIR_WORDS, "classes, codes and numbers say what failed; words change"
+
+
+def searches(part: ast.AST, errors: set[str], texts: set[str]) -> bool:
+    """Whether a piece of a function looks for words in an error's text."""
+    match part:
+        case ast.Compare(ops=[ast.In() | ast.NotIn()], comparators=[where]):
+            return is_text_of_an_error(where, errors, texts)
+        case ast.Call(func=ast.Attribute(value=searched, attr=verb), args=given) if verb in TEXT_SEARCHES:
+            return any(is_text_of_an_error(e, errors, texts) for e in (searched, *given))
+    return False
+
+
 def test_every_runtime_dependency_and_extra_is_imported_by_the_product() -> None:
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = project["optional-dependencies"]

@@ -58,6 +58,7 @@ class _Proved(msgspec.Struct, frozen=True):
 
     says: ocsp.OCSPCertStatus
     status: OcspStatus
+    is_on_hold: bool
 
 
 class Responders(Protocol):
@@ -135,12 +136,18 @@ def check_response(
         check_valid_at(status.responder, at)
     _check_times(status.this_update, status.next_update, at, policy)  # 3, 4
     if proved.says is not ocsp.OCSPCertStatus.GOOD:  # 5
-        raise NotProved(
-            Kind.CERT_VALIDATION,
-            f"the certificate {name_text(certificate.subject)!r} is {proved.says.name.lower()}, "
-            "says its OCSP responder",
-        )
+        raise _not_good(certificate, proved)
     return status
+
+
+def _not_good(certificate: x509.Certificate, proved: _Proved) -> NotProved:
+    status = proved.says.name.lower()
+    err = NotProved(
+        Kind.CERT_VALIDATION,
+        f"the certificate {name_text(certificate.subject)!r} is {status}, says its OCSP responder",
+    )
+    err.is_revoked, err.is_on_hold = proved.says is ocsp.OCSPCertStatus.REVOKED, proved.is_on_hold
+    return err
 
 
 def _prove(
@@ -154,7 +161,8 @@ def _prove(
         raise _incorrect("the OCSP response is not about this certificate")
     responder = _responder(response, issuer, configuration)
     status = OcspStatus(response.produced_at_utc, single.this_update_utc, single.next_update_utc, responder)
-    return _Proved(single.certificate_status, status)
+    is_on_hold = single.revocation_reason is x509.ReasonFlags.certificate_hold
+    return _Proved(single.certificate_status, status, is_on_hold)
 
 
 def check_nonce(der: bytes, nonce: bytes) -> None:

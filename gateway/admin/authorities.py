@@ -10,7 +10,7 @@ from certs.certificates import name_text, parse_certificate
 from gateway.admin.keycontext import KeyAdminContext, check_may_request, member_of, row, usage_of
 from gateway.keys.model import KeyUsage
 from gateway.refusals import GatewayCode
-from schemas.faults import Fault
+from schemas.faults import Fault, NotProved
 from serving.api.certificateview import common_name
 from serving.api.problems import bad_request
 from serving.errors import Refused
@@ -224,7 +224,8 @@ class _Authorities:
         try:
             self._context.ocsp_status(parse_certificate(info.certificate), now)
         except Fault as fault:
-            return "OCSP_RESPONSE_REVOKED" if "revoked" in fault.detail.lower() else "NOT_AVAILABLE"
+            is_revoked = isinstance(fault, NotProved) and fault.is_revoked
+            return "OCSP_RESPONSE_REVOKED" if is_revoked else "NOT_AVAILABLE"
         return "OCSP_RESPONSE_GOOD"
 
 

@@ -14,7 +14,7 @@ from certs.certificates import parse_certificate
 from gateway.admin.keycontext import encoded
 from gateway.keys import actions
 from gateway.keys.model import KeyUsage, PossibleAction
-from schemas.faults import Fault
+from schemas.faults import Fault, NotProved
 from serving.api.certificateview import CertificateDetails, certificate_details
 
 if TYPE_CHECKING:
@@ -165,11 +165,12 @@ def ocsp_word(certificate: KeyCertificate, context: KeyAdminContext, now: dateti
         return "EXPIRED"
     try:
         context.ocsp_status(parsed, now)
-    except Fault as fault:
-        detail = fault.detail.lower()
-        if "hold" in detail or "suspended" in detail:
+    except NotProved as fault:
+        if fault.is_on_hold:
             return "OCSP_RESPONSE_SUSPENDED"
-        return "OCSP_RESPONSE_REVOKED" if "revoked" in detail else "OCSP_RESPONSE_UNKNOWN"
+        return "OCSP_RESPONSE_REVOKED" if fault.is_revoked else "OCSP_RESPONSE_UNKNOWN"
+    except Fault:
+        return "OCSP_RESPONSE_UNKNOWN"
     return "OCSP_RESPONSE_GOOD"
 
 

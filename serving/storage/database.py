@@ -37,10 +37,9 @@ log = logging.getLogger("serving.storage.database")
 BUSY_TIMEOUT_S = 10.0
 _COPY = ".before-step-"
 LARGEST_CHECKED_PAGES = 16_384  # 64 MiB
-# In what `serving.storage.damage` says.
-_AT_A_ROW = ", row with "
-# As Python says that a text of SQLite is none.
-_NO_UTF8 = "Could not decode to UTF-8"
+# Result codes of SQLite, the low byte of the extended ones (https://sqlite.org/rescode.html), by what mends them.
+_IN_USE = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
+_NOT_OURS = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH)
 POSTGRES_SCHEMES = ("postgresql://", "postgres://")
 
 
@@ -125,7 +124,7 @@ def connect(path: Path) -> sqlite3.Connection:
     """A SQLite connection with this software's settings; transactions are opened explicitly. Raises `sqlite3.Error`."""
     with naming(path):
         if path.exists() and path.is_file() and path.stat().st_size == 0 and not _has_log(path):
-            raise sqlite3.DatabaseError("the file is empty")
+            raise _damaged("the file is empty", sqlite3.SQLITE_NOTADB)
         if not path.exists():
             # Made with its owner's mode alone, which SQLite gives its other files too.
             path.touch(mode=0o600)
@@ -155,13 +154,25 @@ def naming(path: Path) -> Iterator[None]:
     except sqlite3.IntegrityError:
         raise
     except (sqlite3.DatabaseError, UnicodeDecodeError) as err:
-        if str(path) in str(err):
+        if err.__cause__ is not None:  # named already, nearer to where it came up
             raise
         kind = sqlite3.DatabaseError if isinstance(err, UnicodeDecodeError) else type(err)
-        reason = " ".join(str(err).split())
-        if _NO_UTF8 in reason:
-            reason = find_unreadable_text(path) or reason
-        raise kind(f"{path}: {reason}; {_remedy(reason)}") from err
+        reason, code = " ".join(str(err).split()), getattr(err, "sqlite_errorcode", None)
+        # A text that is no UTF-8 is found by Python, not by SQLite: as either class, without a code.
+        if code is None and not isinstance(err, sqlite3.ProgrammingError):
+            unreadable = find_unreadable_text(path)
+            reason, code = (unreadable, sqlite3.SQLITE_MISMATCH) if unreadable else (reason, code)
+        named = kind(f"{path}: {reason}; {_remedy(code)}")
+        if code is not None:
+            named.sqlite_errorcode = code
+        raise named from err
+
+
+def _damaged(reason: str, code: int = sqlite3.SQLITE_CORRUPT) -> sqlite3.DatabaseError:
+    """The error for what this module found itself, with the code SQLite would give it."""
+    err = sqlite3.DatabaseError(reason)
+    err.sqlite_errorcode = code
+    return err
 
 
 @contextlib.contextmanager
@@ -175,18 +186,21 @@ def opened_to_read(path: Path, tables: Sequence[str]) -> Iterator[sqlite3.Connec
         yield connection
 
 
-def _remedy(reason: str) -> str:
-    if _AT_A_ROW in reason:
+def _remedy(code: int | None) -> str:
+    """The remedy for an error of SQLite by its (extended) result code; None where it had none."""
+    primary = None if code is None else code & 0xFF
+    if primary == sqlite3.SQLITE_MISMATCH:
         return value_remedy()
-    reason = reason.lower()
-    if "locked" in reason:
+    if primary in _IN_USE:
         return _("another process uses it: wait, or stop that one")
-    if "readonly" in reason or "unable to open" in reason or "permission" in reason:
+    if primary in _NOT_OURS:
         return _("it must be a file that the server's user can read and write, in a folder of that user's")
-    if "full" in reason:
+    if primary == sqlite3.SQLITE_FULL:
         return _("free space on the disk")
-    if "i/o" in reason:
-        return _("check the disk")
+    if primary == sqlite3.SQLITE_NOMEM or code == sqlite3.SQLITE_IOERR_NOMEM:
+        return _("free memory, or allow the process more of it")
+    if primary == sqlite3.SQLITE_IOERR:
+        return _("check the disk, and that it has space left")
     return _("the file is damaged, or another program's or version's: restore a backup (backup restore)")
 
 
@@ -270,20 +284,20 @@ def check_whole(connection: sqlite3.Connection, steps: Sequence[str]) -> None:
     present = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     missing = sorted(tables_of(steps) - present)
     if missing and done <= len(steps):  # a newer version may keep other tables
-        raise sqlite3.DatabaseError(f"the table {missing[0]!r} is missing")
+        raise _damaged(f"the table {missing[0]!r} is missing")
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     if pages > LARGEST_CHECKED_PAGES:  # a message log would keep a start waiting
         return
     _check_values(connection)  # first, for it says more than that a condition failed
     (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok":
-        raise sqlite3.DatabaseError(f"the database is not whole: {found}")
+        raise _damaged(f"the database is not whole: {found}")
 
 
 def _check_values(connection: sqlite3.Connection, tables: Sequence[str] | None = None) -> None:
     """Refuse a value of another type than its column's; of all tables where none are named."""
     if (damage := find_damage(connection, tables)) is not None:
-        raise sqlite3.DatabaseError(damage)
+        raise _damaged(damage, sqlite3.SQLITE_MISMATCH)
 
 
 def open_file(path: Path, steps: Sequence[str]) -> sqlite3.Connection:

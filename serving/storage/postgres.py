@@ -396,24 +396,35 @@ def _connection_settings(address: str) -> dict[str, Any]:
     return {"autocommit": True, **{k: v for k, v in defaults.items() if k not in given}}
 
 
+# By SQLSTATE or its class (PostgreSQL's appendix A).
+_REMEDIES = {
+    "42501": "its user must be allowed to make tables there: let it own the database (ALTER DATABASE ... OWNER TO ...)",
+    "53300": f"raise max_connections of the server: each node opens some {CONNECTIONS_OF_NODE}",
+    "25006": "it takes no changes: name the primary server in the address, or promote the standby",
+    "28": "the address must name a user that may log in, and the password be that user's",
+    "3D000": "create it (createdb), or mend the address",
+    "55P03": "another node holds it, or the server is too slow: see what it is doing (pg_stat_activity)",
+    "53100": "free space on the server's disk",
+}
+_UNREACHABLE = "see that the server runs and can be reached from here; this goes on by itself once it does"
+# Of a connection that was not made libpq keeps no SQLSTATE, only its own words and the server's.
+_OF_CONNECTING = (
+    (("permission denied",), "42501"),
+    (("too many", "connection slots"), "53300"),
+    (("read-only", "read only"), "25006"),
+    (("password", "authentication", "role "), "28"),
+    (("does not exist",), "3D000"),
+    (("timeout",), "55P03"),
+)
+
+
 def _unusable(name: str, err: psycopg.Error) -> ConnectionError:
-    reason = " ".join(str(err).split())
-    return ConnectionError(f"the database {name} cannot be used: {reason}; {_remedy(err, reason.lower())}")
+    state = err.sqlstate or _guessed_state(err)
+    remedy = next((text for begin, text in _REMEDIES.items() if state.startswith(begin)), _UNREACHABLE)
+    return ConnectionError(f"the database {name} cannot be used: {' '.join(str(err).split())}; {remedy}")
 
 
-def _remedy(err: psycopg.Error, reason: str) -> str:
-    if err.sqlstate == "42501" or "permission denied" in reason:
-        return "its user must be allowed to make tables there: let it own the database (ALTER DATABASE ... OWNER TO ...)"
-    if err.sqlstate == "53300" or "too many" in reason or "connection slots" in reason:
-        return f"raise max_connections of the server: each node opens some {CONNECTIONS_OF_NODE}"
-    if "read-only" in reason or "read only" in reason:
-        return "it takes no changes: name the primary server in the address, or promote the standby"
-    if "password" in reason or "authentication" in reason or "role " in reason:
-        return "the address must name a user that may log in, and the password be that user's"
-    if "does not exist" in reason:
-        return "create it (createdb), or mend the address"
-    if "timeout" in reason or err.sqlstate == "55P03":
-        return "another node holds it, or the server is too slow: see what it is doing (pg_stat_activity)"
-    if err.sqlstate == "53100":
-        return "free space on the server's disk"
-    return "see that the server runs and can be reached from here; this goes on by itself once it does"
+def _guessed_state(err: psycopg.Error) -> str:
+    """The SQLSTATE that a refused connection had, by what is said of it; empty when it is none of these."""
+    reason = str(err).lower()
+    return next((state for words, state in _OF_CONNECTING if any(word in reason for word in words)), "")

@@ -23,7 +23,7 @@ from gateway.server.nodes import server_in
 from serving.cli.commands import explain
 from serving.login.users import LOGIN_STEPS
 from serving.storage.damage import find_damage
-from serving.storage.database import Database, open_file
+from serving.storage.database import Database, naming, open_file
 from serving.storage.witnessed import STEPS as WITNESSED
 from serving.storage.witnessed import WitnessBook
 from social_security.institute.stores.steps import STEPS as INSTITUTE
@@ -219,3 +219,50 @@ async def test_an_address_that_is_none_ends_the_start_of_a_central_server_with_i
     with pytest.raises(ValueError, match="table node, row with name = node_0"):
         await again.start()
     await again.stop()
+
+
+def failing(code: int, words: str, kind: type[sqlite3.Error] = sqlite3.OperationalError) -> sqlite3.Error:
+    """An error as SQLite gives it: a class, a code and words."""
+    err = kind(words)
+    err.sqlite_errorcode = code
+    return err
+
+
+@pytest.mark.parametrize(
+    ("code", "remedy"),
+    [
+        (sqlite3.SQLITE_BUSY, "another process uses it"),
+        (sqlite3.SQLITE_BUSY_SNAPSHOT, "another process uses it"),
+        (sqlite3.SQLITE_LOCKED, "another process uses it"),
+        (sqlite3.SQLITE_READONLY_DBMOVED, "a file that the server's user can read and write"),
+        (sqlite3.SQLITE_CANTOPEN_ISDIR, "a file that the server's user can read and write"),
+        (sqlite3.SQLITE_FULL, "free space on the disk"),
+        (sqlite3.SQLITE_IOERR_FSYNC, "check the disk, and that it has space left"),
+        (sqlite3.SQLITE_IOERR_SHMSIZE, "check the disk, and that it has space left"),
+        (sqlite3.SQLITE_NOMEM, "free memory"),
+        (sqlite3.SQLITE_IOERR_NOMEM, "free memory"),
+        (sqlite3.SQLITE_CORRUPT_VTAB, "the file is damaged"),
+        (sqlite3.SQLITE_NOTADB, "the file is damaged"),
+        (sqlite3.SQLITE_ERROR, "the file is damaged"),
+    ],
+)
+@pytest.mark.parametrize(
+    "words", ["database is locked", "la base de datos está llena", "full disk I/O readonly", ""]
+)
+def test_the_remedy_goes_by_the_code_of_the_error_whatever_its_words(
+    tmp_path: Path, code: int, remedy: str, words: str
+) -> None:
+    path = tmp_path / "full locked readonly.sqlite"
+    for kind in (sqlite3.OperationalError, sqlite3.DatabaseError):
+        with pytest.raises(kind) as refused, naming(path), naming(path):
+            raise failing(code, words, kind)
+        assert refused.value.sqlite_errorcode == code
+        line = explain(refused.value)
+        assert line.startswith(f"{path}: ") and line.count(str(path)) == 1 and remedy in line
+
+
+def test_what_breaks_a_rule_of_the_tables_stays_as_it_is(tmp_path: Path) -> None:
+    err = failing(sqlite3.SQLITE_CONSTRAINT_UNIQUE, "UNIQUE constraint failed: a.n", sqlite3.IntegrityError)
+    with pytest.raises(sqlite3.IntegrityError) as refused, naming(tmp_path / "a.sqlite"):
+        raise err
+    assert refused.value is err

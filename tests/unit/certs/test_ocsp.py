@@ -64,21 +64,29 @@ def test_next_update_counts_unless_the_configuration_says_no() -> None:
 
 
 @pytest.mark.xroad("F038")
-def test_a_revoked_certificate_is_refused_with_its_own_code() -> None:
+@pytest.mark.parametrize(
+    ("says", "reason", "is_revoked", "is_on_hold"),
+    [
+        (library.OCSPCertStatus.REVOKED, None, True, False),
+        (library.OCSPCertStatus.REVOKED, x509.ReasonFlags.key_compromise, True, False),
+        (library.OCSPCertStatus.REVOKED, x509.ReasonFlags.certificate_hold, True, True),
+        (library.OCSPCertStatus.UNKNOWN, None, False, False),
+    ],
+)
+def test_a_certificate_that_is_not_good_is_refused_with_its_own_code(
+    says: library.OCSPCertStatus, reason: x509.ReasonFlags | None, is_revoked: bool, is_on_hold: bool
+) -> None:
     world = worlds.world()
+    at = NOW if is_revoked else None
     builder = library.OCSPResponseBuilder().add_response(
-        leaf(),
-        world.pki.intermediate,
-        hashes.SHA1(),
-        library.OCSPCertStatus.REVOKED,
-        NOW,
-        None,
-        NOW,
-        None,
+        leaf(), world.pki.intermediate, hashes.SHA1(), says, NOW, None, at, reason
     )
     builder = builder.responder_id(library.OCSPResponderEncoding.HASH, world.pki.ocsp_certificate)
     der = builder.sign(world.pki.key_of("ocsp"), hashes.SHA256()).public_bytes(Encoding.DER)
-    assert code_of(der) == "cert_validation"
+    with pytest.raises(NotProved) as caught:
+        check(der)
+    assert caught.value.code == "cert_validation"
+    assert (caught.value.is_revoked, caught.value.is_on_hold) == (is_revoked, is_on_hold)
 
 
 @pytest.mark.parametrize("status", [s for s in library.OCSPResponseStatus if s.value])
