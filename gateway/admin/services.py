@@ -173,11 +173,11 @@ class ServiceResource:
     async def disable(self, call: Call) -> None:
         notice = call.body_as(DisabledNotice).disabled_notice
         self.register.set_disabled(self._description(call).id, notice or "")
-        self.context.gateway.reload()
+        await self.context.take()
 
     async def enable(self, call: Call) -> None:
         self.register.set_disabled(self._description(call).id, None)
-        self.context.gateway.reload()
+        await self.context.take()
 
     async def refresh(self, call: Call) -> ServiceDescription:
         ignore = call.body_as(IgnoreWarnings).ignore_warnings
@@ -208,7 +208,7 @@ class ServiceResource:
         if body.ssl_auth:
             await self._check_tls(found, body)
         changed = self.register.set_service(found.id, settings)
-        self.context.gateway.reload()
+        await self.context.take()
         return self._view_of(changed)
 
     async def _check_tls(self, service: ServiceRecord, body: ServiceUpdate) -> None:
@@ -226,7 +226,7 @@ class ServiceResource:
         if body.id is not None:
             raise bad_request("endpoint_id_should_not_be_provided", body.id)
         made = self.register.add_endpoint(found.id, body.method, body.path)
-        self.context.gateway.reload()
+        await self.context.take()
         return endpoint_view(made)
 
     async def endpoint(self, call: Call) -> EndpointView:
@@ -235,12 +235,12 @@ class ServiceResource:
     async def set_endpoint(self, call: Call) -> EndpointView:
         found, body = self._endpoint(call), call.body_as(EndpointUpdate)
         changed = self.register.update_endpoint(found.id, body.method, body.path)
-        self.context.gateway.reload()
+        await self.context.take()
         return endpoint_view(changed)
 
     async def delete_endpoint(self, call: Call) -> None:
         self.register.remove_endpoint(self._endpoint(call).id)
-        self.context.gateway.reload()
+        await self.context.take()
 
     # Parts of the above
 

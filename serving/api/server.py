@@ -340,10 +340,10 @@ class AdminApi:
                 if operation.prepare is not None:
                     await while_connected(request, operation.prepare(call))
         except Problem as problem:
-            self._record(operation, request, call, _outcome(problem), (), problem)
+            await self._record(operation, request, call, _outcome(problem), (), problem)
             raise
         except Exception:
-            self._record(operation, request, call, "failed", (), Problem(500, "internal_error"))
+            await self._record(operation, request, call, "failed", (), Problem(500, "internal_error"))
             raise
 
     async def _change(
@@ -365,13 +365,15 @@ class AdminApi:
                 raise Problem(503, "closed_for_changes", [closed])
             answer = await perform()
         except Problem as problem:
-            self._record(operation, request, call, _outcome(problem), difference(), problem)
+            await self._record(operation, request, call, _outcome(problem), difference(), problem)
             raise
         except Exception:
-            self._record(operation, request, call, "failed", difference(), Problem(500, "internal_error"))
+            await self._record(
+                operation, request, call, "failed", difference(), Problem(500, "internal_error")
+            )
             raise
         changes = difference() if call.changes is None else call.changes
-        self._record(operation, request, call, "done", changes, None)
+        await self._record(operation, request, call, "done", changes, None)
         return answer
 
     def _check_allowed(self, operation: Operation, request: web.Request, call: Call) -> None:
@@ -424,7 +426,7 @@ class AdminApi:
             id=request[REQUEST_ID],
         )
 
-    def _record(
+    async def _record(
         self,
         operation: Operation,
         request: web.Request,
@@ -450,7 +452,7 @@ class AdminApi:
         if outcome == "refused":
             self.audit.refuse(entry, self._clock.monotonic())
         else:
-            self.audit.append(entry)
+            await self.audit.append_in_thread(entry)
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ log stream. The text of a record is stored as it was digested.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 from dataclasses import dataclass, field
@@ -115,6 +116,15 @@ class AuditLog:
         )
         forward(number, digest, text)
         return number
+
+    async def append_in_thread(self, entry: AuditEntry) -> None:
+        """As `append`, while the event loop goes on: of thousands of services a record is a megabyte. Whoever is cancelled waits for it."""
+        writing = asyncio.ensure_future(asyncio.to_thread(self.append, entry))
+        try:
+            await asyncio.shield(writing)
+        finally:
+            if not writing.done():
+                await asyncio.wait([writing])
 
     def refuse(self, entry: AuditEntry, now_s: float) -> None:
         """Write a refusal, unless its address has filled this minute; what was left out is counted in the next."""
