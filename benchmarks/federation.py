@@ -19,6 +19,7 @@ import secrets
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -44,7 +45,7 @@ from serving.process.parent import end_with_parent
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 120.0
 PROJECT = Path(__file__).parents[1]
 PACKAGES = ("schemas", "certs", "serving", "gateway", "central_server", "social_security", "benchmarks")
 
@@ -324,6 +325,7 @@ class Federation:
             environment={"SACBE_CENTRAL_ADMIN_HOST": self.central_address, **self.central_environment},
         )
         self.wait_for(f"http://{self.central_address}:8080/health")
+        self.wait_for(f"https://{self.central_address}:4000/")
 
     def start_gateway(self, spec: GatewaySpec, *, wait: bool = True) -> None:
         """Start a gateway."""
@@ -340,7 +342,12 @@ class Federation:
             str(data / "settings.toml"),
         )
         if wait:
-            self.wait_for(f"http://{spec.address}:5588/")
+            self.wait_for_gateway(spec)
+
+    def wait_for_gateway(self, spec: GatewaySpec) -> None:
+        """Wait until a gateway exchanges messages, and then for its administrators' listener, which begins last."""
+        self.wait_for(f"http://{spec.address}:5588/")
+        self.wait_for(f"https://{spec.address}:4000/")
 
     def start_all(self) -> None:
         """Start everything, gateways last."""
@@ -349,15 +356,17 @@ class Federation:
         for spec in self.gateways:
             self.start_gateway(spec, wait=False)
         for spec in self.gateways:
-            self.wait_for(f"http://{spec.address}:5588/")
+            self.wait_for_gateway(spec)
 
     def wait_for(self, url: str) -> None:
         """Wait until a URL answers 200. Raises RuntimeError with what it said last."""
         said = "nothing"
+        unproved = ssl.create_default_context()
+        unproved.check_hostname, unproved.verify_mode = False, ssl.CERT_NONE
         deadline = time.monotonic() + self.start_timeout_s
         while time.monotonic() < deadline:
             try:
-                with urllib.request.urlopen(url, timeout=5):
+                with urllib.request.urlopen(url, timeout=30, context=unproved):
                     return
             except urllib.error.HTTPError as err:
                 said = err.read().decode("utf-8", "replace")
@@ -370,7 +379,7 @@ class Federation:
         """End a process as a crash would."""
         process = self.processes.pop(name)
         process.send_signal(number)
-        process.wait(timeout=20)
+        process.wait(timeout=90)
 
     def stop(self) -> None:
         """End every process."""
@@ -378,7 +387,7 @@ class Federation:
             process.terminate()
         for process in self.processes.values():
             try:
-                process.wait(timeout=15)
+                process.wait(timeout=30)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

@@ -187,7 +187,8 @@ def start_up_s(federation: Federation, spec: GatewaySpec) -> float:
     """Seconds from the start of a gateway's process until it can exchange messages."""
     federation.kill(spec.member)
     begun = time.monotonic()
-    federation.start_gateway(spec)
+    federation.start_gateway(spec, wait=False)
+    federation.wait_for(f"http://{spec.address}:5588/")
     return time.monotonic() - begun
 
 

@@ -21,7 +21,7 @@ import aiohttp
 
 from tests.programs import need
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 ARGUMENTS = (
     "--headless",
     "--no-sandbox",
@@ -70,17 +70,28 @@ class Tab:
 
     async def reaches(self, address: str) -> bool:
         """Go to an address that may not answer yet; whether it did."""
+        self._loaded.clear()
         answer = await self.send("Page.navigate", url=address)
-        if answer.get("errorText"):
-            return False
-        await self.open(address)
-        return True
+        # An address that does not answer has a page too, the browser's own, which is loaded as any other.
+        await asyncio.wait_for(self._loaded.wait(), PATIENCE_S)
+        return not answer.get("errorText")
 
     async def attach(self, kind: str) -> str:
         """Attach to the one target of a kind, as ``iframe``; its session."""
-        found = (await self.send("Target.getTargets"))["targetInfos"]
-        (target,) = [t["targetId"] for t in found if t["type"] == kind]
+        async with asyncio.timeout(PATIENCE_S):
+            while len(targets := [t["targetId"] for t in await self._targets() if t["type"] == kind]) != 1:
+                await asyncio.sleep(0.05)
+        (target,) = targets
         return str((await self.send("Target.attachToTarget", targetId=target, flatten=True))["sessionId"])
+
+    async def _targets(self) -> list[dict[str, Any]]:
+        return list((await self.send("Target.getTargets"))["targetInfos"])
+
+    async def complained(self, words: str) -> None:
+        """Wait until the browser has complained of something: it says so in its own time."""
+        async with asyncio.timeout(PATIENCE_S):
+            while not any(words in complaint for complaint in self.complaints):
+                await asyncio.sleep(0.05)
 
     async def ask(self, expression: str, session: str = "", *, awaited: bool = False) -> Any:
         """The value of an expression in the page, or what its promise gives: the test's own script, for pages have none."""
@@ -153,9 +164,8 @@ async def open_tab(language: str = "es-MX,es;q=0.9", *, scripts: bool = False) -
         try:
             port = await _port(Path(profile) / "DevToolsActivePort", process)
             async with aiohttp.ClientSession() as session:
-                async with session.get(f"http://127.0.0.1:{port}/json/list") as answer:
-                    (page, *_) = [t for t in await answer.json() if t["type"] == "page"]
-                async with session.ws_connect(page["webSocketDebuggerUrl"], max_msg_size=2**26) as socket:
+                page = await _first_page(session, port)
+                async with session.ws_connect(page, max_msg_size=2**26) as socket:
                     tab = Tab(socket)
                     reading = asyncio.create_task(tab.read())
                     try:
@@ -174,10 +184,21 @@ async def open_tab(language: str = "es-MX,es;q=0.9", *, scripts: bool = False) -
             await process.wait()
 
 
+async def _first_page(session: aiohttp.ClientSession, port: int) -> str:
+    """Where the browser's one page is spoken to; it comes a moment after the port."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            async with session.get(f"http://127.0.0.1:{port}/json/list") as answer:
+                for target in await answer.json():
+                    if target["type"] == "page":
+                        return str(target["webSocketDebuggerUrl"])
+            await asyncio.sleep(0.05)
+
+
 async def _port(file: Path, process: asyncio.subprocess.Process) -> int:
     for _ in range(int(PATIENCE_S * 20)):
         said = _text_of(file)
-        if said:
+        if "\n" in said:
             return int(said.splitlines()[0])
         assert process.returncode is None, f"chromium ended with {process.returncode}"
         await asyncio.sleep(0.05)

@@ -61,7 +61,7 @@ class Cluster:
 
     def promote(self) -> None:
         """Make a standby the primary; it takes changes when this returns."""
-        self._run(self._pg_ctl, "-D", str(self.folder / "data"), "-w", "promote")
+        self._run(self._pg_ctl, "-D", str(self.folder / "data"), "-w", "-t", "240", "promote")
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
@@ -71,6 +71,8 @@ class Cluster:
             "-D",
             str(self.folder / "data"),
             "-w",
+            "-t",
+            "240",
             "-l",
             str(self.folder / "log"),
             "-o",
@@ -81,7 +83,7 @@ class Cluster:
 
     def stop(self) -> None:
         """Stop the server at once."""
-        self._run(self._pg_ctl, "-D", str(self.folder / "data"), "-w", "-m", "immediate", "stop")
+        self._run(self._pg_ctl, "-D", str(self.folder / "data"), "-w", "-t", "240", "-m", "immediate", "stop")
         self._runs = False
 
     def remove(self) -> None:

@@ -49,7 +49,7 @@ def call(
     body: bytes | None = None,
     method: str | None = None,
     headers: dict[str, str] | None = None,
-    timeout_s: float = 30,
+    timeout_s: float = 90,
 ) -> Answer:
     """One REST request through the gateway at an address."""
     request = urllib.request.Request(

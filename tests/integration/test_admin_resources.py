@@ -67,7 +67,7 @@ class Smtp(threading.Thread):
         with contextlib.suppress(OSError):
             self.listening.shutdown(socket.SHUT_RDWR)
         self.listening.close()
-        self.join(10)
+        self.join(90)
 
 
 class Api:
@@ -77,7 +77,7 @@ class Api:
         self.url, self.headers = f"{url}/api/v1", headers
 
     def __call__(self, method: str, path: str, status: int, body: Any = None) -> requests.Response:
-        answer = requests.request(method, self.url + path, json=body, headers=self.headers, timeout=30)
+        answer = requests.request(method, self.url + path, json=body, headers=self.headers, timeout=90)
         assert answer.status_code == status, answer.text
         return answer
 
@@ -168,7 +168,7 @@ def test_unproved_tls_of_a_provider_is_a_warning(api: Api) -> None:
         api("PATCH", service, 200, change | {"ignore_warnings": True})
         registered = requests.post(
             f"{api.url}{client}/tls-certificates", data=der_of(credentials.chain[0]),
-            headers=api.headers | {"Content-Type": "application/octet-stream"}, timeout=30,
+            headers=api.headers | {"Content-Type": "application/octet-stream"}, timeout=90,
         )  # fmt: skip
         assert registered.status_code == 201, registered.text
         api("PATCH", service, 200, change)
@@ -181,7 +181,7 @@ def test_unproved_tls_of_a_provider_is_a_warning(api: Api) -> None:
     finally:
         stop.set()
         server.close()
-        thread.join(10)
+        thread.join(90)
 
 
 def _shake_hands(server: socket.socket, context: ssl.SSLContext, stop: threading.Event) -> None:
@@ -189,7 +189,7 @@ def _shake_hands(server: socket.socket, context: ssl.SSLContext, stop: threading
     while not stop.is_set():
         try:
             connection, _ = server.accept()
-            connection.settimeout(5)
+            connection.settimeout(60)
             context.wrap_socket(connection, server_side=True).close()
         except OSError:
             continue

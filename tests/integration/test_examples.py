@@ -118,7 +118,7 @@ def start(name: str, port: int) -> subprocess.Popen[bytes]:
     path: Path = EXAMPLES / f"{name}.py"
     arguments = [str(environment("clients")), str(path), "0.0.0.0", str(port), GATEWAYS_OWN]
     process = subprocess.Popen(arguments, env=environ, stdin=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while status_of(port) is None and time.monotonic() < deadline:
         time.sleep(0.1)
     return process
@@ -127,7 +127,7 @@ def start(name: str, port: int) -> subprocess.Popen[bytes]:
 def status_of(port: int) -> int | None:
     """What a stranger at the provider's own port is answered, who says to be a client."""
     stranger = http.client.HTTPConnection(
-        PROVIDER.address, port, timeout=5, source_address=(CONSUMER.address, 0)
+        PROVIDER.address, port, timeout=60, source_address=(CONSUMER.address, 0)
     )
     try:
         stranger.request("POST", "/people/7", b"{}", {"X-Road-Client": CLIENT, "X-Road-Id": "1"})
@@ -142,7 +142,7 @@ def test_a_provider_answers_its_gateway_and_nobody_else(
     federation: Federation, provider: tuple[str, int, str]
 ) -> None:
     service, port, _ = provider
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     done = run("call.py", service)
     while done.returncode != 0 and time.monotonic() < deadline:
         done = run("call.py", service)

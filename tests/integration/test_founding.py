@@ -187,7 +187,7 @@ def check_closed(machines: Machines) -> None:
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     with pytest.raises((ssl.SSLError, ConnectionError, urllib.error.URLError)):
         urllib.request.urlopen(
-            f"https://{machines.central}:4002/managementservice/manage/", b"x", 10, context=context
+            f"https://{machines.central}:4002/managementservice/manage/", b"x", 60, context=context
         )
 
 
@@ -197,7 +197,7 @@ def check_internal_certificate(machines: Machines) -> None:
     context = ssl.create_default_context(cafile=str(machines.folder / "exported.pem"))
     for name in (machines.gateway, "localhost", "127.0.0.1"):
         with (
-            socket.create_connection((machines.gateway, 8443), 10) as plain,
+            socket.create_connection((machines.gateway, 8443), 60) as plain,
             context.wrap_socket(plain, server_hostname=name) as secured,
         ):
             assert secured.version() in ("TLSv1.2", "TLSv1.3")
@@ -225,7 +225,7 @@ def check_watching(machines: Machines) -> None:
 
     def asked(path: str, **query: str) -> Any:
         with urllib.request.urlopen(
-            f"http://{address}/api/v1/{path}?{urlencode(query)}", timeout=10
+            f"http://{address}/api/v1/{path}?{urlencode(query)}", timeout=60
         ) as answer:
             told = json.load(answer)
         assert told["status"] == "success", told

@@ -77,9 +77,11 @@ async def kill_often(federation: Federation, load: Load) -> None:
     """Kill and start, each time at a random moment after exchanges succeed again."""
     for number in range(KILLS):
         spec = (CONSUMER, PROVIDER)[number % 2]
-        load.came.clear()
-        async with asyncio.timeout(60):
-            await load.came.wait()
+        before = len(load.answered)
+        async with asyncio.timeout(90):
+            while len(load.answered) <= before + CONSUMERS // 2:
+                load.came.clear()
+                await load.came.wait()
         await asyncio.sleep(random.uniform(0.0, 0.25))
         federation.kill(spec.key)
         federation.start_gateway(spec, wait=False)

@@ -72,7 +72,7 @@ def test_every_live_setting_is_taken_by_a_running_gateway(tmp_path: Path) -> Non
         for name in (n for n, r in TABLE.settings.items() if r.live):
             value = other_value(name)
             answer = requests.put(
-                f"{url}/api/v1/settings/{name}", json={"value": value}, headers=headers, timeout=30
+                f"{url}/api/v1/settings/{name}", json={"value": value}, headers=headers, timeout=90
             )
             assert answer.status_code == 200, answer.text
             told = answer.json()
@@ -82,7 +82,7 @@ def test_every_live_setting_is_taken_by_a_running_gateway(tmp_path: Path) -> Non
         assert host.gateway.failed_task() is None
         check_handed_on(host)
         shown = requests.get(
-            f"{url}/api/v1/diagnostics/message-log-encryption-status", headers=headers, timeout=30
+            f"{url}/api/v1/diagnostics/message-log-encryption-status", headers=headers, timeout=90
         ).json()
         assert (
             shown["message_log_database_encryption_status"],
@@ -117,12 +117,12 @@ def test_a_refused_value_changes_nothing_and_a_listener_waits_for_a_restart(tmp_
     with hosted(folder) as (url, host):
         headers, base = api_key(host), f"{url}/api/v1/settings"
         before = host.settings
-        bad = requests.put(f"{base}/limits.connections", json={"value": "0"}, headers=headers, timeout=30)
+        bad = requests.put(f"{base}/limits.connections", json={"value": "0"}, headers=headers, timeout=90)
         assert (bad.status_code, bad.json()["error"]["code"]) == (400, "invalid_setting")
         assert "expected int 1..1000000; came 0" in bad.json()["error"]["metadata"][0]
-        assert requests.get(f"{base}/no.such", headers=headers, timeout=30).status_code == 404
+        assert requests.get(f"{base}/no.such", headers=headers, timeout=90).status_code == 404
         assert host.settings is before
-        later = requests.put(f"{base}/listen.http_port", json={"value": "81"}, headers=headers, timeout=30)
+        later = requests.put(f"{base}/listen.http_port", json={"value": "81"}, headers=headers, timeout=90)
         assert later.json()["needs_restart"] is True
         assert host.settings is before
         texts = [text for _, text, _ in host.api.audit.records()]
@@ -152,7 +152,7 @@ def test_a_set_value_is_taken_while_an_exchange_goes_on_undisturbed(federation: 
         run("settings", "set", "--data", str(data), "limits.body_bytes", "2048")
         refused = until(lambda: call(address, body=body, method="POST"), lambda a: a.status != 200)
         assert "2048" in refused.message
-        under_way.join(30)
+        under_way.join()
         assert [answer.status for answer in slow] == [200]
         assert slow[0].body == body
     finally:

@@ -167,7 +167,7 @@ async def consume(nodes: NodeSet, number: int, load: Answered) -> None:
 async def another_answer(load: Answered) -> None:
     """Wait until one more exchange is answered."""
     load.came.clear()
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(90):
         await load.came.wait()
 
 
@@ -221,11 +221,14 @@ def test_background_work_is_done_once(nodes: NodeSet) -> None:
     # A node that had stamped what another one did too would have left a timestamp that is over nothing.
     idle = "SELECT count(*) FROM messagelog.stamp WHERE id NOT IN (SELECT stamp_id FROM messagelog.stamped)"
     assert nodes.rows(idle) == [(0,)]
-    holders = nodes.rows("SELECT name, process FROM nodes.lease WHERE name = 'timestamper'")
-    alive = {
-        str(row[0]) for row in nodes.rows("SELECT process FROM nodes.node ORDER BY seen_ms DESC LIMIT 3")
-    }
-    assert {str(process) for _, process in holders} <= alive
+
+    def held_by_a_living_one() -> bool:
+        holders = nodes.rows("SELECT process FROM nodes.lease WHERE name = 'timestamper'")
+        # One that was killed may have been seen after another one was seen last; it is not seen again.
+        alive = nodes.rows("SELECT process FROM nodes.node ORDER BY seen_ms DESC LIMIT 3")
+        return set(holders) <= set(alive)
+
+    until(held_by_a_living_one, bool)
 
 
 @pytest.mark.xroad("F112")

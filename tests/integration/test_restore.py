@@ -52,7 +52,7 @@ class Server:
         """Status and body; the connection is closed whatever becomes of a server that may be going away."""
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        connection = http.client.HTTPSConnection(self.host, 4000, timeout=30, context=context)
+        connection = http.client.HTTPSConnection(self.host, 4000, timeout=90, context=context)
         headers = self.headers | ({} if body is None else {"Content-Type": "application/json"})
         try:
             sent = None if body is None else json.dumps(body)
@@ -75,7 +75,7 @@ class Server:
         return sorted(one["code"] for one in found)
 
     def wait(self, holds: Any) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while True:
             with contextlib.suppress(OSError, http.client.HTTPException, ValueError):
                 if holds():

@@ -27,7 +27,7 @@ def run(*words: object) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", *map(str, words)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
         cwd="/",
         env={**os.environ, "SACBE_LANG": "en", "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},

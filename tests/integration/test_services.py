@@ -52,7 +52,7 @@ def get(
         headers={"X-Road-Client": AFIL.path(), **(headers or {})},
     )
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=90) as answer:
             return answer.status, answer.headers["Content-Type"], answer.read()
     except urllib.error.HTTPError as err:
         return err.code, err.headers["Content-Type"], err.read()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.processes
 BASE = free_base()
-SHORT = "[limits]\npeer_read_s = 1.5\npeer_connect_s = 3\n"
+SHORT = "[limits]\npeer_read_s = 6\npeer_connect_s = 15\n"
 CLIENT = '[[client]]\nid = "MX/GOB/{member}/{subsystem}"\nconnection = "HTTP"\n'
 SERVICE = (
     '[[client.service]]\ncode = "echo"\nurl = "http://{base}.10:9000"\n'

@@ -41,14 +41,14 @@ def in_thread(serve: Callable[[], AbstractAsyncContextManager[T]]) -> Iterator[T
     thread = threading.Thread(target=work)
     thread.start()
     try:
-        started.wait(60)
+        assert started.wait(120), "the server did not start"
         if problem:
             raise problem[0]
         yield found[0]
     finally:
         if stop:
             loop.call_soon_threadsafe(stop[0].set)
-        thread.join(30)
+        thread.join(120)
         loop.close()
     if problem:
         raise problem[0]

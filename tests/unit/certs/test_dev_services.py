@@ -130,7 +130,7 @@ async def test_every_wrong_ocsp_answer_is_found_out(pki: DevPki, behaviour: str)
     await client.post("/behaviour", json={"ocsp": behaviour})
     outcome = "proved"
     try:
-        async with asyncio.timeout(0.5 if behaviour == "hang" else 5):
+        async with asyncio.timeout(0.5 if behaviour == "hang" else 60):
             async with client.post("/ocsp", data=asked) as answer:
                 reply = await answer.read()
         configuration = trusted(shared_parameters(pki, {}), NOW)
@@ -152,7 +152,7 @@ async def test_every_wrong_timestamp_is_found_out(pki: DevPki, behaviour: str) -
     await client.post("/behaviour", json={"tsa": behaviour})
     outcome = "proved"
     try:
-        async with asyncio.timeout(0.5 if behaviour == "hang" else 5):
+        async with asyncio.timeout(0.5 if behaviour == "hang" else 60):
             async with client.post("/tsa", data=asked) as answer:
                 reply = await answer.read()
         token, _ = timestamps.check_reply(reply, digest, [pki.tsa_certificate])

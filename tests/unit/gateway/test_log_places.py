@@ -155,7 +155,7 @@ async def test_a_lost_database_refuses_and_is_found_again(postgres: Cluster, tmp
         assert "its database cannot be used" in refused.value.detail
     finally:
         postgres.start()
-    for _ in range(20):
+    for _ in range(900):
         try:
             await log.append(entry("after"))
             break

@@ -70,9 +70,9 @@ def test_references_in_a_circle_are_refused_and_a_recursive_schema_is_not() -> N
 def test_aliases_that_multiply_are_refused_before_anything_is_built() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 20)]
-    begun = time.monotonic()
+    begun = time.process_time()
     assert "aliases" in str(refusal("\n".join(lines).encode()))
-    assert time.monotonic() - begun < 1
+    assert time.process_time() - begun < 2
 
 
 def test_deep_nesting_is_refused() -> None:

@@ -31,7 +31,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
 async def shows(browser: Browser, path: str, expected: str) -> None:
     """Open a page again until the notices that are on their way have arrived there."""
-    for _ in range(120):
+    for _ in range(480):
         await browser.get(path)
         if expected in browser.page.source:
             return
