@@ -14,9 +14,9 @@ from typing import IO, TYPE_CHECKING
 
 import msgspec
 
-from gateway.audit.objects import is_address, objects_at, open_object
 from schemas.faults import Fault
 from schemas.zipreading import open_zip
+from serving.storage.objects import is_address, objects_at, open_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -53,7 +53,7 @@ class EvidenceUnit(msgspec.Struct, frozen=True):
 def find_units(paths: Iterable[Path | str]) -> Iterator[EvidenceUnit]:
     """Every unit in files and folders, these by their files' names in order. Raises OSError when a path is not there.
 
-    A text with ``://`` is an address in an object store (`gateway.audit.objects`).
+    A text with ``://`` is an address in an object store (`serving.storage.objects`).
     """
     for path in paths:
         if is_address(path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import shutil
 import sys
 import tempfile
@@ -10,22 +11,24 @@ from collections import Counter
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 import click
 
-from gateway.audit.objects import is_address
 from gateway.cli.apikeys import WHERE
 from schemas.showing import shown, shown_json
 from serving.cli.commands import report_errors
 from serving.cli.usercommands import audit_commands
 from serving.language import _
+from serving.storage.objects import is_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from gateway.audit.evidence import EvidenceUnit
     from gateway.audit.judging import Judgement
+
+P = ParamSpec("P")
 
 _FOLDER = _("folder with the verification configuration")
 CONFIGURATION = click.option("--configuration", type=click.Path(path_type=Path, exists=True), help=_FOLDER)
@@ -60,6 +63,20 @@ def audit_group() -> click.Group:
     return group
 
 
+def _exits_unchecked(command: Callable[P, None]) -> Callable[P, None]:
+    """Exit 2 on what hindered the whole of it: 1 says that evidence is wrong."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except click.ClickException as err:
+            err.show()
+            sys.exit(2)
+
+    return run
+
+
 @click.command(
     help="With paths, verify containers, zips of /asic, archives and whole folders (- is standard input) on all cores. With --report a run goes on where it ended. Exit 0 all valid, 1 any invalid, 2 any unchecked, 3 none worse than withheld. Without paths, prove the audit log of --data."
 )
@@ -79,6 +96,7 @@ def audit_group() -> click.Group:
 )
 @PATHS
 @click.pass_context
+@_exits_unchecked
 @report_errors
 def verify(
     context: click.Context,
@@ -165,6 +183,7 @@ def report_html(
 @click.argument("a", type=click.Path(path_type=Path, exists=True))
 @click.argument("b", type=click.Path(path_type=Path, exists=True))
 @click.pass_context
+@_exits_unchecked
 @report_errors
 def reconcile(context: click.Context, /, work: Path | None, a: Path, b: Path, *, as_json: bool) -> None:
     """Compare the evidence of two sides, and print where they disagree."""

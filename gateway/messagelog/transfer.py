@@ -1,7 +1,7 @@
-"""Archives handed on once they are complete: copied into a directory, and given to the operator's command, each once.
+"""Archives handed on once they are complete: copied into a directory, put into an object store, given to a command, each once.
 
 An archive that was handed on has a mark of its name in ``.sent`` beside it; a crash between the two hands it on again, so a
-command must bear being given an archive twice. A copy is whole under its name or not there, and never replaces another file.
+command must bear being given an archive twice. A copy is whole under its name or not there, and never replaces another file or object.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from certs.edges.tokenfiles import sync_folder, write_whole
 from gateway.messagelog.openpgp import SUFFIX, PgpSettings, draw, encrypt
 from schemas.faults import Fault, Kind
 from schemas.showing import shown
+from serving.storage.objects import put_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,9 +29,10 @@ _LONGEST_OUTPUT = 500
 
 
 class TransferSettings(msgspec.Struct, frozen=True):
-    """Where archives go: a directory, a program with its arguments, both or neither; seconds the program may take."""
+    """Where archives go: a directory, an object store, a program with its arguments; seconds that store or program may take."""
 
     directory: str = ""
+    store: str = ""
     command: tuple[str, ...] = ()
     timeout_s: float = 600.0
     pgp: PgpSettings = msgspec.field(default_factory=PgpSettings)
@@ -38,7 +40,7 @@ class TransferSettings(msgspec.Struct, frozen=True):
     @property
     def is_set(self) -> bool:
         """Whether anything is to be done."""
-        return bool(self.directory or self.command)
+        return bool(self.directory or self.store or self.command)
 
 
 def _nobody(_name: str) -> str:
@@ -62,6 +64,8 @@ async def transfer_archives(
             handed = await _encrypted(path, folder / _ENCRYPTED, settings.pgp, group_of(path.name))
         if settings.directory:
             await asyncio.to_thread(_copy, handed, Path(settings.directory))
+        if settings.store:
+            await asyncio.to_thread(_put, handed, settings.store, settings.timeout_s)
         if settings.command:
             await _run((*settings.command, str(handed)), settings.timeout_s)
         # Handed on; a crash before this mark hands it on once more, an encrypted one with the bytes it had.
@@ -127,6 +131,14 @@ def _copy(path: Path, directory: Path) -> None:
         sync_folder(directory)
     except OSError as err:
         raise _failed(path, f"it cannot be copied to {directory}: {err}") from err
+
+
+def _put(path: Path, address: str, timeout_s: float) -> None:
+    """Put an archive into an object store. Raises `Fault` when another object has its name, or the store fails."""
+    try:
+        put_once(address, path, timeout_s)
+    except (OSError, ValueError) as err:
+        raise _failed(path, str(err)) from err
 
 
 def _digest(file: IO[bytes]) -> bytes:

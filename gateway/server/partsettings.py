@@ -72,7 +72,7 @@ def retention_settings(settings: GatewaySettings) -> RetentionSettings:
         log.keep_records_days,
         log.seal_archives,
         log.destroy_keys_days,
-        TransferSettings(log.archive_directory, log.archive_command, pgp=log.pgp()),
+        TransferSettings(log.archive_directory, log.archive_store, log.archive_command, pgp=log.pgp()),
     )
 
 

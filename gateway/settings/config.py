@@ -250,6 +250,8 @@ class MessageLogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     # An archive that has grown beyond this is the last of its size: the next record begins a new one.
     archive_file_bytes: Annotated[int, Setting(help="Size beyond which another archive begins.", live=True, low=1024, high=1024 * GIB)] = 32 * 1024 * 1024
     archive_directory: Annotated[str, Setting(help="Directory that each archive is copied to.", live=True)] = ""
+    # "s3://bucket/prefix"; keys and endpoint in the environment, as obstore takes them (docs/archives.md).
+    archive_store: Annotated[str, Setting(help="Write-once object store that each archive is put into: s3://bucket/prefix.", live=True)] = ""
     archive_command: Annotated[tuple[str, ...], Setting(help="Program that is given each archive's path, with its arguments.", live=True)] = ()
     openpgp_home: Annotated[str, Setting(help="Folder of GnuPG with public keys, for archives handed on and downloads; empty encrypts neither.")] = ""
     openpgp_default_keys: Annotated[tuple[str, ...], Setting(help="Fingerprints of the keys for everybody whose member has none of its own.")] = ()

@@ -102,7 +102,7 @@ async def test_archives_are_handed_on_encrypted_to_their_member_or_else_to_every
 ) -> None:
     away = folder.parent / "away"
     groups = {"mlog-1.zip": MEMBER, "mlog-2.zip": OTHER}
-    settings = TransferSettings(str(away), ("test", "-s"), pgp=pgp)
+    settings = TransferSettings(str(away), command=("test", "-s"), pgp=pgp)
     assert await transfer_archives(folder, settings, groups.__getitem__) == 2
     handed = {p.name: p.read_bytes() for p in away.iterdir()}
     assert sorted(handed) == ["mlog-1.zip.gpg", "mlog-2.zip.gpg"]
@@ -116,7 +116,7 @@ async def test_archives_are_handed_on_encrypted_to_their_member_or_else_to_every
 async def test_what_broke_off_is_handed_on_with_the_bytes_it_had(pgp: PgpSettings, folder: Path) -> None:
     away = folder.parent / "away"
     with pytest.raises(Fault, match="ended with 1"):
-        await transfer_archives(folder, TransferSettings(str(away), ("false",), pgp=pgp))
+        await transfer_archives(folder, TransferSettings(str(away), command=("false",), pgp=pgp))
     before = (away / "mlog-1.zip.gpg").read_bytes()
     assert await transfer_archives(folder, TransferSettings(str(away), pgp=pgp)) == 2
     assert (away / "mlog-1.zip.gpg").read_bytes() == before

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from pathlib import Path
 from typing import cast
 
@@ -15,6 +17,7 @@ from gateway.messagelog.timestamper import Timestamper
 from gateway.messagelog.transfer import TransferSettings, transfer_archives
 from schemas.faults import Fault
 from tests.logs import entry, open_log
+from tests.objectstore import BUCKET, SECRET, ObjectStore, serve_objects
 from tests.paths import PROJECT
 from tests.programs import need
 
@@ -33,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
 async def test_every_complete_archive_is_copied_and_given_to_the_command_once(folder: Path) -> None:
     away, told = folder.parent / "away", folder.parent / "told"
     command = ("sh", "-c", f'echo "$0" >> {told}')
-    settings = TransferSettings(str(away), command)
+    settings = TransferSettings(str(away), command=command)
     assert await transfer_archives(folder, settings) == 2
     assert await transfer_archives(folder, settings) == 0
     assert sorted(p.name for p in away.iterdir()) == ["mlog-1.zip", "mlog-2.zip.sealed"]
@@ -58,6 +61,75 @@ async def test_what_could_not_be_handed_on_is_said_and_tried_again(folder: Path)
     assert (away / "mlog-1.zip").read_bytes() == b"another file"
     (away / "mlog-1.zip").write_bytes(b"mlog-1.zip")  # the same file: a crash came before the mark
     assert await transfer_archives(folder, TransferSettings(str(away))) == 2
+
+
+# Hands on as a gateway does, in a process whose environment says who it is, and says what could not be.
+HANDING_ON = """
+import asyncio, sys
+from pathlib import Path
+from gateway.messagelog.transfer import TransferSettings, transfer_archives
+from schemas.faults import Fault
+try:
+    print(asyncio.run(transfer_archives(Path(sys.argv[1]), TransferSettings(store=sys.argv[2]))))
+except Fault as fault:
+    print(fault.detail)
+"""
+
+
+async def hand_on(folder: Path, address: str, environment: dict[str, str]) -> str:
+    pytest.importorskip("obstore")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", HANDING_ON, str(folder), address),
+        env={**os.environ, **environment},
+        cwd=PROJECT,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    return (await process.communicate())[0].decode()
+
+
+@pytest.mark.xroad("F108")
+async def test_an_object_store_is_given_every_archive_once_and_never_replaces_one(folder: Path) -> None:
+    address, sent = f"s3://{BUCKET}/a b/%23", folder / ".sent"
+    async with serve_objects(ObjectStore()) as store:
+        assert await hand_on(folder, address, store.environment()) == "2\n"
+        assert await hand_on(folder, address, store.environment()) == "0\n"
+        put = {"a b/%23/.write-once", "a b/%23/mlog-1.zip", "a b/%23/mlog-2.zip.sealed"}
+        assert (set(store.puts), len(store.puts)) == (put, 3)
+        assert store.objects["a b/%23/mlog-2.zip.sealed"] == b"mlog-2.zip.sealed"
+        # A crash between the store and the mark: it is there, and it is the same.
+        (sent / "mlog-1.zip").unlink()
+        assert await hand_on(folder, address, store.environment()) == "1\n"
+        # Another archive of the name: what was there stays.
+        (sent / "mlog-1.zip").unlink()
+        (folder / "mlog-1.zip").write_bytes(b"written again")
+        assert "mlog-1.zip is in the store already, with another content" in await hand_on(
+            folder, address, store.environment()
+        )
+        assert store.objects["a b/%23/mlog-1.zip"] == b"mlog-1.zip"
+        assert not (sent / "mlog-1.zip").exists()
+
+
+@pytest.mark.xroad("F108")
+async def test_a_store_that_would_replace_objects_or_does_not_know_us_is_given_nothing(folder: Path) -> None:
+    async with serve_objects(ObjectStore(ignores_conditions=True)) as store:
+        told = await hand_on(folder, f"s3://{BUCKET}/sacbe", store.environment())
+        assert "takes a second object of the same name: it is not write-once" in told
+        assert set(store.objects) == {"sacbe/.write-once"}
+    async with serve_objects(ObjectStore()) as store:
+        for address, secret, said in (
+            (f"s3://{BUCKET}", "another secret", "SignatureDoesNotMatch"),
+            ("s3://no-such-bucket/x", SECRET, "NoSuchBucket"),
+            ("nowhere://bucket/x", SECRET, "nowhere"),
+        ):
+            told = await hand_on(folder, address, store.environment(secret))
+            assert "the archive mlog-1.zip was not handed on" in told
+            assert said in told
+            assert "Debug" not in told, told
+        assert store.objects == {}
+        environment = store.environment()
+    told = await hand_on(folder, f"s3://{BUCKET}", environment)  # nobody listens there any more
+    assert "cannot be written" in told
+    assert not any((folder / ".sent").iterdir())
 
 
 @pytest.mark.xroad("F108")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import signal
@@ -21,11 +22,12 @@ from certs.edges.configurationfiles import read_configuration_files, render_veri
 from gateway.audit.daskpool import drawn
 from gateway.audit.evidence import EvidenceUnit, find_units
 from gateway.audit.judging import Judgement
-from gateway.audit.objects import objects_at, open_object
 from gateway.audit.running import judge_all
 from schemas.asic.container import file_name
 from schemas.zipwriting import render_zip
+from serving.storage.objects import objects_at, open_object
 from tests import worlds
+from tests.objectstore import BUCKET, SECRET, ObjectStore, serve_objects
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
 FILES, EACH = 12, 30
@@ -127,3 +129,41 @@ def test_the_command_verifies_on_dask_with_the_same_count(evidence: Path, config
     assert done.returncode == 1, done.stderr
     assert f"{counts['valid']} valid" in done.stdout
     assert f"{counts['invalid']} invalid" in done.stdout
+
+
+@pytest.mark.processes
+async def test_the_command_verifies_a_bucket_with_the_same_count_and_says_when_it_may_not(
+    evidence: Path, configuration: Path
+) -> None:
+    some = [evidence / f"m{number:03}.zip" for number in range(3)]
+    judged = judge_all(find_units(some), configuration, 1)
+    counts = Counter(j.verdict for _, found in judged for j in found)
+    program = [sys.executable, "-m", "gateway", "audit", "verify", "--configuration", str(configuration)]
+
+    async def run(address: str, environment: dict[str, str]) -> tuple[int | None, str]:
+        process = await asyncio.create_subprocess_exec(
+            *(*program, "--summary", "--jobs", "2", address),
+            env={**os.environ, **environment},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        told_of = (await process.communicate())[0].decode()
+        return process.returncode, told_of
+
+    async with serve_objects(ObjectStore(page=2)) as store:
+        store.objects = {f"año 1/{p.name}": p.read_bytes() for p in some}
+        store.objects["another/m.zip"] = b"not below what is asked for"
+        code, told_of_all = await run(f"s3://{BUCKET}/año 1", store.environment())
+        assert code == 1
+        assert f"{counts['valid']} valid" in told_of_all
+        assert f"{counts['invalid']} invalid" in told_of_all
+        for address, secret, said in (
+            (f"s3://{BUCKET}/año 1", "another secret", "SignatureDoesNotMatch"),
+            ("s3://no-such-bucket", SECRET, "NoSuchBucket"),
+        ):
+            code, refused = await run(address, store.environment(secret))
+            assert code == 2
+            assert "cannot be listed" in refused
+            assert said in refused
+            assert "Debug" not in refused
+            assert "Traceback" not in refused
