@@ -25,6 +25,7 @@ from gateway.server.administration import Administration
 from gateway.server.evidence import WATCH_S, EvidenceParts
 from gateway.server.exchanging import ExchangeParts
 from gateway.server.listeners import health_app, serve
+from gateway.server.nodes import SERVER_TABLE
 from gateway.server.partsettings import (
     body_rules,
     configuration_settings,
@@ -37,6 +38,7 @@ from gateway.server.proofs import Proofs
 from gateway.server.state import GatewayState, Phase, utc_now
 from gateway.server.watching import Watching
 from schemas.faults import Fault
+from serving.process.changes import Changes
 from serving.process.devices import signer_loops
 from serving.process.leases import EveryLease, done_once
 from serving.process.loops import Loop, Loops, growing_retry_s
@@ -91,6 +93,8 @@ class Gateway:
     signer_loops: Loops
     # Which of several nodes does the work that is done once for all of them.
     leases: Leases
+    # When it is looked for what other processes changed.
+    changes: Changes
     # Closes what was opened, the last first.
     closing: contextlib.AsyncExitStack
 
@@ -105,6 +109,7 @@ class Gateway:
         environ: Mapping[str, str] | None = None,
         signer_arguments: Sequence[str] = (),
         leases: Leases | None = None,
+        changes: Changes | None = None,
     ) -> Gateway:
         """Open what is on the disk, start the processes that hold tokens, and build every part; nothing listens yet.
 
@@ -141,6 +146,7 @@ class Gateway:
                 loops,
                 signers,
                 leases or EveryLease(),
+                changes or Changes(),
                 closing.pop_all(),
             )
 
@@ -173,7 +179,10 @@ class Gateway:
                 self.evidence.opening_loop(),
                 self.watching.records.loop,
                 self.watching.traces.loop,
-                Loop("serverconf", self._look_at_serverconf, lambda: WATCH_S, retry_s=_soon, needed=True),
+                Loop("certificates", self._look_at_certificates, lambda: WATCH_S, needed=True),
+                self.changes.loop(
+                    "serverconf", SERVER_TABLE, self._look_at_serverconf, retry_s=_soon, needed=True
+                ),
                 *self._loops_done_once(),
             ]
         )
@@ -367,9 +376,12 @@ class Gateway:
             self.identities.choose_authentication(utc_now())
             self.exchange.tls.take_credentials(self.identities, configuration)
 
+    async def _look_at_certificates(self) -> None:
+        """Another may be to be shown: one may have expired, or be known to peers by now."""
+        self._choose_certificates()
+
     async def _look_at_serverconf(self) -> None:
-        """Take what a command changed in the server configuration."""
-        self._choose_certificates()  # one may have expired, or be known to peers by now
+        """Take what a command or another node changed in the server configuration."""
         state = self.state
         generation = await asyncio.to_thread(state.store.generation)
         if generation == state.generation_in_use:

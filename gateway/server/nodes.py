@@ -16,6 +16,7 @@ from gateway.settings.datafolder import SERVERCONF, find_folder
 from schemas.jsontext import decode_json, encode_json
 from serving.errors import OperatorError
 from serving.login.sessions import Sessions
+from serving.process.changes import Changes
 from serving.process.leases import EveryLease, NoLease
 from serving.process.loops import Loop
 from serving.storage.database import opened_to_read
@@ -29,9 +30,14 @@ if TYPE_CHECKING:
     from gateway.settings.nodesettings import NodeSettings
     from serving.login.sessions import SessionStore
     from serving.process.leases import Leases
+    from serving.storage.listening import ChangeListener
     from serving.storage.nodes import SharedNodes
 
 FILE = "node.json"
+# The tables of which nodes keep in memory what is there: a row of the first changes with the configuration, rights, keys and policies.
+# All else is read where it is asked for.
+SERVER_TABLE = "server"
+SETTING_TABLE = "setting"
 
 
 class _Remembered(msgspec.Struct, frozen=True):
@@ -46,6 +52,8 @@ class Nodes:
         self._folder = folder
         self._code = code
         self.shared = shared
+        self.changes = Changes()
+        self._listener: ChangeListener | None = None
 
     @property
     def leases(self) -> Leases:
@@ -82,13 +90,28 @@ class Nodes:
             # On disk from here on: which server this folder is of. A crash before it leaves a folder that is asked again.
             write_whole(file, encode_json(_Remembered(self._code, there)))
 
+    def notify_changes(self) -> None:
+        """Have what any node or command changes in the database told to all; the tables are there. Raises OSError."""
+        if self.shared is not None:
+            from serving.storage.listening import notify_changes
+
+            notify_changes(self.shared.database, (f"public.{SERVER_TABLE}", f"public.{SETTING_TABLE}"))
+
     def loops(self) -> list[Loop]:
-        """The loop that puts the end of held leases off; none for a process that runs alone."""
+        """The loops that put the end of held leases off and hear of changes; none for a process that runs alone."""
         if self.shared is None:
             return []
+        from serving.storage.listening import ChangeListener
         from serving.storage.nodes import RENEWAL_S
 
-        return [Loop("nodes", self.shared.renew, lambda: RENEWAL_S, retry_s=lambda _failures: 1.0)]
+        self._listener = ChangeListener(self._folder.database, self.changes)
+        renewing = Loop("nodes", self.shared.renew, lambda: RENEWAL_S, retry_s=lambda _failures: 1.0)
+        return [renewing, self._listener.loop()]
+
+    async def stop_listening(self) -> None:
+        """Close the connection that changes were told over."""
+        if self._listener is not None:
+            await self._listener.close()
 
     def close(self) -> None:
         """Give back every lease that is held; with a database that is lost they end by themselves."""

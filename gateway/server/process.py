@@ -25,8 +25,7 @@ from gateway.clients.store import ServerConfStore
 from gateway.edges.configuration import ConfigurationClient
 from gateway.server.addresses import health_address, listen_addresses
 from gateway.server.app import Gateway
-from gateway.server.evidence import WATCH_S
-from gateway.server.nodes import open_nodes
+from gateway.server.nodes import SETTING_TABLE, open_nodes
 from gateway.server.partsettings import configuration_settings
 from gateway.server.running import note_running, note_stopped
 from gateway.server.state import utc_now
@@ -37,7 +36,7 @@ from serving.config.adminsettings import local_host
 from serving.errors import OperatorError
 from serving.login.users import Logins
 from serving.process.binding import bind_address
-from serving.process.loops import Loop, Loops
+from serving.process.loops import Loops
 from serving.process.outward import outward_session
 from serving.process.telemetry import set_levels
 from serving.storage.audit import AuditEntry, AuditLog
@@ -89,6 +88,7 @@ class GatewayProcess:
         self.nodes = open_nodes(folder, settings.node)
         self.store = ServerConfStore(folder.serverconf)
         self.nodes.check(self.store)
+        self.nodes.notify_changes()
         self.live = LiveSettings(self.store.database, settings_file, self._environ)
         self.gateway: Gateway | None = None
         self.loops = Loops()
@@ -125,7 +125,9 @@ class GatewayProcess:
             raise
 
     async def _start(self) -> None:
-        self.loops.start([Loop("settings", self._look_at_settings, lambda: WATCH_S), *self.nodes.loops()])
+        self.loops.start(
+            [self.nodes.changes.loop("settings", SETTING_TABLE, self._look_at_settings), *self.nodes.loops()]
+        )
         if self.store.is_initialised():
             await self._begin()
         elif self._anchor_file.exists():
@@ -162,6 +164,7 @@ class GatewayProcess:
         if self.folder.is_first:
             note_stopped(self.folder.root)
         await self.loops.stop()
+        await self.nodes.stop_listening()
         if self._api is not None:
             await self._api.stop()
         if self.gateway is not None:
@@ -341,6 +344,7 @@ class GatewayProcess:
             environ=self._environ,
             signer_arguments=self._signer_arguments,
             leases=self.nodes.leases,
+            changes=self.nodes.changes,
         )
         await gateway.start()
         gateway.configuration_client.when_refused(self._audit_refused)

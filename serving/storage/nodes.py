@@ -60,6 +60,12 @@ NODE_STEPS = (
         ends_ms INTEGER
     );
     """,
+    # A committed change of a table is told by the table's name: `serving.storage.listening`.
+    """
+    CREATE FUNCTION notify_change() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN PERFORM pg_notify('sacbe_changes', TG_TABLE_NAME); RETURN NULL; END
+    $$
+    """,
 )
 # A node that was not seen for so long is forgotten.
 _FORGOTTEN_S = 86_400

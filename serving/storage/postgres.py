@@ -38,7 +38,7 @@ RECONNECT_S = 0.5
 # A connection that was idle for longer is tried before a transaction is begun on it.
 IDLE_S = 1.0
 OLDEST_VERSION = 13
-CONNECTIONS_OF_NODE = 15
+CONNECTIONS_OF_NODE = 16
 # Any number serves, as long as every node takes the same one.
 _STEPS_LOCK = 0x5ACBE
 # A transaction of leased work that stands still for so long is given up by the server, and its lease may pass on.
@@ -267,7 +267,7 @@ class PostgresDatabase:
         except psycopg.Error as err:
             # Whatever is said over a connection that is gone, it is the database that is lost.
             if isinstance(err, _UNUSABLE) or self._connection.closed:
-                raise _unusable(self._name, err) from err
+                raise unusable(self._name, err) from err
             raise
 
     def _read(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
@@ -280,14 +280,14 @@ class PostgresDatabase:
         try:
             connection = self._opened()
         except psycopg.Error as err:
-            failure = _unusable(self._name, err)
+            failure = unusable(self._name, err)
             self._refused = (time.monotonic(), failure)
             raise failure from err
         self._refused = None
         return connection
 
     def _opened(self) -> psycopg.Connection[tuple[Any, ...]]:
-        connection = psycopg.connect(self._address, **_connection_settings(self._address))
+        connection = psycopg.connect(self._address, **connection_settings(self._address))
         try:
             if self._schema:
                 name = psycopg.sql.Identifier(self._schema)
@@ -378,8 +378,8 @@ def _parts(address: str) -> dict[str, Any]:
         ) from err
 
 
-def _connection_settings(address: str) -> dict[str, Any]:
-    """What a connection is opened with, unless the address says otherwise.
+def connection_settings(address: str) -> dict[str, Any]:
+    """The parameters that a connection is opened with, unless the address says otherwise.
 
     A server that went silent is given up within seconds; of several hosts the one that takes changes is found.
     """
@@ -418,7 +418,8 @@ _OF_CONNECTING = (
 )
 
 
-def _unusable(name: str, err: psycopg.Error) -> ConnectionError:
+def unusable(name: str, err: psycopg.Error) -> ConnectionError:
+    """The error that names a database, the reason it cannot be used, and the remedy."""
     state = err.sqlstate or _guessed_state(err)
     remedy = next((text for begin, text in _REMEDIES.items() if state.startswith(begin)), _UNREACHABLE)
     return ConnectionError(f"the database {name} cannot be used: {' '.join(str(err).split())}; {remedy}")
