@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
     from gateway.http.heads import AnswerEvent
 
+# Idle connections to one place beyond so many are what a burst has left. Each holds some 80 KiB of TLS at both ends.
+KEPT_FOR_LONG = 16
+SURPLUS_S = 5.0
+
 CLOSED_REUSED = "closed a reused connection; the request may have arrived"
 CLOSED = "closed the connection without an answer"
 
@@ -312,10 +316,14 @@ class ClientConnection(asyncio.Protocol):
 
 
 class Pool:
-    """Connections that may carry another request, the last used first."""
+    """Connections that may carry another request, the last used first.
 
-    def __init__(self, kept_s: float) -> None:
+    To each place `KEPT_FOR_LONG` of them stay for ``kept_s`` seconds, those beyond for ``surplus_s``.
+    """
+
+    def __init__(self, kept_s: float, surplus_s: float = SURPLUS_S) -> None:
         self._kept_s = kept_s
+        self._surplus_s = min(kept_s, surplus_s)
         self._idle: dict[tuple[str, int, ssl.SSLContext | None], deque[ClientConnection]] = {}
         self._sweep: asyncio.TimerHandle | None = None
         self._memory = MemoryReturn()
@@ -368,18 +376,21 @@ class Pool:
         connection.idle_since = loop.time()
         self._idle.setdefault(connection.place.key, deque()).append(connection)
         if self._sweep is None:
-            self._sweep = loop.call_later(self._kept_s, self._close_old)
+            self._sweep = loop.call_later(self._surplus_s, self._close_old)
 
     def _close_old(self) -> None:
         loop = asyncio.get_running_loop()
-        limit = loop.time() - self._kept_s
+        now = loop.time()
         for key, kept in list(self._idle.items()):
-            while kept and (kept[0].idle_since <= limit or not kept[0].is_usable()):
+            while kept:
+                may_wait_s = self._surplus_s if len(kept) > KEPT_FOR_LONG else self._kept_s
+                if kept[0].is_usable() and now - kept[0].idle_since < may_wait_s:
+                    break
                 kept.popleft().abort()
                 self._memory.later()
             if not kept:
                 del self._idle[key]
-        self._sweep = loop.call_later(self._kept_s / 2, self._close_old) if self._idle else None
+        self._sweep = loop.call_later(self._surplus_s, self._close_old) if self._idle else None
 
     def close(self) -> None:
         """Close what is kept; what is leased is closed when it is given back."""

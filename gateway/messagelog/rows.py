@@ -39,20 +39,24 @@ INSERT_RECORDS = (
 )
 INSERT_ATTACHMENTS = "INSERT INTO attachment (record_id, number, size_bytes, digest, content, file_name, file_key, kept_bytes) VALUES "
 # Rows of one statement: eighteen columns each, and every SQLite takes 999 parameters. One statement for many rows lets go of
-# the interpreter once, not once a row.
-_ROWS_TOGETHER = 50
+# the interpreter once, not once a row. These counts alone: a connection keeps each statement that it has seen, some
+# 200 KiB for thirty-two rows, and a batch has any number of rows.
+_ROWS_TOGETHER = (32, 16, 8, 4, 2, 1)
 
 Field = bytes | str | int | None
 
 
 def insert_rows(connection: Transaction, statement: str, rows: Sequence[Sequence[object]]) -> None:
     """Insert rows, many in one statement."""
-    for start in range(0, len(rows), _ROWS_TOGETHER):
-        some = rows[start : start + _ROWS_TOGETHER]
-        connection.execute(_with_marks(statement, len(some), len(some[0])), list(chain.from_iterable(some)))
+    start = 0
+    while start < len(rows):
+        count = next(n for n in _ROWS_TOGETHER if n <= len(rows) - start)
+        some = rows[start : start + count]
+        connection.execute(_with_marks(statement, count, len(some[0])), list(chain.from_iterable(some)))
+        start += count
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _with_marks(statement: str, rows: int, columns: int) -> str:
     marks = f"({', '.join('?' * columns)})"
     return statement + ", ".join([marks] * rows)

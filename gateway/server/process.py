@@ -35,8 +35,8 @@ from schemas.faults import Fault
 from serving.config.adminsettings import local_host
 from serving.errors import OperatorError
 from serving.login.users import Logins
-from serving.process.binding import bind_address
-from serving.process.loops import Loops
+from serving.process.binding import bind_address, wait_for_connection
+from serving.process.loops import Loop, Loops
 from serving.process.outward import outward_session
 from serving.process.telemetry import set_levels
 from serving.storage.audit import AuditEntry, AuditLog
@@ -47,6 +47,7 @@ from serving.storage.selfsigned import self_signed
 from serving.storage.tlsfiles import KeptCredentials
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
@@ -102,10 +103,11 @@ class GatewayProcess:
         self._admin = admin_settings(settings)
         self._api: AdminApi | None = None
         self._admin_at: tuple[str, int] = ("", 0)  # where it listens
+        self._admin_sockets: Sequence[socket.socket] = ()  # until the API serves them
 
     @property
     def api(self) -> AdminApi:
-        """The admin API. It is a good part of this program, so it is read and made once exchanges can be carried."""
+        """The admin API. It is a good part of this program, so it is read and made when somebody first asks for it."""
         if self._api is None:
             from gateway.admin.api import make_api
             from serving.api.authentication import Clock
@@ -116,7 +118,7 @@ class GatewayProcess:
         return self._api
 
     async def start(self) -> None:
-        """Start the gateway if the server is initialised, then listen for administrators."""
+        """Start the gateway if the server is initialised, then take the address for administrators."""
         self._session = outward_session()
         try:
             await self._start()
@@ -167,6 +169,8 @@ class GatewayProcess:
         await self.nodes.stop_listening()
         if self._api is not None:
             await self._api.stop()
+        for listening in self._admin_sockets:
+            listening.close()
         if self.gateway is not None:
             await self.gateway.stop()
         await self._session.close()
@@ -301,7 +305,7 @@ class GatewayProcess:
     async def _listen_for_administrators(self) -> None:
         """With the kept key pair; while the token that seals it waits for a login, with one from memory.
 
-        The address is taken first, so whoever connects while the API is made waits for it and is not refused.
+        Only the address is taken here. Many a gateway is asked nothing for weeks: the API is made once somebody connects, who waits for it.
         """
         address = self._admin.host or "localhost"
         kept = KeptCredentials(
@@ -317,17 +321,18 @@ class GatewayProcess:
                 self._note_running(kept.current)
 
         host, port = self._admin.host or "127.0.0.1", self._admin.port
-        sockets = await bind_address(host, port, "admin.port")
-        try:
-            self._admin_at = sockets[0].getsockname()[:2]
-            self._note_running(kept.current)
-            self.safe.subscribe(settle)
+        self._admin_sockets = await bind_address(host, port, "admin.port")
+        self._admin_at = self._admin_sockets[0].getsockname()[:2]
+        self._note_running(kept.current)
+        self.safe.subscribe(settle)
+
+        async def serve() -> None:
+            await wait_for_connection(self._admin_sockets)
             await asyncio.to_thread(import_module, "gateway.admin.api")  # exchanges go on meanwhile
-            await self.api.start_with(context.listening, sockets=sockets)
-        except BaseException:
-            for listening in sockets:
-                listening.close()
-            raise
+            await self.api.start_with(context.listening, sockets=self._admin_sockets)
+            self._admin_sockets = ()
+
+        self.loops.start([Loop("administrators", serve, lambda: None, stalls=False)])
 
     def _note_running(self, shown: TlsCredentials) -> None:
         host, port = self._admin_at

@@ -76,3 +76,21 @@ async def _bind(host: str, port: int, backlog: int) -> list[socket.socket]:
             listening.close()
         raise
     return made
+
+
+async def wait_for_connection(sockets: Sequence[socket.socket]) -> None:
+    """Return once somebody waits in the queue of one of the sockets; nobody is taken from it."""
+    loop = asyncio.get_running_loop()
+    connected: asyncio.Future[None] = loop.create_future()
+
+    def tell() -> None:
+        if not connected.done():
+            connected.set_result(None)
+
+    for listening in sockets:
+        loop.add_reader(listening, tell)
+    try:
+        await connected
+    finally:
+        for listening in sockets:
+            loop.remove_reader(listening)

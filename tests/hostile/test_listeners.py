@@ -20,7 +20,7 @@ import uvloop
 from aiohttp import web
 
 from certs.tls import TlsCredentials, system_server_context
-from serving.process.binding import bind_address
+from serving.process.binding import bind_address, wait_for_connection
 from serving.process.listener import BoundedRunner, ListenerBounds, listen
 from serving.storage.selfsigned import self_signed
 from tests.integration.hosting import prepare
@@ -289,6 +289,24 @@ async def test_who_connects_before_the_application_is_there_waits_for_it() -> No
     finally:
         writer.close()
         await runner.cleanup()
+
+
+async def test_who_is_waited_for_is_still_in_the_queue_when_he_has_come() -> None:
+    sockets = await bind_address("127.0.0.1", 0)
+    host, port = sockets[0].getsockname()
+    waiting = asyncio.create_task(wait_for_connection(sockets))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    reader, writer = await asyncio.open_connection(host, port)
+    async with asyncio.timeout(60):
+        await waiting
+        runner = await listen(application(), host, port, sockets=sockets)
+        try:
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200 OK\r\n")
+        finally:
+            writer.close()
+            await runner.cleanup()
 
 
 async def test_a_listener_that_stops_answers_everyone_who_had_connected() -> None:

@@ -7,6 +7,7 @@ import io
 import sqlite3
 import threading
 import weakref
+from contextlib import closing
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.messagelog.committed import CommittedReader, FreshRecords
+from gateway.messagelog.rows import insert_rows
 from gateway.messagelog.spool import SpoolFolder
 from gateway.messagelog.store import LogSettings, Stamp
 from gateway.messagelog.writing import LogWriter
@@ -50,6 +52,20 @@ async def test_what_waits_together_is_written_in_order_and_chained(tmp_path: Pat
     assert rows(tmp_path) == [(n + 1, f"m{n}") for n in range(200)]
     assert await log.verify_chain() is None
     await log.close()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 31, 32, 33, 63, 64, 100])
+def test_any_number_of_rows_is_inserted_in_order_by_few_different_statements(count: int) -> None:
+    said: list[str] = []
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        connection.execute("CREATE TABLE kept (id INTEGER PRIMARY KEY, text TEXT)")
+        connection.set_trace_callback(said.append)
+        insert_rows(connection, "INSERT INTO kept (id, text) VALUES ", [(n, f"t{n}") for n in range(count)])
+        connection.set_trace_callback(None)
+        assert connection.execute("SELECT id, text FROM kept ORDER BY id").fetchall() == [
+            (n, f"t{n}") for n in range(count)
+        ]
+    assert {sql.count("(") - 1 for sql in said} <= {1, 2, 4, 8, 16, 32}
 
 
 async def test_after_a_large_batch_the_next_gathers_and_closing_leaves_none_behind(tmp_path: Path) -> None:

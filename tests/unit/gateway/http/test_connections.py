@@ -13,7 +13,15 @@ import pytest
 
 from gateway.edges.http import Answer, Bounds, DataPlaneServer, RawRequest, listen
 from gateway.http.bounds import Room
-from gateway.http.client import CLOSED, CLOSED_REUSED, Failure, HttpFailedError, Place, Pool
+from gateway.http.client import (
+    CLOSED,
+    CLOSED_REUSED,
+    KEPT_FOR_LONG,
+    Failure,
+    HttpFailedError,
+    Place,
+    Pool,
+)
 from schemas.faults import BadMessage
 from serving.process.load import LoadLimits, ProcessLoad
 
@@ -377,6 +385,37 @@ async def test_a_connection_that_was_closed_meanwhile_is_not_used() -> None:
         pool.give_back(connection)
         connection.abort()
         assert await ask(pool, server.port) == (200, b"ok")
+        pool.close()
+
+
+async def test_of_the_connections_that_a_burst_left_the_surplus_is_closed_soon_and_the_others_are_used_again() -> (
+    None
+):
+    opened, surplus = 0, 5
+    ended: asyncio.Queue[None] = asyncio.Queue()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal opened
+        opened += 1
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while await reader.readuntil(b"\r\n\r\n"):
+                writer.write(GOOD)
+        ended.put_nowait(None)
+
+    async with asyncio.timeout(60), serving(serve) as port:
+        pool = Pool(600, surplus_s=0.01)
+        burst = [await pool.lease(Place(HOST, port), 30) for _ in range(KEPT_FOR_LONG + surplus)]
+        for connection in burst:
+            await connection.request("GET", b"/", [(b"Host", b"x")], None, silence_s=30)
+            assert [c async for c in connection.chunks()] == [b"ok"]
+            pool.give_back(connection)
+        for _ in range(surplus):
+            await ended.get()
+        again = [await pool.lease(Place(HOST, port), 30) for _ in range(KEPT_FOR_LONG)]
+        assert all(c in burst for c in again)
+        assert (opened, ended.qsize()) == (KEPT_FOR_LONG + surplus, 0)
+        for connection in again:
+            connection.abort()
         pool.close()
 
 
