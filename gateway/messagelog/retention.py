@@ -3,7 +3,8 @@
 A record is archived once it is timestamped. Each archive is complete on the disk under a temporary name before the log
 says that its records are archived, and gets its lasting name after: a crash leaves a temporary file, which the next round
 renames if the log knows it and deletes if not. A record is removed only when it and all before it are archived and older
-than they are to be kept; the log's chain then begins after it.
+than they are to be kept; the log's chain then begins after it. A log that nodes share loses a partition at a time
+(`gateway.messagelog.partitions`), any other one row by row.
 
 It works beside `MessageLog`, on a connection of its own. Spec: UG-SS 12; X-Road 7.8's LogArchiver and LogCleaner.
 """
@@ -23,6 +24,14 @@ import msgspec
 from certs.edges.tokenfiles import sync_folder
 from gateway.messagelog.archive import FIRST, ArchiveLink, ArchiveWriter, Grouping
 from gateway.messagelog.export import container_name, write_record
+from gateway.messagelog.partitions import (
+    begin_partition,
+    drop_partition,
+    first_partitioned,
+    note_removed,
+    period_ms,
+    remove_marks,
+)
 from gateway.messagelog.rows import to_milliseconds
 from gateway.messagelog.sealedarchive import SUFFIX, SealedArchiveWriter
 from gateway.messagelog.transfer import TransferSettings, transfer_archives
@@ -105,6 +114,7 @@ class Retention:
         # Before records are removed: an archive that could not be handed on keeps what is in it in the log.
         await transfer_archives(self.folder, self._settings.transfer, self._group_of)
         await self.remove_old()
+        await self.begin_partition()
         await self.destroy_old_keys()
 
     # Archiving
@@ -241,12 +251,14 @@ class Retention:
         return await asyncio.to_thread(self._remove_old)
 
     def _remove_old(self) -> int:
-        before_ms = int((self._now() - timedelta(days=self._settings.keep_days)).timestamp() * 1000)
+        before_ms = to_milliseconds(self._now() - timedelta(days=self._settings.keep_days))
         database = self._log.place.open()
         count = 0
         try:
             while removed := self._remove_some(database, before_ms):
                 count += removed
+            if self._log.place.is_shared:
+                count += self._drop_partitions(database, before_ms)
             if count:
                 database.query(
                     "DELETE FROM stamp WHERE NOT EXISTS (SELECT 1 FROM stamped WHERE stamped.stamp_id = stamp.id)"
@@ -257,11 +269,30 @@ class Retention:
             log.info("old records removed", extra={"event": "removed", "records": count})
         return count
 
+    def _drop_partitions(self, database: AnyDatabase, before_ms: int) -> int:
+        count = 0
+        while (dropped := drop_partition(database, before_ms)) is not None:
+            self._log.bodies.remove(dropped.body_names)
+            count += dropped.records
+        remove_marks(database)
+        return count
+
+    async def begin_partition(self) -> bool:
+        """Let what is written from now on go into another partition of a shared log, if it is time for one; whether one was begun."""
+        return self._log.place.is_shared and await asyncio.to_thread(self._begin_partition)
+
+    def _begin_partition(self) -> bool:
+        with contextlib.closing(self._log.place.open()) as database:
+            period = period_ms(self._settings.keep_days)
+            return begin_partition(database, to_milliseconds(self._now()), period)
+
     def _remove_some(self, database: AnyDatabase, before_ms: int) -> int:
+        end = first_partitioned(database) if self._log.place.is_shared else None
+        where, bounds = ("", ()) if end is None else ("WHERE record.id < ? ", (end,))
         rows = database.query(
             "SELECT record.id, record.chain, record.at_ms < ? AND archived.record_id IS NOT NULL, record.at_ms FROM record "
-            "LEFT JOIN archived ON archived.record_id = record.id ORDER BY record.id LIMIT ?",
-            (before_ms, REMOVED_TOGETHER),
+            f"LEFT JOIN archived ON archived.record_id = record.id {where}ORDER BY record.id LIMIT ?",
+            (before_ms, *bounds, REMOVED_TOGETHER),
         )
         old = list(itertools.takewhile(lambda row: row[2], rows))
         if not old:
@@ -274,11 +305,7 @@ class Retention:
             for table in ("attachment", "archived", "stamped"):
                 transaction.execute(f"DELETE FROM {table} WHERE record_id <= ?", (last,))
             transaction.execute("DELETE FROM record WHERE id <= ?", (last,))
-            transaction.execute("DELETE FROM removed")
-            transaction.execute("INSERT INTO removed (id, chain) VALUES (?, ?)", (last, chain))
-            transaction.execute(
-                "INSERT INTO emptied (id, at_ms, is_destroyed) VALUES (?, ?, 0)", (last, at_ms)
-            )
+            note_removed(transaction, last, chain, at_ms)
         # Committed; a crash from here on leaves bodies that nobody names, removed at the next start.
         self._log.bodies.remove([str(name) for (name,) in files])
         return len(old)

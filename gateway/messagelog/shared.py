@@ -22,8 +22,8 @@ from psycopg import IsolationLevel
 from gateway.messagelog import rows
 from gateway.messagelog.body_store import plan_bodies, sealed_pieces
 from gateway.messagelog.building import build_batch
+from gateway.messagelog.partitions import LOG_LOCK, SHARED_STEPS, insert_statements
 from gateway.messagelog.sealing import open_stream
-from gateway.messagelog.steps import STEPS
 from gateway.messagelog.writing import chain_end
 from serving.storage.postgres import PostgresDatabase
 
@@ -61,8 +61,7 @@ KEY_STEPS = (
     );
     """,
 )
-# Any numbers serve, as long as every node takes the same ones.
-_LOG_LOCK = 0x5ACBE106
+# Any number serves, as long as every node takes the same one.
 _KEY_LOCK = 0x5ACBE107
 # A body is kept in pieces of so many bytes; so many of them are one transaction.
 PIECE_BYTES = 1024 * 1024
@@ -89,7 +88,7 @@ class SharedPlace:
 
     def open(self) -> AnyDatabase:
         """The tables, over a connection of its own."""
-        return PostgresDatabase(self._address, STEPS, SCHEMA, isolation=IsolationLevel.READ_COMMITTED)
+        return PostgresDatabase(self._address, SHARED_STEPS, SCHEMA, isolation=IsolationLevel.READ_COMMITTED)
 
     def check_writable(self) -> None:
         """Ask the database for an answer. Raises what stands in the way."""
@@ -102,7 +101,7 @@ class SharedPlace:
     def open_writer(self) -> SharedWriter:
         """For the thread that writes."""
         database = PostgresDatabase(
-            self._address, STEPS, SCHEMA, isolation=IsolationLevel.READ_COMMITTED, session=_SESSION
+            self._address, SHARED_STEPS, SCHEMA, isolation=IsolationLevel.READ_COMMITTED, session=_SESSION
         )
         return SharedWriter(database, self.bodies)
 
@@ -133,15 +132,17 @@ class SharedWriter:
         self._bodies.keep([b for bodies in kept for b in bodies if b.file_name is not None])
         moments = [entry.at for entry in entries]
         with self._database.pipelined() as transaction:
-            transaction.execute("SELECT pg_advisory_xact_lock(?)", (_LOG_LOCK,))
+            transaction.execute("SELECT pg_advisory_xact_lock(?)", (LOG_LOCK,))
             marked = transaction.execute("SELECT mark FROM logkeys.keyfile")
+            newest = transaction.execute("SELECT coalesce(max(number), 0) FROM log_partition")
             end = chain_end(lambda sql: transaction.execute(sql).fetchall())
             first, mark = end.number + 1, marked.fetchone()
+            into_records, into_attachments = insert_statements(int(newest.fetchall()[0][0]))
             # Read under the lock: another node may have begun a new tree with the record before.
             made = keys.known_keys(first, moments, mark and mark[0]) or keys.new_keys(first, moments)
             batch = build_batch(entries, kept, made, end, rules)
-            rows.insert_rows(transaction, rows.INSERT_RECORDS, batch.records)
-            rows.insert_rows(transaction, rows.INSERT_ATTACHMENTS, batch.attachments)
+            rows.insert_rows(transaction, into_records, batch.records)
+            rows.insert_rows(transaction, into_attachments, batch.attachments)
         return first  # committed: from here on the messages are in the log, whatever happens
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from certs.edges.tokenfiles import sync_folder
 from gateway.messagelog import rows
 from gateway.messagelog.committed import CommittedReader
+from gateway.messagelog.partitions import SHARED_STEPS
 from gateway.messagelog.places import FolderBodies
 from gateway.messagelog.reading import LogReader
 from gateway.messagelog.record import FIRST_CHAIN_VALUE, chain_value
@@ -40,7 +41,7 @@ _TOGETHER = 500
 
 
 PARTS = (
-    MovedPart("message log", f"log/{DATABASE}", LOG_STEPS, SCHEMA),
+    MovedPart("message log", f"log/{DATABASE}", LOG_STEPS, SCHEMA, SHARED_STEPS),
     MovedPart("monitoring", "log/opmonitoring.sqlite", monitoring.STEPS, monitoring.SCHEMA),
     MovedPart("users and audit log", "admin.sqlite", users.LOGIN_STEPS, users.SCHEMA),
     MovedPart("configuration", "serverconf.sqlite", STEPS, ""),

@@ -31,16 +31,18 @@ MOVED = ".moved"
 
 
 class MovedPart(msgspec.Struct, frozen=True):
-    """A database of a server: its path in a folder, its steps, and the schema it has in a shared database."""
+    """A database of a server: its path in a folder, its steps, its schema in a shared database, and the steps there if they differ."""
 
     name: str
     path: str
     steps: Sequence[str]
     schema: str
+    shared_steps: Sequence[str] = ()
 
     def open(self, folder: Path, database: str) -> AnyDatabase:
         """The part in the shared database, or in the folder where ``database`` is empty. Raises `OperatorError`, OSError."""
-        return open_database(database or folder / self.path, self.steps, self.schema)
+        steps = self.shared_steps or self.steps if database else self.steps
+        return open_database(database or folder / self.path, steps, self.schema)
 
 
 def set_aside(folder: Path, parts: Sequence[MovedPart]) -> None:
