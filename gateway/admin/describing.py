@@ -27,7 +27,7 @@ from serving.errors import Caution, Refused
 
 # Services and endpoints together; a process takes half a second to begin, as long as a thread takes for thousands.
 LARGE = 300
-LIMITS = ChildLimits(seconds=120.0)
+LIMITS = ChildLimits(processor_s=120)
 
 
 class DescriptionChange(msgspec.Struct, frozen=True):
@@ -126,10 +126,10 @@ def _too_much(reason: str) -> Refused:
     return Refused(GatewayCode.DESCRIPTION_TOO_LARGE, detail, detail)
 
 
-def main(seconds: str, memory_bytes: str) -> None:
+def main(processor_s: str, memory_bytes: str) -> None:
     """The process: an order on standard input, its answer on standard output."""
     bound_itself(
-        seconds, memory_bytes, priority=10, may_write=True
+        processor_s, memory_bytes, priority=10, may_write=True
     )  # not last: others wait for its transaction
     order = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=_Order)
     store = ServerConfStore(Path(order.where) if order.is_file else order.where)

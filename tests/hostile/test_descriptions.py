@@ -616,6 +616,11 @@ async def test_reading_says_the_same_in_a_process_of_its_own() -> None:
         await reader.read(ServiceType.OPENAPI3, b"swagger: '2.0'", "")
 
 
+async def test_reading_has_a_share_of_the_processor_and_says_so() -> None:
+    with pytest.raises(Refused, match=r"took more than 1 s of processor time"):
+        await read_description(ServiceType.WSDL, operations(60_000), "", ChildLimits(processor_s=1))
+
+
 async def test_reading_that_is_cancelled_ends() -> None:
     task = asyncio.create_task(read_description(ServiceType.WSDL, operations(4_000), ""))
     await asyncio.sleep(0)

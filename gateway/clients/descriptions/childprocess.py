@@ -25,9 +25,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ChildLimits:
-    """The bounds of one process: seconds on the clock and of processor, bytes of address space."""
+    """The bounds of one process: seconds on the clock and of processor, bytes of address space.
 
-    seconds: float = 60.0
+    The clock's are many more: a process that comes after everybody else has next to no processor where messages take it all.
+    """
+
+    seconds: float = 300.0
+    processor_s: int = 60
     memory_bytes: int = 2 * 1024 * 1024 * 1024
 
 
@@ -79,6 +83,8 @@ class _Child:
                 return ChildOutcome(b"", f"took longer than {self._limits.seconds:g} s")
             finally:
                 process.kill()
+        if process.returncode == -signal.SIGXCPU:
+            return ChildOutcome(b"", f"took more than {self._limits.processor_s} s of processor time")
         if process.returncode != 0:
             mebibytes = self._limits.memory_bytes >> 20
             return ChildOutcome(b"", f"took more than {mebibytes} MiB or ended (status {process.returncode})")
@@ -103,7 +109,7 @@ async def run_child(
 
     It has no environment but ``environment``, and must call `bound_itself` before it reads.
     """
-    bounds = [str(limits.seconds), str(limits.memory_bytes)]
+    bounds = [str(limits.processor_s), str(limits.memory_bytes)]
     path = {"PYTHONPATH": os.pathsep.join(p or "." for p in sys.path)}
     child = _Child(
         (sys.executable, "-m", module, *bounds, *arguments), limits, {**path, **(environment or {})}
@@ -121,11 +127,10 @@ async def run_child(
         thread.shutdown(wait=False)
 
 
-def bound_itself(seconds: str, memory_bytes: str, *, priority: int, may_write: bool = False) -> None:
+def bound_itself(processor_s: str, memory_bytes: str, *, priority: int, may_write: bool = False) -> None:
     """In the child, first of all: the bounds that the kernel holds it to, and its place behind others (``nice``)."""
-    processor_s = int(float(seconds)) + 1
     resource.setrlimit(resource.RLIMIT_AS, (int(memory_bytes), int(memory_bytes)))
-    resource.setrlimit(resource.RLIMIT_CPU, (processor_s, processor_s))
+    resource.setrlimit(resource.RLIMIT_CPU, (int(processor_s), int(processor_s) + 1))
     if not may_write:
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

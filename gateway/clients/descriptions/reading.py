@@ -105,9 +105,9 @@ def _too_much(kind: ServiceType, reason: str) -> Refused:
     return Refused(code, detail, detail)
 
 
-def main(seconds: str, memory_bytes: str, kind: str, url: str) -> None:
+def main(processor_s: str, memory_bytes: str, kind: str, url: str) -> None:
     """The child: reads standard input, says what it found on standard output."""
-    bound_itself(seconds, memory_bytes, priority=19)  # messages go first
+    bound_itself(processor_s, memory_bytes, priority=19)  # messages go first
     try:
         outcome = _ReaderOutcome(parse_description(ServiceType(kind), sys.stdin.buffer.read(), url))
     except Refused as refusal:
