@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from serving.storage.selfsigned import self_signed
 from tests.integration.calling import until
+from tests.ports import free_port
 from tests.programs import lack
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ def slapd(folder: Path) -> Iterator[tuple[str, str, str]]:
     environ = {**os.environ, "LD_LIBRARY_PATH": libraries} if root != Path("/") else dict(os.environ)
     add = [str(program), "-T", "add", "-f", str(conf)]
     subprocess.run(add, input=people.encode(), env=environ, check=True, capture_output=True)
-    plain, tls = _free_port(), _free_port()
+    plain, tls = free_port(), free_port()
     urls = f"ldap://{HOST}:{plain}/ ldaps://{HOST}:{tls}/"
     with (folder / "log").open("wb") as log:
         running = subprocess.Popen(
@@ -164,12 +165,6 @@ def slapd(folder: Path) -> Iterator[tuple[str, str, str]]:
         running.terminate()
         running.wait(timeout=30)
         shutil.rmtree(folder / "db", ignore_errors=True)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 def _answers(port: int) -> bool:

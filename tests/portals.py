@@ -14,7 +14,6 @@ import concurrent.futures
 import contextlib
 import functools
 import shutil
-import socket
 import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -41,6 +40,7 @@ from social_security.portal import app as portal_app
 from social_security.portal import onetime
 from social_security.portal.accounts import Accounts, NewAccount
 from social_security.portal.settings import PortalSettings
+from tests.ports import free_port
 from tests.signedlogs import SignedLogs
 
 INSTITUTES = ("15-ISSEMYM", "26-ISSSTESON", "30-IPE")
@@ -316,9 +316,3 @@ def code_now(issued: NewAccount, offset: int = 0) -> str:
     secret = parse_qs(urlsplit(issued.uri).query)["secret"][0]
     raw = base64.b32decode(secret + "=" * (-len(secret) % 8))
     return onetime.code_at(raw, onetime.counter_at(datetime.now(UTC)) + offset)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

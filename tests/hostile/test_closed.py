@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import socket
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -37,6 +36,7 @@ from serving.config.adminsettings import AdminSettings, local_host
 from serving.storage.audit import AuditLog
 from tests.instance import Instance
 from tests.integration import centralhosting, hosting
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -158,7 +158,7 @@ def test_an_address_that_is_named_is_the_one_that_is_taken() -> None:
 async def test_a_central_server_as_installed_shows_strangers_the_configuration_and_the_registration_alone(
     tmp_path: Path,
 ) -> None:
-    ports = [_free_port() for _ in range(5)]
+    ports = [free_port() for _ in range(5)]
     listen = CentralListenSettings(
         http_port=ports[0], https_port=ports[1], registration_port=ports[2], management_port=ports[3]
     )
@@ -174,12 +174,6 @@ async def test_a_central_server_as_installed_shows_strangers_the_configuration_a
         assert {port for _, port, *_ in bound} == set(ports)
     finally:
         await server.stop()
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 # Descriptions

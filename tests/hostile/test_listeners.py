@@ -24,6 +24,7 @@ from serving.process.binding import bind_address, wait_for_connection
 from serving.process.listener import BoundedRunner, ListenerBounds, listen
 from serving.storage.selfsigned import self_signed
 from tests.integration.hosting import prepare
+from tests.ports import free_port
 from tests.worlds import PIN
 
 if TYPE_CHECKING:
@@ -353,11 +354,11 @@ async def test_with_1024_files_and_984_half_heads_on_the_admin_port_health_and_c
     tmp_path: Path,
 ) -> None:
     place = tmp_path / "data"
-    folder, consumer, admin, health = str(place), _free_port(), _free_port(), _free_port()
+    folder, consumer, admin, health = str(place), free_port(), free_port(), free_port()
     settings = tmp_path / "settings.toml"
     settings.write_text(
-        f'[listen]\nconsumer_host = "127.0.0.1"\nhttp_port = {consumer}\nhttps_port = {_free_port()}\n'
-        f'peer_host = "127.0.0.1"\npeer_port = {_free_port()}\nocsp_port = {_free_port()}\n'
+        f'[listen]\nconsumer_host = "127.0.0.1"\nhttp_port = {consumer}\nhttps_port = {free_port()}\n'
+        f'peer_host = "127.0.0.1"\npeer_port = {free_port()}\nocsp_port = {free_port()}\n'
         f"health_port = {health}\n[admin]\nport = {admin}\n"
     )
     place.mkdir()
@@ -409,12 +410,6 @@ async def _reachable(url: str) -> None:
             await asked(url)
             return
         await asyncio.sleep(0.1)
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 # One way to listen

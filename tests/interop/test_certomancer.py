@@ -7,7 +7,6 @@ end, by a responder that nobody authorised, about nothing it knows, and timestam
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import time
 import urllib.error
@@ -31,6 +30,7 @@ from schemas.faults import Kind, NotProved
 from schemas.globalconf.shared import ApprovedCa, ApprovedTsa, CaInfo, OcspInfo, SharedParameters, Source
 from schemas.message import digest_of
 from tests.integration.test_toolkits import environment
+from tests.ports import free_port
 from tests.worlds import trusted
 
 if TYPE_CHECKING:
@@ -154,13 +154,6 @@ def session(at: datetime | None = None) -> aiohttp.ClientSession:
     """Left alone it answers with fractions of a second, which RFC 5280 4.1.2.5.2 forbids; so it is told the time."""
     told = (at or datetime.now(UTC)).replace(microsecond=0)
     return aiohttp.ClientSession(headers={"X-Certomancer-Fake-Time": told.isoformat()})
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="module")

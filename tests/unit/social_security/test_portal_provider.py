@@ -16,7 +16,8 @@ from serving.config.secret import SecretSource
 from serving.errors import OperatorError
 from social_security.portal.accounts import COMMITTEE, COUNTER, UNIT
 from tests.openidprovider import CLIENT_ID, SECRET, OpenIdProvider
-from tests.portals import Browser, World, free_port, open_world
+from tests.portals import Browser, World, open_world
+from tests.ports import free_port
 
 GROUPS = {"mesa": (COUNTER,), "unidad": (UNIT,), "ambas": (UNIT, COMMITTEE), "todo": ("all",)}
 

@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer, unused_port
+from aiohttp.test_utils import TestServer
 
 from central_server.edges.witnesses import announcement_routes, keep_own_witness
 from central_server.publication.generate import build_shared
@@ -45,6 +45,7 @@ from serving.storage.keysafe import KeySafe, Seal
 from serving.web.witnessing import Witness
 from tests.instance import Instance
 from tests.logs import NOW, entry, open_log
+from tests.ports import free_port
 
 SAFE = KeySafe((Seal.of_secret("a secret of tests"),))
 OWNERS = [ClientId("MX", "GOB", code) for code in ("A", "B", "C", "D")]
@@ -190,7 +191,7 @@ async def country(tmp_path: Path) -> AsyncIterator[tuple[Country, list[Server]]]
     async with AsyncExitStack() as closing:
         await closing.enter_async_context(made.serving())
         session = await closing.enter_async_context(aiohttp.ClientSession())
-        port = unused_port()
+        port = free_port()
         servers = [Server(made, n, session, port) for n in range(len(OWNERS))]
         for server in servers:
             closing.push_async_callback(server.log.close)
