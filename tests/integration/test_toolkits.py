@@ -1,10 +1,8 @@
 """Foreign SOAP toolkits, unmodified from the package registry: zeep and pyxroad call, fastapi-xroad-soap answers.
 
 XRd4J calls where ``SACBE_XRD4J`` names a checkout of github.com/nordic-institute/xrd4j and ``SACBE_XRD4J_JARS`` a folder with the jars that
-its modules ``common``, ``rest`` and ``client`` name (tried with 0.9.0-SNAPSHOT; the jars by ``mvn dependency:copy-dependencies``). The REST
-adapter service asks where ``SACBE_REST_ADAPTER`` is the class path of a built one (github.com/nordic-institute/REST-adapter-service, tried with
-1.1.0-SNAPSHOT) and ``SACBE_REST_ADAPTER_JAVA`` names a Java that it runs on. The scripts of xrdinfo ask where ``SACBE_XRDINFO`` names the folder
-``xrdinfo-src`` of a checkout of github.com/ria-ee/X-Road-scripts (tried with 1.4.0).
+its modules ``common``, ``rest`` and ``client`` name (tried with 0.9.0-SNAPSHOT; the jars by ``mvn dependency:copy-dependencies``). The scripts of
+xrdinfo ask where ``SACBE_XRDINFO`` names the folder ``xrdinfo-src`` of a checkout of github.com/ria-ee/X-Road-scripts (tried with 1.4.0).
 """
 
 from __future__ import annotations
@@ -26,7 +24,6 @@ from click.testing import CliRunner
 from gateway.cli.main import main
 from schemas import soap
 from schemas.identifiers import ClientId, ServiceId
-from tests.integration import calling
 from tests.integration.conftest import CONSUMER, PROVIDER
 from tests.paths import PROJECT
 from tests.programs import need
@@ -74,47 +71,6 @@ def described(federation: Federation) -> Iterator[None]:
     process.terminate()
     process.wait(60)
     del federation.processes["toolkits"]
-
-
-@pytest.fixture(scope="module")
-def rest_adapter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address at which the REST adapter service takes JSON for the described SOAP service."""
-    known, java = os.environ.get("SACBE_REST_ADAPTER", ""), os.environ.get("SACBE_REST_ADAPTER_JAVA", "java")
-    if not known:
-        pytest.skip("SACBE_REST_ADAPTER is no class path of a built REST adapter service")
-    folder = tmp_path_factory.mktemp("adapter")
-    namespace = "namespace.serialize=urn:example:sum\nnamespace.prefix.serialize=t\nnamespace.deserialize=urn:example:sum\n"
-    gateway = f"id.client={CLIENT.replace('/', '.')}\nss.url=http://{CONSUMER.address}:8080/\nwrappers=false\n{namespace}"
-    (folder / "consumer-gateway.properties").write_text(gateway)
-    services = f"0.id={SERVICE.replace('/', '.')}\n0.path=/suma/\n0.verb=get\n"
-    (folder / "consumers.properties").write_text(services)
-    for name in ("provider-gateway", "providers"):
-        (folder / f"{name}.properties").write_text("")
-    properties = [
-        f"-DcustomPropertiesDir={folder}",
-        f"-Dserver.address={PROVIDER.address}",
-        f"-Dserver.port={PORT + 2}",
-    ]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [java, "-cp", known, *properties, "org.niis.xroad.restadapterservice.Application"],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        base = f"http://{PROVIDER.address}:{PORT + 2}/rest-adapter-service"
-        calling.until(lambda: is_there(f"{base}/"), bool, within_s=240)
-        yield base
-    finally:
-        process.terminate()
-        process.wait(60)
-
-
-def is_there(url: str) -> bool:
-    """Whether a page answers; raises OSError while nobody listens."""
-    with urllib.request.urlopen(url, timeout=60) as answer:
-        return bool(answer.status == 200)
 
 
 @pytest.fixture(scope="module")
@@ -297,24 +253,6 @@ class TestXrdinfo:
         assert "definitions" in "\n".join(call_by_xrdinfo("wsdl", *asks, SERVICE))
         assert SERVICE in call_by_xrdinfo("all_methods", *asks)
         assert "does not have OpenAPI" in call_by_xrdinfo("openapi", *asks, f"{INDICE}/echo")[-1]
-
-
-@pytest.mark.usefixtures("described")
-def test_the_rest_adapter_turns_json_into_a_call_and_the_answer_into_json(rest_adapter: str) -> None:
-    answers: list[object] = []
-
-    def is_answered() -> bool:
-        request = urllib.request.Request(
-            f"{rest_adapter}/Consumer/suma/?a=31&b=11", headers={"Accept": "application/json"}
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
-                answers.append(json.loads(answer.read()))
-        except urllib.error.HTTPError as err:
-            answers.append(err.read())
-        return "42" in str(answers[-1])
-
-    assert until(is_answered), answers[-1]
 
 
 @pytest.mark.usefixtures("foreign_provider")
