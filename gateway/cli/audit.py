@@ -59,6 +59,7 @@ def audit_group() -> click.Group:
     group.add_command(click.Command("verify", params=params, callback=either, help=verify.help))
     group.add_command(report_html)
     group.add_command(reconcile)
+    group.add_command(omitted)
     group.add_command(proof)
     return group
 
@@ -212,6 +213,73 @@ def reconcile(context: click.Context, /, work: Path | None, a: Path, b: Path, *,
         err=as_json,
     )
     context.exit(1 if found.disagreements else 2 if found.unread else 0)
+
+
+@click.command(
+    help="Find exchanges about a person that a list of accesses leaves out. LIST are the containers of the answers that keep the list, all its pages; PATHS the evidence of those who asked its keeper. Exit 1 when one is left out."
+)
+@NEEDED_CONFIGURATION
+@click.option(
+    "--list",
+    "lists",
+    required=True,
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="container of a page of the list",
+)
+@click.option(
+    "--word", "words", required=True, multiple=True, help="an identifier of the person, as messages have it"
+)
+@click.option(
+    "--name", default="messageId", show_default=True, help="the field of the list that has a message's id"
+)
+@click.option("--json", "as_json", is_flag=True, help="a line of JSON an exchange")
+@PATHS
+@click.pass_context
+@_exits_unchecked
+@report_errors
+def omitted(
+    context: click.Context,
+    /,
+    configuration: Path,
+    lists: tuple[Path, ...],
+    words: tuple[str, ...],
+    name: str,
+    paths: tuple[str, ...],
+    *,
+    as_json: bool,
+) -> None:
+    """Search the evidence of other sides for what a list leaves out."""
+    from gateway.audit.judging import load_trust
+    from gateway.audit.omitting import find_omitted, read_lists
+
+    trust = load_trust(configuration)
+    listed = read_lists(lists, name, trust)
+    with _paths(paths) as sources:
+        found = find_omitted(sources, listed, words, trust)
+    for one in found.omitted:
+        if as_json:
+            value = {
+                "message_id": one.message_id,
+                "client": one.client,
+                "service": one.service,
+                "signed_at": one.signed_at.isoformat(),
+                "certain": one.is_certain,
+                "where": one.place,
+            }
+            click.echo(shown_json(value))
+        else:
+            kind = _("left out") if one.is_certain else _("perhaps later than the list")
+            about = f"{one.signed_at:%Y-%m-%d %H:%M:%S %z} {shown(one.client)} -> {shown(one.service)}"
+            click.echo(f"{kind}: {shown(one.message_id)}  {about}  {shown(one.place)}")
+    for line in found.unread:
+        click.echo(f"{_('could not be read')}: {shown(line, 500)}", err=True)
+    left_out = sum(one.is_certain for one in found.omitted)
+    click.echo(
+        _("{about} exchanges about the person; left out: {count}", about=found.about, count=left_out),
+        err=as_json,
+    )
+    context.exit(1 if left_out else 2 if found.unread else 0)
 
 
 @click.command(
