@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 # More for who has the time: SACBE_NODE_KILLS=200.
 KILLS = int(os.environ.get("SACBE_NODE_KILLS", "10"))
-pytestmark = [pytest.mark.processes, pytest.mark.timeout(300 + 15 * KILLS)]
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(600 + 30 * KILLS)]
 CONSUMERS = 4
 NODES = 3
 PROJECT = Path(__file__).parents[2]

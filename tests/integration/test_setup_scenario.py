@@ -12,7 +12,8 @@ import pytest
 from tests.paths import PROJECT
 from tests.programs import need
 
-pytestmark = pytest.mark.processes
+# Some hundred calls, each once the one before is known everywhere: longer than one test may take elsewhere.
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(900)]
 
 
 @pytest.mark.xroad(
@@ -58,7 +59,7 @@ def test_whole_federation_is_set_up_and_changed_over_the_admin_apis_and_exchange
         cwd=PROJECT,
         capture_output=True,
         text=True,
-        timeout=500,
+        timeout=850,
         check=False,
     )
     assert result.returncode == 0, result.stderr[-6000:]

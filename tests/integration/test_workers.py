@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 WORKERS = 2
 KILLS = int(os.environ.get("SACBE_WORKER_KILLS", "3"))
-pytestmark = [pytest.mark.processes, pytest.mark.timeout(300 + 60 * KILLS)]
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(600 + 60 * KILLS)]
 CONSUMERS = 2
 SERVER = "gateway"
 

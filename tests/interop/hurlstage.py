@@ -39,7 +39,7 @@ ROLES = ("SECURITY_OFFICER", "REGISTRATION_OFFICER", "SYSTEM_ADMINISTRATOR")
 GATEWAY_ROLES = (*ROLES, "SERVICE_ADMINISTRATOR", "SECURITYSERVER_OBSERVER")
 SCENARIOS = ("setup.hurl", "test-proxy-rest.hurl", "test-proxy-soap.hurl")
 HSM_LABEL = "x-road-softhsm2"
-START_S = 40.0
+START_S = 120.0
 # A step that waits for a new configuration is tried this often; X-Road's own runs wait up to two minutes a step.
 RETRIES, RETRY_MS = 120, 500
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 0x1

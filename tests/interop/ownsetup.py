@@ -17,7 +17,7 @@ from urllib.parse import quote, urlencode
 
 from tests.interop.hurlstage import PASSWORD, USER
 
-SETTLE_S = 45.0
+SETTLE_S = 120.0
 CA, OWNER, CLIENT = "testca", "DEV:COM:1234", "DEV:COM:4321"
 MANAGEMENT_SERVICES = (
     "authCertDeletion", "clientDeletion", "clientReg", "ownerChange", "clientEnable", "clientDisable",

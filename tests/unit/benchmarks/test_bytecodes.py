@@ -7,7 +7,7 @@ import pytest
 from benchmarks.bytecodes import CASE, MOST_GROWTH, TOTAL, count, last_total
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_an_exchange_takes_no_more_bytecodes_than_the_last_row_and_a_twentieth() -> None:
     before = last_total()
     if before is None:
