@@ -169,7 +169,8 @@ class MultipartParser:
         start = min(self._line_break, end)
         if self._state is _State.BODY:
             if end > start:
-                events.append(PartData(bytes(self._buffer[start:end])))
+                with memoryview(self._buffer) as view, view[start:end] as content:
+                    events.append(PartData(bytes(content)))  # one copy, where a slice's bytes would be two
         else:
             self._seen += end - start
             if self._seen > self._limits.preamble_bytes:

@@ -31,6 +31,8 @@ REQUEST_ID_HEADER = "x-road-request-id"
 ORIGINAL_CONTENT_TYPE_HEADER = "x-original-content-type"
 SOAP_ACTION_HEADER = "x-original-soapaction"
 MESSAGE_TYPE_HEADER = "x-road-message-type"
+# A chunk of a body that is at least so long is passed on as it is; shorter pieces are put together.
+_PASSED_ON = 64 * 1024
 # A message whose bodies are in memory leaves whole, with its length, in one write.
 _WRITE_TOGETHER = 512 * 1024
 # Ten thousand small attachments must not stand in memory together: after the first few each goes to disk early.
@@ -265,10 +267,14 @@ async def _drawn(pieces: Iterator[bytes | Spool]) -> AsyncIterator[bytes]:
             buffer += piece
             continue
         async for chunk in piece.chunks():
-            buffer += chunk
-            if len(buffer) >= _WRITE_TOGETHER:
+            is_long = len(chunk) >= _PASSED_ON
+            if not is_long:
+                buffer += chunk
+            if buffer and (is_long or len(buffer) >= _WRITE_TOGETHER):
                 yield bytes(buffer)
                 buffer.clear()
+            if is_long:
+                yield chunk
     yield bytes(buffer)
 
 

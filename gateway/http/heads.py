@@ -139,4 +139,9 @@ def render_chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
+def render_chunk_bounds(size_bytes: int) -> tuple[bytes, bytes]:
+    """The framing before and after the data of a chunk of that size, which is not 0 (RFC 9112 7.1)."""
+    return b"%x\r\n" % size_bytes, b"\r\n"
+
+
 LAST_CHUNK = b"0\r\n\r\n"

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.http.heads import LAST_CHUNK, render_chunk
+from gateway.http.heads import LAST_CHUNK, render_chunk, render_chunk_bounds
 
 if TYPE_CHECKING:
     import asyncio
+
+# A longer piece is not put together with its framing: copying it costs more than a second write.
+COPIED_BYTES = 64 * 1024
 
 
 class Outlet:
@@ -52,8 +55,12 @@ class Outlet:
         """Write a piece that is not empty; wait while the transport holds enough. Raises `ConnectionError`."""
         if self._lost or self._transport.is_closing():
             raise ConnectionError("the connection is gone")
-        data = render_chunk(piece) if self._chunked else piece
-        self._transport.write(self._head + data if self._head else data)
+        if len(piece) >= COPIED_BYTES:
+            before, after = render_chunk_bounds(len(piece)) if self._chunked else (b"", b"")
+            self._transport.writelines([p for p in (self._head + before, piece, after) if p])
+        else:
+            data = render_chunk(piece) if self._chunked else piece
+            self._transport.write(self._head + data if self._head else data)
         self._head = b""
         if self._paused:
             await self._taken(stall_s)

@@ -48,22 +48,26 @@ class StreamSealer:
     def __init__(self, key: bytes) -> None:
         self._aead = AESGCM(key)
         self._number = 0
-        # Pieces as they came, joined once for each chunk: bytes are copied no more than that.
-        self._waiting: list[bytes] = []
+        # Of the chunk that is not complete: pieces as they came, or what was left of them.
+        self._waiting: list[bytes | memoryview] = []
         self._size = 0
 
     def feed(self, data: bytes) -> list[bytes]:
         """Take bytes, that nobody changes after; the chunks that are complete now, sealed."""
-        self._waiting.append(data)
+        missing = CHUNK - self._size
         self._size += len(data)
-        if self._size <= CHUNK:
+        if self._size <= CHUNK:  # what fills a chunk may be the last of all
+            self._waiting.append(data)
             return []
-        joined = memoryview(b"".join(self._waiting))
+        view = memoryview(data)
         out = []
-        while len(joined) > CHUNK:
-            out.append(self._seal(joined[:CHUNK], is_last=False))
-            joined = joined[CHUNK:]
-        self._waiting, self._size = [bytes(joined)], len(joined)
+        if self._waiting:
+            out.append(self._seal(b"".join((*self._waiting, view[:missing])), is_last=False))
+            view = view[missing:]
+        while len(view) > CHUNK:
+            out.append(self._seal(view[:CHUNK], is_last=False))
+            view = view[CHUNK:]
+        self._waiting, self._size = [view], len(view)
         return out
 
     def finish(self) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 
 from serving.process.machinetrust import import_aiohttp
+from serving.process.memory import keep_for_reuse
 
 # Containers made and not freed before the youngest are collected. Imports make hundreds of thousands that stay, and an exchange
 # frees by reference count what it made: by Python's 700 a tenth of a start, and of an exchange, goes into looking at them.
@@ -19,6 +20,7 @@ def collect_seldom() -> None:
 def begin_start() -> None:
     """Collect nothing while a server's modules are read: nearly all that they make stays. `end_imports` ends this."""
     collect_seldom()
+    keep_for_reuse()
     gc.disable()
     import_aiohttp()
 

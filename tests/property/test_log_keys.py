@@ -58,6 +58,20 @@ def test_a_stream_opens_to_what_was_sealed_however_it_was_fed(size: int, step: i
     assert b"".join(open_stream(io.BytesIO(sealed), ROOT)) == clear
 
 
+@given(st.lists(st.sampled_from([0, 1, 1000, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK]), max_size=6))
+@settings(deadline=None, max_examples=40)
+def test_a_stream_is_sealed_to_the_same_bytes_however_it_came(sizes: list[int]) -> None:
+    clear = bytes(n % 251 for n in range(1000)) * (sum(sizes) // 1000 + 1)
+    whole, pieces = StreamSealer(ROOT), StreamSealer(ROOT)
+    one = b"".join(whole.feed(clear[: sum(sizes)])) + whole.finish()
+    out, start = [], 0
+    for size in sizes:
+        out += pieces.feed(clear[start : start + size])
+        start += size
+    assert b"".join(out) + pieces.finish() == one
+    assert b"".join(open_stream(io.BytesIO(one), ROOT)) == clear[: sum(sizes)]
+
+
 @pytest.mark.parametrize("change", ["cut", "chunk", "swap", "flip", "empty", "longer"])
 def test_a_stream_that_was_touched_does_not_open(change: str) -> None:
     sealer = StreamSealer(ROOT)

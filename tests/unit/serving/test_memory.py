@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 import weakref
 
 import pytest
@@ -38,6 +40,34 @@ async def test_freed_memory_that_the_library_keeps_is_given_back_after_the_pause
     MemoryReturn(0.0).later()
     await until_below(before + 40)
     assert len(kept) == 32_768
+
+
+KEEPING = """
+import os
+from benchmarks.processes import cost_of
+from serving.process.memory import give_back_freed, keep_for_reuse
+
+if not keep_for_reuse():
+    raise SystemExit("another C library")
+pieces = [b"x" * 262_144 for _ in range(24)]
+full = cost_of(os.getpid()).resident_mib
+del pieces
+kept = cost_of(os.getpid()).resident_mib
+give_back_freed()
+print(full - kept, kept - cost_of(os.getpid()).resident_mib)
+"""
+
+
+@pytest.mark.processes
+def test_some_mebibytes_that_were_freed_are_kept_for_reuse_until_they_are_given_back() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", KEEPING], capture_output=True, text=True, timeout=120, check=False
+    )
+    if "another C library" in run.stderr:
+        pytest.skip("this C library has no mallopt")
+    gone_mib, given_mib = (float(n) for n in run.stdout.split())
+    assert gone_mib < 3
+    assert given_mib > 3
 
 
 def test_without_a_running_loop_nothing_is_given_back() -> None:
