@@ -38,22 +38,22 @@ INSERT_RECORDS = (
     f"INSERT INTO record (id, {DIGESTED}, form, links, message_digest, is_reduced, chain) VALUES "
 )
 INSERT_ATTACHMENTS = "INSERT INTO attachment (record_id, number, size_bytes, digest, content, file_name, file_key, kept_bytes) VALUES "
-# Rows of one statement: eighteen columns each, and every SQLite takes 999 parameters. One statement for many rows lets go of
-# the interpreter once, not once a row. These counts alone: a connection keeps each statement that it has seen, some
+# Rows of one statement at the most: eighteen columns each, and every SQLite takes 999 parameters. One statement for many rows lets go
+# of the interpreter once, not once a row. Counts are powers of two: a connection keeps each statement that it has seen, some
 # 200 KiB for thirty-two rows, and a batch has any number of rows.
-_ROWS_TOGETHER = (32, 16, 8, 4, 2, 1)
+_ROWS_TOGETHER = 32
 
 Field = bytes | str | int | None
 
 
 def insert_rows(connection: Transaction, statement: str, rows: Sequence[Sequence[object]]) -> None:
     """Insert rows, many in one statement."""
-    start = 0
-    while start < len(rows):
-        count = next(n for n in _ROWS_TOGETHER if n <= len(rows) - start)
-        some = rows[start : start + count]
+    left = len(rows)
+    while left:
+        count = 1 << (min(left, _ROWS_TOGETHER).bit_length() - 1)
+        some = rows[len(rows) - left :][:count]
         connection.execute(_with_marks(statement, count, len(some[0])), list(chain.from_iterable(some)))
-        start += count
+        left -= count
 
 
 @lru_cache(maxsize=64)
