@@ -15,137 +15,15 @@ import msgspec
 
 from certs.edges.configurationfiles import read_configuration_files
 from gateway.audit.judging import VALID
+from gateway.audit.recipes import read_facts, render_recipe, render_trust
+from gateway.audit.reporttexts import STANDARDS, TEXTS, say_found
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from pathlib import Path
 
     from certs.configuration import TrustedConfiguration
     from gateway.audit.judging import Judgement
-
-STANDARDS = {
-    1: "ETSI TS 102 918 (ASiC-E), ISO/IEC 21320-1 (zip)",
-    2: "X-Road PR-REST, PR-MESS",
-    3: "W3C XML-DSig, X-Road PR-SIGDOC",
-    4: "RFC 3161, RFC 5652",
-    5: "ETSI EN 319 132-1 (XAdES), W3C XML-DSig",
-    6: "RFC 5280, RFC 6960",
-    7: "X-Road PR-SIGDOC (hash chains), FIPS 180-4",
-}
-RECIPES = """unzip container.asice -d c && cd c
-# step 4: the timestamp, over the result of a batch's hash chain (alone: over the signature value)
-openssl ts -verify -token_in -in META-INF/timestamp.tst -data ts-hashchainresult.xml \\
-    -CAfile root.pem -untrusted intermediate.pem -attime "$(date -u -d "$TIME" +%s)"
-# steps 3, 5, 6: the signature, its certificate, what it is over
-xmlsec1 --verify --enabled-reference-uris empty,same-doc,remote --url-map:/message.xml message.xml \\
-    --url-map:/sig-hashchainresult.xml sig-hashchainresult.xml \\
-    --id-attr:Id http://uri.etsi.org/01903/v1.3.2#:SignedProperties --verification-gmt-time "$TIME" \\
-    --trusted-pem root.pem --untrusted-pem intermediate.pem META-INF/signatures.xml
-# step 7: the digest of a body, as sig-hashchain.xml has it
-openssl dgst -sha512 -binary attachment1 | base64 -w0"""
-
-_TEXTS: dict[str, dict[str, Any]] = {
-    "en": {
-        "title": "Report on signed messages",
-        "made": "Made",
-        "tool": "Tool",
-        "configuration": "Trusted configuration",
-        "judged": "Containers",
-        "valid_count": "valid",
-        "preface": "Each message below was taken from a signed container. “Valid” says that the member named as signer signed exactly "
-        "this message, no later than the time of the timestamp, with a certificate that was good then.",
-        "message": "Message",
-        "request": "Request",
-        "response": "Answer",
-        "container": "Container",
-        "verdict": "Verdict",
-        "is_valid": "VALID",
-        "is_proved": "PROVED BY DIGESTS, CONTENT WITHHELD",
-        "is_invalid": "INVALID",
-        "is_unchecked": "COULD NOT BE CHECKED",
-        "client": "Client",
-        "service": "Provider and service",
-        "method": "Protocol and method",
-        "status": "Status of the answer",
-        "signer": "Signed by",
-        "timestamp": "Timestamp",
-        "record": "Record number",
-        "file": "File",
-        "step": "Step",
-        "outcome": "Outcome",
-        "found": "What was found",
-        "standard": "By",
-        "outcomes": {"valid": "holds", "invalid": "does not hold", "warning": "holds, with a remark"},
-        "steps": {
-            1: "container complete",
-            2: "who must have signed",
-            3: "what the signature is over",
-            4: "timestamp",
-            5: "signature and signer",
-            6: "certificate path and revocation",
-            7: "bodies",
-        },
-        "repeat": "To repeat it with other tools",
-        "repeat_text": "Every step can be repeated without this software. The certificates are in the trusted configuration and in "
-        "META-INF/signatures.xml; docs/evidence.md has each command with an example.",
-        "pair": "request and answer are both here",
-        "request_only": "the answer is not among these containers",
-        "response_only": "the request is not among these containers",
-        "other": "what the container says of its message could not be read",
-    },
-    "es": {
-        "title": "Informe sobre mensajes firmados",
-        "made": "Hecho",
-        "tool": "Herramienta",
-        "configuration": "Configuración de confianza",
-        "judged": "Contenedores",
-        "valid_count": "válidos",
-        "preface": "Cada mensaje se tomó de un contenedor firmado. «Válido» dice que el miembro nombrado como firmante firmó exactamente "
-        "este mensaje, a más tardar en la hora del sello de tiempo, con un certificado que entonces era bueno.",
-        "message": "Mensaje",
-        "request": "Solicitud",
-        "response": "Respuesta",
-        "container": "Contenedor",
-        "verdict": "Dictamen",
-        "is_valid": "VÁLIDO",
-        "is_proved": "PROBADO POR RESÚMENES, CONTENIDO OMITIDO",
-        "is_invalid": "NO VÁLIDO",
-        "is_unchecked": "NO SE PUDO COMPROBAR",
-        "client": "Cliente",
-        "service": "Proveedor y servicio",
-        "method": "Protocolo y método",
-        "status": "Estado de la respuesta",
-        "signer": "Firmado por",
-        "timestamp": "Sello de tiempo",
-        "record": "Número de registro",
-        "file": "Archivo",
-        "step": "Paso",
-        "outcome": "Resultado",
-        "found": "Lo que se encontró",
-        "standard": "Según",
-        "outcomes": {
-            "valid": "se sostiene",
-            "invalid": "no se sostiene",
-            "warning": "se sostiene, con observación",
-        },
-        "steps": {
-            1: "contenedor completo",
-            2: "quién debió firmar",
-            3: "qué cubre la firma",
-            4: "sello de tiempo",
-            5: "firma y firmante",
-            6: "cadena del certificado y revocación",
-            7: "cuerpos",
-        },
-        "repeat": "Para repetirlo con otras herramientas",
-        "repeat_text": "Cada paso puede repetirse sin este programa. Los certificados están en la configuración de confianza y en "
-        "META-INF/signatures.xml; docs/evidence.md tiene cada orden con un ejemplo.",
-        "pair": "están la solicitud y la respuesta",
-        "request_only": "la respuesta no está entre estos contenedores",
-        "response_only": "la solicitud no está entre estos contenedores",
-        "other": "no se pudo leer lo que el contenedor dice de su mensaje",
-    },
-}
 
 
 class ReportContext(msgspec.Struct, frozen=True):
@@ -162,7 +40,7 @@ def render_report(
     judgements: Iterable[Judgement], trust: TrustedConfiguration, context: ReportContext
 ) -> str:
     """Render the judgements as one HTML page, which needs no other file."""
-    texts, found = _TEXTS[context.language], list(judgements)
+    texts, found = TEXTS[context.language], list(judgements)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("gateway.audit"), autoescape=True, undefined=jinja2.StrictUndefined
     )
@@ -170,16 +48,17 @@ def render_report(
         language=context.language,
         t=texts,
         made_at=f"{context.made_at:%Y-%m-%d %H:%M:%S}",
+        made_at_local=_local(context.made_at, ZoneInfo(context.zone)),
         version=context.version,
         instance=trust.instance,
         configuration=context.configuration,
         configuration_digest=configuration_digest(context.configuration),
         containers=len(found),
         valid=sum(j.verdict == VALID for j in found),
-        pairs=_pairs(found, texts, ZoneInfo(context.zone)),
+        pairs=_pairs(found, trust, context),
         names=_names(trust),
         standards=STANDARDS,
-        recipes=RECIPES,
+        trust_commands=render_trust(trust, context.language),
     )
 
 
@@ -201,15 +80,20 @@ def _names(trust: TrustedConfiguration) -> dict[str, str]:
     return names
 
 
-def _pairs(judgements: list[Judgement], texts: Mapping[str, Any], zone: ZoneInfo) -> list[dict[str, Any]]:
-    by_id: dict[str, list[Judgement]] = {}
-    for place, judgement in enumerate(judgements):
-        by_id.setdefault(judgement.message_id or f"?{place}", []).append(judgement)
+def _pairs(
+    judgements: list[Judgement], trust: TrustedConfiguration, context: ReportContext
+) -> list[dict[str, Any]]:
+    by_id: dict[str, list[tuple[int, Judgement]]] = {}
+    for place, judgement in enumerate(judgements, 1):
+        by_id.setdefault(judgement.message_id or f"?{place}", []).append((place, judgement))
     return [
         {
-            "message_id": found[0].message_id,
-            "summary": texts[_kind(found)],
-            "judgements": [_shown(j, zone) for j in sorted(found, key=lambda j: j.direction != "request")],
+            "message_id": found[0][1].message_id,
+            "summary": TEXTS[context.language][_kind([j for _, j in found])],
+            "judgements": [
+                _shown(judgement, place, trust, context)
+                for place, judgement in sorted(found, key=lambda one: one[1].direction != "request")
+            ],
         }
         for found in by_id.values()
     ]
@@ -222,12 +106,34 @@ def _kind(found: list[Judgement]) -> str:
     return f"{directions.pop()}_only" if directions else "other"
 
 
-def _shown(judgement: Judgement, zone: ZoneInfo) -> dict[str, Any]:
-    local = ""
-    if judgement.timestamp:
-        local = (
-            datetime.fromisoformat(judgement.timestamp).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %z")
-            + f" ({zone.key})"
-        )
-    provider = "/".join(judgement.service.split("/")[:4]) if judgement.service.count("/") >= 4 else ""
-    return {**judgement.row(), "steps": judgement.steps, "local_time": local, "provider": provider}
+def _shown(
+    judgement: Judgement, place: int, trust: TrustedConfiguration, context: ReportContext
+) -> dict[str, Any]:
+    """What the page says of a container. Raises OSError when it cannot be read a second time."""
+    zone, language = ZoneInfo(context.zone), context.language
+    signed_at = commands = ""
+    if judgement.verdict == VALID:
+        facts = read_facts(judgement)
+        signed_at, commands = facts.signed_at, render_recipe(judgement, facts, trust, place, language)
+    return {
+        **judgement.row(),
+        "steps": [(n, outcome, say_found(n, detail, language)) for n, _, outcome, detail in judgement.steps],
+        "local_time": _local_of(judgement.timestamp, zone),
+        "signed_at": signed_at,
+        "signed_at_local": _local_of(signed_at, zone),
+        "commands": commands,
+        "provider": "/".join(judgement.service.split("/")[:4]) if judgement.service.count("/") >= 4 else "",
+    }
+
+
+def _local_of(text: str, zone: ZoneInfo) -> str:
+    """A time in a report's zone; empty for none, and for one that has no zone itself."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return ""
+    return "" if at.tzinfo is None else _local(at, zone)
+
+
+def _local(at: datetime, zone: ZoneInfo) -> str:
+    return f"{at.astimezone(zone):%Y-%m-%d %H:%M:%S %z} ({zone.key})"
