@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -42,6 +43,10 @@ HISTORY = Path(__file__).parent / "history.csv"
 COLUMNS = ("commit", "date", "machine", "case", "connections", "figure", "value")
 BODIES = (10_000, 100_000, 1_000_000, 20_000_000)
 BODY_CONNECTIONS = 4
+# By then a gateway has closed the connections that a burst left, and given back what they held.
+REST_S = 20.0
+# Above this load average of a minute at the beginning, rows say that the machine was loaded.
+QUIET_LOAD = 1.5
 PAYLOAD = json.dumps({"curp": "LOOA531113HTCPBN07", "periodo": "2026-01", "nota": "x" * 900}).encode()
 
 
@@ -245,6 +250,7 @@ class Table:
 
     def __init__(self) -> None:
         self.rows: list[tuple[str, int, str, float]] = []
+        self.machine = machine() + (", loaded" if os.getloadavg()[0] > QUIET_LOAD else "")
 
     def keep(self, case: str, connections: int, figure: str, value: float) -> None:
         """Remember one figure."""
@@ -285,7 +291,7 @@ class Table:
             writer = csv.writer(file, lineterminator="\n")
             if is_new:
                 writer.writerow(COLUMNS)
-            writer.writerows((commit, date, machine(), *row) for row in self.rows)
+            writer.writerows((commit, date, self.machine, *row) for row in self.rows)
 
 
 def show_bodies(
@@ -332,6 +338,23 @@ def show_log(
         print(f"({case.name}) {case.label}: {grown:.0f} bytes of message log a side for each exchange")
 
 
+def show_rest(
+    federation: Federation, specs: Sequence[GatewaySpec], connections: int, seconds: float, table: Table
+) -> None:
+    """Print what is resident at once after a run at so many connections, and when it has been over for `REST_S`."""
+    case = next(c for c in cases(federation.base) if c.name == "c")
+    press(case, connections, seconds)
+    print()
+    for figure, after_s in (("busy_mib", 0.0), ("rested_mib", REST_S)):
+        time.sleep(after_s)
+        for spec in (s for s in specs if s.member in case.between):
+            for found in costs(federation, [spec.member]):
+                table.keep(spec.member, connections, figure, found.resident_mib)
+                print(
+                    f"{spec.member:10} {found.resident_mib:6.0f} MiB resident {after_s:g} s after {connections} connections"
+                )
+
+
 def show_resources(federation: Federation, specs: Sequence[GatewaySpec], table: Table) -> None:
     """Memory after all that load, and how long a start takes."""
     print()
@@ -372,6 +395,8 @@ def run(options: argparse.Namespace, folder: Path) -> None:
             table.show(
                 every, connections, measure(federation, every, connections, options.turns, options.seconds)
             )
+        if options.connections:
+            show_rest(federation, specs, max(options.connections), options.seconds, table)
         show_log(federation, every, specs, 2 * options.seconds, table)
         show_bodies(federation, options.bodies, options.turns, options.seconds, table)
         if options.connections:  # without load there is nothing to see of it

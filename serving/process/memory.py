@@ -13,10 +13,6 @@ import ctypes
 import gc
 
 PAUSE_S = 5.0
-# mallopt(3)'s numbers of the two, and bytes. Left alone, glibc gives a free end of its heap back from 128 KiB on, or from twice the largest
-# block it has seen: the chunks of a large body then get fresh pages each, which the kernel clears.
-_TRIM_THRESHOLD, _KEPT_BYTES = -1, 8 * 1024 * 1024
-_MMAP_THRESHOLD, _LARGE_BYTES = -3, 4 * 1024 * 1024
 
 
 class MemoryReturn:
@@ -37,15 +33,6 @@ class MemoryReturn:
         self._timer = None
         gc.collect()  # some milliseconds: what a start made is not looked at (`serving.process.starting`)
         give_back_freed()
-
-
-def keep_for_reuse() -> bool:
-    """Have the C library keep the free end of each heap up to 8 MiB, until `give_back_freed`; whether it knows how (glibc)."""
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):  # another C library
-        return False
-    return bool(mallopt(_TRIM_THRESHOLD, _KEPT_BYTES) and mallopt(_MMAP_THRESHOLD, _LARGE_BYTES))
 
 
 def give_back_freed() -> bool:

@@ -45,7 +45,8 @@ async def test_freed_memory_that_the_library_keeps_is_given_back_after_the_pause
 KEEPING = """
 import os
 from benchmarks.processes import cost_of
-from serving.process.memory import give_back_freed, keep_for_reuse
+from serving.process.memory import give_back_freed
+from serving.process.starting import keep_for_reuse
 
 if not keep_for_reuse():
     raise SystemExit("another C library")
