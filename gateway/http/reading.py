@@ -243,7 +243,8 @@ class AnswerReader:
         self._is_interim = False
         self.ended = False
         self.is_reusable = True
-        self._parser = httptools.HttpResponseParser(self)
+        # The parser holds this reader's methods: let go at the end, so that no collection is needed to free the two.
+        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
 
     def feed(self, data: bytes) -> list[AnswerEvent]:
         """The events in these bytes. After an error or the end nothing more is read."""
@@ -278,11 +279,14 @@ class AnswerReader:
 
     def _end(self, event: AnswerEvent) -> None:
         self.ended = True
+        self._parser = None
         if event is not END or self._until_close:
             self.is_reusable = False
         self._events.append(event)
 
     def _feed(self, data: bytes) -> None:
+        if self._parser is None:
+            return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -333,9 +337,10 @@ class AnswerReader:
 
     def on_headers_complete(self) -> None:
         """Check a whole head, and add it to the events unless it is interim; called by the parser."""
-        if self.ended or self._head.error is not None:
+        parser = self._parser
+        if parser is None or self._head.error is not None:
             return
-        status = self._parser.get_status_code()
+        status = parser.get_status_code()
         self._is_interim = 100 <= status < 200
         if self._is_interim:
             self._interim += 1
@@ -345,7 +350,7 @@ class AnswerReader:
                 self._head.refuse(f"more than {_MOST_INTERIM} interim answers came")
             return
         try:
-            self._events.append(self._checked(status))
+            self._events.append(self._checked(parser, status))
         except NotHttpError as err:
             self._head.error = err
             return
@@ -354,15 +359,15 @@ class AnswerReader:
         if self._method == "HEAD" or status in _WITHOUT_BODY:
             self._end(END)
 
-    def _checked(self, status: int) -> AnswerHead:
-        version, pairs = self._parser.get_http_version(), tuple(self._head.pairs)
+    def _checked(self, parser: httptools.HttpResponseParser, status: int) -> AnswerHead:
+        version, pairs = parser.get_http_version(), tuple(self._head.pairs)
         if version not in _VERSIONS:
             raise NotHttpError(f"HTTP/{version} was answered; HTTP/1.1 was expected")
         if status < 100:
             raise NotHttpError(f"{status} is no status of an answer")
         values = _deciding(pairs)
         self._until_close = _length(values) == 0 and not values[b"content-length"]
-        if not self._parser.should_keep_alive():
+        if not parser.should_keep_alive():
             self.is_reusable = False
         return AnswerHead(status, self._head.first.rstrip(b" \t"), pairs)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -375,3 +378,26 @@ def test_no_request_is_written_with_a_target_that_is_none(target: bytes) -> None
 def test_no_answer_is_written_with_a_status_that_ends_nothing(status: int, reason: bytes) -> None:
     with pytest.raises(NotHttpError):
         render_answer_head(status, reason, [])
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        OK + b"Content-Length: 2\r\n\r\nok",
+        OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n" + OK + b"Content-Length: 0\r\n\r\n",
+        b"SSH-2.0-x\r\n\r\n",
+    ],
+)
+def test_a_reader_whose_answer_has_ended_is_freed_without_a_collection(answer: bytes) -> None:
+    gc.disable()
+    try:
+        reader = AnswerReader("POST")
+        reader.feed(answer)
+        assert reader.ended
+        gone = weakref.ref(reader)
+        del reader
+        assert gone() is None
+    finally:
+        gc.enable()
