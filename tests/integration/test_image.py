@@ -88,6 +88,8 @@ def test_the_image_has_every_program_its_user_its_ports_and_its_volume(engine: l
     for program in ("gateway", "central-server", "social-security", "sacbe"):
         assert "usage" in run(engine, "run", "--rm", *CONFINED, image, program, "--help").lower()
     assert run(engine, "run", "--rm", *CONFINED, image, "id", "-u").strip() == "10001"
+    driver = "import psycopg; print(psycopg.pq.__impl__)"
+    assert run(engine, "run", "--rm", *CONFINED, image, "python", "-c", driver).strip() == "binary"
     writable = "find /opt/sacbe -writable -not -type l | head -n 1"
     assert run(engine, "run", "--rm", *CONFINED, image, "sh", "-c", writable) == ""
 

@@ -113,6 +113,14 @@ def test_the_image_copies_what_the_wheel_holds_and_serves_as_nobody_special() ->
     assert entry_point(json.loads(command)) == "gateway"
 
 
+def test_the_image_holds_the_client_of_postgresql_as_the_tests_have_it() -> None:
+    text = (DEPLOY / "oci" / "Dockerfile").read_text(encoding="utf-8")
+    assert "-r requirements/postgres.txt" in text
+    pinned = (PROJECT / "requirements" / "postgres.txt").read_text(encoding="utf-8")
+    assert re.findall(r"^([a-z-]+)==", pinned, re.MULTILINE) == ["psycopg", "psycopg-binary"]
+    assert pinned in (PROJECT / "requirements" / "dev.txt").read_text(encoding="utf-8")
+
+
 @pytest.mark.xroad("F004")
 def test_what_the_image_copies_is_enough_to_build_the_wheel(tmp_path: Path) -> None:
     text = (DEPLOY / "oci" / "Dockerfile").read_text(encoding="utf-8")
