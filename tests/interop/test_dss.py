@@ -56,7 +56,7 @@ def judge(
     anchors.mkdir()
     for number, certificate in enumerate(trusted):
         (anchors / f"{number}.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
-    words = ["-cp", os.environ["SACBE_DSS"], SOURCE, anchors, f"{at:%Y-%m-%dT%H:%M:%SZ}"]
+    words: list[str | Path] = ["-cp", os.environ["SACBE_DSS"], SOURCE, anchors, f"{at:%Y-%m-%dT%H:%M:%SZ}"]
     run = call("java", *words, *files.values(), timeout_s=300)
     assert run.returncode == 0, run.stderr
     lines = [Verdict(*line.split("\t")) for line in run.stdout.splitlines()]
