@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from functools import partial
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ from schemas.faults import Fault, Kind
 from schemas.message import digest_of
 from schemas.transparency.records import record_digest
 from schemas.zipwriting import Redrawn
+from serving.errors import OperatorError
 from serving.storage.damage import reading_row
 
 if TYPE_CHECKING:
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from serving.storage.database import AnyDatabase
 
 _TOGETHER = 100
+# Tables whose rows are read with a record, and their column that names it.
+_PARTS = {"attachment": "record_id", "stamped": "record_id", "erased": "record_id"}
 
 
 class LogReader:
@@ -89,7 +93,8 @@ class LogReader:
             )
             for number, at, signature in some:
                 with reading_row(self.database.place, "record", "id", number):
-                    found.append(Unstamped(int(str(number)), rows.to_moment(at), digest_of(bytes(signature))))  # type: ignore[call-overload]
+                    digest = digest_of(rows.bytes_of(signature))
+                    found.append(Unstamped(rows.number_of(number), rows.to_moment(at), digest))
             if len(some) < _TOGETHER:
                 break
         return found
@@ -137,7 +142,7 @@ class LogReader:
 
     def _record(self, row: Sequence[object]) -> LogRecord:
         attachments = self.query(rows.SELECT_ATTACHMENTS, [row[0]])
-        with reading_row(self.database.place, "record", "id", row[0]):
+        with reading_row(self.database.place, "record", "id", row[0], _PARTS):
             return rows.record_of(row, attachments)
 
     # Content
@@ -189,14 +194,26 @@ class LogReader:
             "LEFT JOIN erased ON erased.record_id = record.id WHERE record.id > ? ORDER BY record.id LIMIT 500",
             [number],
         ):
-            records = {r.id: r for r in self._records("record.id BETWEEN ? AND ?", [some[0][0], some[-1][0]])}
+            records = self._readable(some[0][0], some[-1][0])
             for row in some:
                 number, kept = int(str(row[0])), row[-2]
+                if number not in records:  # no value of it is what was written
+                    return number
                 digest = self._digest(records[number], list(row[1:-2]), row[-1])
                 if digest is None or number != expected or chain_value(chain, digest) != kept:
                     return number
                 chain, expected = chain_value(chain, digest), expected + 1
         return None
+
+    def _readable(self, first: object, last: object) -> dict[int, LogRecord]:
+        """The records between two, by number, without those that nothing can be made of."""
+        found = self.query(f"{rows.SELECT_RECORDS} WHERE record.id BETWEEN ? AND ?", [first, last])
+        records = {}
+        for row in found:
+            with contextlib.suppress(OperatorError):
+                record = self._record(row)
+                records[record.id] = record
+        return records
 
     def _digest(self, record: LogRecord, fields: list[object], erased_digest: object) -> bytes | None:
         """What the chain says of a record, out of the record; None when its content is not what it was."""

@@ -89,39 +89,73 @@ def digested_row(entry: LogEntry, message: bytes) -> list[Field]:
 
 
 def record_of(row: Sequence[object], attachments: Sequence[Sequence[object]]) -> LogRecord:
-    """A row of `SELECT_RECORDS` and its rows of `SELECT_ATTACHMENTS` as a record."""
+    """A row of `SELECT_RECORDS` and its rows of `SELECT_ATTACHMENTS` as a record. Raises `TypeError` or `ValueError` for what no column holds."""
     return LogRecord(
-        id=int(str(row[0])),
-        message_id=str(row[1]),
-        request_id=str(row[2]),
-        is_response=bool(row[3]),
-        side=Side(str(row[4])),
-        owner=ClientId(*str(row[5]).split("/")),
-        client=str(row[6]),
-        service=str(row[7]),
-        protocol=str(row[8]),
-        message=_bytes(row[9]) or b"",
-        signature=_bytes(row[10]) or b"",
+        id=number_of(row[0]),
+        message_id=text_of(row[1]),
+        request_id=text_of(row[2]),
+        is_response=bool(number_of(row[3])),
+        side=Side(text_of(row[4])),
+        owner=ClientId(*text_of(row[5]).split("/")),
+        client=text_of(row[6]),
+        service=text_of(row[7]),
+        protocol=text_of(row[8]),
+        message=bytes_of(row[9]),
+        signature=bytes_of(row[10]),
         hash_chain_result=_bytes(row[11]),
         hash_chain=_bytes(row[12]),
         at=to_moment(row[13]),
-        form=RecordForm(int(str(row[14]))),
-        links=Links(int(str(row[15]))),
+        form=RecordForm(number_of(row[14])),
+        links=Links(number_of(row[15])),
         message_digest=_bytes(row[16]) or b"",
-        is_reduced=bool(row[17]),
+        is_reduced=bool(number_of(row[17])),
         timestamp=_bytes(row[18]),
         timestamp_result=_bytes(row[19]),
         timestamp_chain=_bytes(row[20]),
         is_timestamped=row[21] is not None,
-        attachments=tuple(LoggedAttachment(*a) for a in attachments),  # type: ignore[arg-type]
+        attachments=tuple(map(_attachment, attachments)),
         erasure=None
         if row[22] is None
-        else ErasureOrder(str(row[22]), str(row[23]), str(row[24]), to_moment(row[25])),
+        else ErasureOrder(text_of(row[22]), text_of(row[23]), text_of(row[24]), to_moment(row[25])),
     )
 
 
+def _attachment(row: Sequence[object]) -> LoggedAttachment:
+    number, size_bytes, digest, content, file_name, file_key, kept_bytes = row
+    return LoggedAttachment(
+        number=number_of(number),
+        size_bytes=number_of(size_bytes),
+        digest=bytes_of(digest),
+        content=_bytes(content),
+        file_name=None if file_name is None else text_of(file_name),
+        file_key=_bytes(file_key),
+        kept_bytes=None if kept_bytes is None else number_of(kept_bytes),
+    )
+
+
+def number_of(value: object) -> int:
+    """A whole number of a row. Raises `TypeError`."""
+    if not isinstance(value, int):
+        raise TypeError(f"a whole number is expected, not {type(value).__name__}")
+    return value
+
+
+def text_of(value: object) -> str:
+    """A text of a row. Raises `TypeError`."""
+    if not isinstance(value, str):
+        raise TypeError(f"a text is expected, not {type(value).__name__}")
+    return value
+
+
+def bytes_of(value: object) -> bytes:
+    """The bytes of a row. Raises `TypeError`."""
+    if not isinstance(value, bytes):
+        raise TypeError(f"bytes are expected, not {type(value).__name__}")
+    return value
+
+
 def _bytes(value: object) -> bytes | None:
-    return value if isinstance(value, bytes) else None
+    return None if value is None else bytes_of(value)
 
 
 def to_milliseconds(at: datetime) -> int:
@@ -130,5 +164,5 @@ def to_milliseconds(at: datetime) -> int:
 
 
 def to_moment(milliseconds: object) -> datetime:
-    """The aware time in UTC of a stored one, in milliseconds since 1970."""
-    return datetime.fromtimestamp(int(str(milliseconds)) / 1000, UTC)
+    """The aware time in UTC of a stored one, in milliseconds since 1970. Raises `TypeError`, `ValueError` or `OverflowError`."""
+    return datetime.fromtimestamp(number_of(milliseconds) / 1000, UTC)

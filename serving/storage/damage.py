@@ -2,7 +2,8 @@
 
 SQLite keeps whatever bytes stand in a file, of any type in any column; PostgreSQL keeps none but the column's own. Where a
 value of another type is read by chance it ends as an error far from its file, so every value's type is looked at before a
-database is used, and texts when one of them could not be read.
+database is used (of one above 64 MiB: those of a row that nothing can be made of, when it is read), and texts when one of them
+could not be read.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from schemas.faults import Fault
@@ -18,8 +20,7 @@ from serving.errors import OperatorError
 from serving.language import _
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping, Sequence
 
 # By the type a column is declared with: what SQLite calls the values it may hold.
 _TYPES = {
@@ -43,20 +44,32 @@ class _Column:
 def find_damage(connection: sqlite3.Connection, among: Sequence[str] | None = None) -> str | None:
     """The first value of another type than its column's, in words that name table, row and column; None when there is none."""
     for name in _tables(connection):
-        found = _columns(connection, name) if among is None or name in among else []
-        if not found:
-            continue
-        table, keys = _quoted(name), _key(found)
-        where = " OR ".join(map(_mismatch, found))
-        clause = " ".join(f"WHEN {_mismatch(c)} THEN {i}" for i, c in enumerate(found))
-        kinds = " ".join(f"WHEN {_mismatch(c)} THEN typeof({_quoted(c.name)})" for c in found)
-        columns = f"{keys}, CASE {clause} END, CASE {kinds} END"
-        row = connection.execute(f"SELECT {columns} FROM {table} WHERE {where} LIMIT 1").fetchone()
-        if row is not None:
-            wrong = found[row[-2]]
-            what = f"holds {row[-1]} where {wrong.types[0]} is expected"
-            return _place(name, found, row[:-2], wrong, what)
+        if (among is None or name in among) and (damage := _find_in(connection, name)) is not None:
+            return damage
     return None
+
+
+def _find_in(
+    connection: sqlite3.Connection, name: str, key: str | None = None, value: object = None
+) -> str | None:
+    """The first such value of one table, in the rows whose ``key`` is a value where one is given."""
+    found = _columns(connection, name)
+    if not found:
+        return None
+    table, keys = _quoted(name), _key(found)
+    where = " OR ".join(map(_mismatch, found))
+    chosen, values = ("", ()) if key is None else (f"{_quoted(key)} = ? AND ", (value,))
+    clause = " ".join(f"WHEN {_mismatch(c)} THEN {i}" for i, c in enumerate(found))
+    kinds = " ".join(f"WHEN {_mismatch(c)} THEN typeof({_quoted(c.name)})" for c in found)
+    columns = f"{keys}, CASE {clause} END, CASE {kinds} END"
+    row = connection.execute(
+        f"SELECT {columns} FROM {table} WHERE {chosen}({where}) LIMIT 1", values
+    ).fetchone()
+    if row is None:
+        return None
+    wrong = found[row[-2]]
+    what = f"holds {row[-1]} where {wrong.types[0]} is expected"
+    return _place(name, found, row[:-2], wrong, what)
 
 
 def find_unreadable_text(path: Path) -> str | None:
@@ -78,14 +91,36 @@ def find_unreadable_text(path: Path) -> str | None:
 
 
 @contextlib.contextmanager
-def reading_row(place: str, table: str, key: str, value: object) -> Iterator[None]:
-    """Say of a row that nothing can be made of where it stands, and what to do. Raises `OperatorError`."""
+def reading_row(
+    place: str, table: str, key: str, value: object, parts: Mapping[str, str] | None = None
+) -> Iterator[None]:
+    """Say of a row that nothing can be made of where it stands, and what to do. Raises `OperatorError`.
+
+    ``parts`` are other tables whose rows were read with it, and the column of theirs that names it. Of a value of another type
+    than its column's the column is named: a large database is not looked through when it is opened.
+    """
     try:
         yield
     except (Fault, ValueError, TypeError, LookupError, OverflowError, OSError) as err:
         reason = err.detail if isinstance(err, Fault) else str(err)
-        row = f"{place}: table {table}, row with {key} = {shown(str(value), _LONGEST_KEY)}"
-        raise OperatorError(f"{row}: {reason}; {value_remedy()}") from err
+        row = f"table {table}, row with {key} = {shown(str(value), _LONGEST_KEY)}: {reason}"
+        damage = _find_in_rows(place, {table: key, **(parts or {})}, value) or row
+        raise OperatorError(f"{place}: {damage}; {value_remedy()}") from err
+
+
+def _find_in_rows(place: str, tables: Mapping[str, str], value: object) -> str | None:
+    """The first value of another type in a row and its parts; None where there is none, or where the engine keeps none."""
+    path = Path(place)
+    if not path.is_file():
+        return None
+    with (
+        contextlib.suppress(sqlite3.Error),
+        contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection,
+    ):
+        for table, key in tables.items():
+            if (damage := _find_in(connection, table, key, value)) is not None:
+                return damage
+    return None
 
 
 def value_remedy() -> str:

@@ -21,6 +21,7 @@ from gateway.migrations.serverconf import STEPS as SERVERCONF
 from gateway.monitoring.store import STEPS as MONITORING
 from gateway.server.nodes import server_in
 from serving.cli.commands import explain
+from serving.errors import OperatorError
 from serving.login.users import LOGIN_STEPS
 from serving.storage.damage import find_damage
 from serving.storage.database import Database, naming, open_file
@@ -31,6 +32,7 @@ from social_security.oniess.tables import STEPS as ONIESS
 from social_security.portal.accounts import STEPS as PORTAL
 from social_security.registry.tables import STEPS as REGISTRY
 from tests.integration import centralhosting
+from tests.logs import entry, open_log
 
 REMEDY = "correct that value or remove that row, or restore a backup (backup restore)"
 STORES: dict[str, Sequence[str]] = {
@@ -152,6 +154,39 @@ def test_what_reads_a_file_before_its_server_starts_names_the_value(tmp_path: Pa
             sqlite3.DatabaseError, match=f"table {table}, row with .*{REMEDY.partition('(')[0]}"
         ):
             read()
+
+
+async def test_a_value_of_another_type_in_a_log_that_is_not_looked_through_is_named_when_its_record_is_read(
+    tmp_path: Path,
+) -> None:
+    log = open_log(tmp_path)
+    await log.append(entry("m"))
+    path = tmp_path / "messages.sqlite"
+    row = dict.fromkeys(("record_id", "number", "size_bytes"), 1) | {"digest": b"d", "content": b"c"}
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as writer:
+        marks = ", ".join("?" * len(row))
+        writer.execute(f"INSERT INTO attachment ({', '.join(row)}) VALUES ({marks})", [*row.values()])
+        read = [(t, c, k) for t, c, k in columns_of(writer) if t in ("record", "attachment")]
+        for table, column, kind in read:
+            if column in ("chain", "record_id"):  # of no record's value, and what leads to it
+                continue
+            key = "id" if table == "record" else "record_id"
+            (kept,) = writer.execute(f"SELECT {column} FROM {table} WHERE {key} = 1").fetchone()
+            for value in (b"\xff\x00", "x", 0.5):
+                writer.execute(f"UPDATE {table} SET {column} = ? WHERE {key} = 1", (value,))
+                if (
+                    find_damage(writer, [table]) is not None
+                ):  # else it is what the column holds, by SQLite's affinity
+                    with pytest.raises(OperatorError) as refused:
+                        log.reader.record(1)
+                    line = explain(refused.value)
+                    assert line.startswith(f"{path}: table {table}, row with {key} = 1"), (column, value)
+                    assert f"column {column} holds " in line and line.endswith(REMEDY)
+                    assert await log.verify_chain() == 1
+            writer.execute(f"UPDATE {table} SET {column} = ? WHERE {key} = 1", (kept,))
+            assert kind in RIGHT
+    assert log.reader.record(1).attachments[0].digest == b"d"
+    await log.close()
 
 
 def test_a_witness_does_not_cosign_from_a_damaged_book(tmp_path: Path) -> None:
