@@ -11,6 +11,7 @@ import functools
 import os
 import sqlite3
 import sys
+import warnings
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
@@ -147,7 +148,7 @@ class Program(click.Group):
     def main(self, *args: Any, **options: Any) -> Any:
         """Run the command that the arguments name; see `click.Command.main`."""
         given = options.get("args", args[0] if args else None)
-        with _safe_streams(), speaking(sys.argv[1:] if given is None else list(given)):
+        with _safe_streams(), _no_warnings(), speaking(sys.argv[1:] if given is None else list(given)):
             say_help(self)
             return super().main(*args, **options)
 
@@ -166,6 +167,15 @@ def _safe_streams() -> Iterator[None]:
         yield
     finally:
         _put_back(before)
+
+
+@contextlib.contextmanager
+def _no_warnings() -> Iterator[None]:
+    """Keep what libraries tell programmers (of odd certificates, of what they will drop) from whoever runs a command, unless ``-W`` asks for it."""
+    with warnings.catch_warnings():
+        if not sys.warnoptions:
+            warnings.simplefilter("ignore")
+        yield
 
 
 def _put_back(before: tuple[Any, Any]) -> None:

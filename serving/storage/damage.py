@@ -57,14 +57,15 @@ def _find_in(
     if not found:
         return None
     table, keys = _quoted(name), _key(found)
+    values: tuple[object, ...] = ()
     where = " OR ".join(map(_mismatch, found))
-    chosen, values = ("", ()) if key is None else (f"{_quoted(key)} = ? AND ", (value,))
+    if key is not None:
+        column = _quoted(key)
+        where, values = f"{column} = ? AND ({where})", (value,)
     clause = " ".join(f"WHEN {_mismatch(c)} THEN {i}" for i, c in enumerate(found))
     kinds = " ".join(f"WHEN {_mismatch(c)} THEN typeof({_quoted(c.name)})" for c in found)
     columns = f"{keys}, CASE {clause} END, CASE {kinds} END"
-    row = connection.execute(
-        f"SELECT {columns} FROM {table} WHERE {chosen}({where}) LIMIT 1", values
-    ).fetchone()
+    row = connection.execute(f"SELECT {columns} FROM {table} WHERE {where} LIMIT 1", values).fetchone()
     if row is None:
         return None
     wrong = found[row[-2]]

@@ -11,6 +11,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -338,6 +339,21 @@ def test_whatever_a_command_raises_is_one_line_that_says_what_to_do(error: BaseE
     assert "Traceback" not in output
     assert output.count("\n") == 1
     assert "\x1b" not in output
+
+
+def test_what_a_library_tells_programmers_of_a_file_is_not_told_to_whoever_gave_it() -> None:
+    @click.group(cls=Program)
+    def program() -> None: ...
+
+    @program.command()
+    def work() -> None:
+        warnings.warn("a serial number below zero", UserWarning, stacklevel=1)
+        click.echo("done")
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        assert run(program, "work") == (0, "done\n")
+    assert told == []
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii", "utf-8"])
