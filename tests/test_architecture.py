@@ -502,6 +502,26 @@ def imported_by_name(path: Path) -> Iterator[str]:
             )
 
 
+# Of the system or of this package, or with an except clause that names the file.
+TEXTS_READ_ELSEWHERE = {
+    *("gateway.monitoring.processes", "gateway.monitoring.environment", "gateway.monitoring.memory"),
+    *("serving.process.load", "serving.config.presets", "serving.language"),
+    *("central_server.cli.status", "certs.edges.profilefiles"),
+    *("social_security.clock", "social_security.commands.extracting", "social_security.domain.pack"),
+    *("social_security.wire.wsdl", "social_security.wire.soapface"),
+}
+
+
+def test_text_files_of_an_operator_are_read_in_one_place_that_names_them() -> None:
+    found = {
+        module
+        for module, path in modules().items()
+        if not module.startswith("certs.dev")
+        and any(isinstance(n, ast.Attribute) and n.attr == "read_text" for n in ast.walk(tree_of(path)))
+    }
+    assert found == TEXTS_READ_ELSEWHERE
+
+
 # Of a connection that was refused libpq keeps no code, its words are all there is; a KeyError's is a name or a sentence of ours.
 ERRORS_BY_THEIR_WORDS = {
     ("serving/storage/postgres.py", "_guessed_state"),

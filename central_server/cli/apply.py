@@ -23,6 +23,7 @@ from certs.edges.tokenfiles import write_whole
 from schemas.jsontext import dump_json
 from serving.cli.commands import report_errors
 from serving.cli.usercommands import JSON
+from serving.config.textfiles import read_text_file
 from serving.errors import Refused
 from serving.language import _
 from serving.pemtext import certificate_pem
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 @report_errors
 def apply(data: Path, settings: Path | None, dry_run: bool, prune: bool, as_json: bool, file: Path) -> None:
     desired = parse_registry(
-        file.read_text(encoding="utf-8"),
+        read_text_file(file),
         lambda name: read_certificate_der((file.parent / name).read_bytes()),
         load_profiles(data),
     )

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,6 +47,7 @@ from schemas.identifiers import ServerId
 from serving.cli.commands import report_errors
 from serving.config.presets import Preset, has_values, preset_names, read_preset, render_settings
 from serving.config.secret import read_secret_file
+from serving.config.textfiles import read_toml_file
 from serving.errors import OperatorError
 from serving.language import _
 from serving.pemtext import certificate_pem
@@ -188,10 +188,7 @@ def _read_desired(
 
 
 def _read_trust(file: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except ValueError as err:
-        raise OperatorError(_("{file} is not TOML: {err}", file=file, err=err)) from err
+    return read_toml_file(file)
 
 
 def _register(data: Path, settings: CentralSettings, desired: Registry) -> None:

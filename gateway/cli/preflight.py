@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ import click
 from gateway.cli.keys import NEW_DATA, PIN, open_store, read_pin, stored_configuration
 from gateway.server.addresses import find_health, settings_of
 from serving.cli.commands import report_errors
+from serving.config.textfiles import read_toml_file
 from serving.language import _
 
 if TYPE_CHECKING:
@@ -48,9 +48,7 @@ def preflight(
     from gateway.health.preflight import Targets, judge, render_report
     from gateway.health.preflighting import gather_facts
 
-    least = (
-        Targets() if targets is None else msgspec.convert(tomllib.loads(targets.read_text("utf-8")), Targets)
-    )
+    least = Targets() if targets is None else msgspec.convert(read_toml_file(targets), Targets)
     store = open_store(data)
     server = store.server_id().path()
     store.close()

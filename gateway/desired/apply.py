@@ -18,6 +18,7 @@ from gateway.clients.descriptions.reading import read_for_command
 from gateway.desired.certificates import Missing, find_missing, read_certificates
 from gateway.desired.file import compare, compare_timestamping, parse_desired, settle
 from gateway.keys.store import KeyConfStore
+from serving.config.textfiles import read_text_file
 from serving.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def apply_file(
 
     there = store.load()
     desired = parse_desired(
-        file.read_text(encoding="utf-8"),
+        read_text_file(file),
         there.server_id,
         read_certificate,
         read,

@@ -16,6 +16,7 @@ from serving.cli.commands import report_errors
 from serving.cli.progress import working
 from serving.cli.serverfolder import ServerFolders
 from serving.config.secret import SecretSource
+from serving.config.textfiles import read_text_file
 from serving.language import _
 from serving.storage.backup import (
     Content,
@@ -211,7 +212,7 @@ def _passphrase(file: Path | None, *, confirm: bool) -> str:
 def _opener(passphrase_file: Path | None, identity_file: Path | None, signer: str | None) -> Opener:
     if identity_file is None:
         return Opener(passphrase=_passphrase(passphrase_file, confirm=False), signer=signer)
-    lines = identity_file.read_text(encoding="utf-8").splitlines()
+    lines = read_text_file(identity_file).splitlines()
     return Opener(identities=[line for line in lines if line.startswith("AGE-")], signer=signer)
 
 

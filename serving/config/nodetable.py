@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from certs.edges.tokenfiles import write_whole
 from schemas.jsontext import encode_json
+from serving.config.textfiles import read_text_file
 from serving.errors import OperatorError
 from serving.language import _
 
@@ -19,7 +20,7 @@ _HEADER = "[node]"
 
 def name_database(file: Path, database: str, password_file: Path | None = None) -> None:
     """Let the settings in ``file`` name the database. Raises `OperatorError` where they name another one already."""
-    text = file.read_text(encoding="utf-8") if file.exists() else ""
+    text = read_text_file(file) if file.exists() else ""
     named = tomllib.loads(text).get("node", {})
     if named.get("database") == database:
         return
@@ -45,7 +46,7 @@ def name_database(file: Path, database: str, password_file: Path | None = None) 
 
 def forget_database(file: Path) -> None:
     """Let the settings in ``file`` name no database any more."""
-    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    lines = read_text_file(file).splitlines() if file.exists() else []
     kept, inside = list[str](), False
     for line in lines:
         inside = line.strip() == _HEADER or (inside and not line.startswith("["))

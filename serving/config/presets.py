@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from serving.config.textfiles import read_toml_file
 from serving.config.tomltext import toml_value
 from serving.errors import OperatorError
 
@@ -64,7 +65,7 @@ def render_settings(tables: Mapping[str, Any], note: str) -> str:
 
 def has_values(file: Path) -> bool:
     """Whether a settings file is there and says anything: a package brings one of comments alone."""
-    return file.exists() and bool(tomllib.loads(file.read_text(encoding="utf-8")))
+    return file.exists() and bool(read_toml_file(file))
 
 
 def _lines(tables: Mapping[str, Any]) -> Iterator[str]:

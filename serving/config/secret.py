@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from serving.config.textfiles import read_text_file
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -64,7 +66,7 @@ def read_secret_file(path: Path) -> str:
         raise ValueError(
             f"the secret file {path} can be read by others (mode {mode & 0o777:o}); chmod 600 {path}"
         )
-    return path.read_text(encoding="utf-8").strip()
+    return read_text_file(path).strip()
 
 
 def _present(text: str, where: str) -> str:

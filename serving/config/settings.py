@@ -7,11 +7,11 @@ that an operator set by command or over the admin API.
 
 from __future__ import annotations
 
-import tomllib
 from typing import TYPE_CHECKING, Any, TypeVar, get_origin
 
 import msgspec
 
+from serving.config.textfiles import read_toml_file
 from serving.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ def load_settings(
 ) -> T:
     """The settings of ``kind``; ``kept`` are tables and values that go before the file's. Raises `OperatorError`."""
     try:
-        values: dict[str, Any] = {} if path is None else tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as err:
+        values: dict[str, Any] = {} if path is None else read_toml_file(path)
+    except OSError as err:
         raise OperatorError(f"the settings file {path} cannot be read: {err}") from err
     for key, value in (kept or {}).items():
         values[key] = {**values.get(key, {}), **value} if isinstance(value, dict) else value

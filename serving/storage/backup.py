@@ -37,6 +37,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from certs.edges.tokenfiles import sync_folder
 from schemas.jsontext import decode_json, encode_json, load_json
 from serving.errors import OperatorError
+from serving.storage.database import naming
 from serving.storage.datafolder import ASIDE, claim, exchange
 from serving.storage.keysafe import holds_clear_key
 
@@ -175,6 +176,7 @@ def _sources(folder: Path, content: Content, scratch: Path) -> Iterator[tuple[st
 def _copy_database(source: Path, target: Path) -> Path:
     """A consistent copy while others read and write."""
     with (
+        naming(source),
         contextlib.closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)) as live,
         contextlib.closing(sqlite3.connect(target)) as copy,
     ):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from serving.config.textfiles import read_text_file
 from serving.language import _
 from social_security.commands.officers import (
     known_by_curp,
@@ -52,7 +53,7 @@ def review(data: Path) -> None:
 def add_officer(data: Path, name: str, key: Path) -> None:
     """Enter the public key (PEM, Ed25519 or ECDSA) with which an officer signs that records are merged or unmerged."""
     with registry_of(data) as store, without_traceback():
-        store.add_officer(name, key.read_text(encoding="ascii"))
+        store.add_officer(name, read_text_file(key))
 
 
 @click.command("decision")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import click
 
 from schemas.jsontext import dump_json, load_json
+from serving.config.textfiles import read_text_file
 from serving.language import _
 from social_security import config
 from social_security.domain import pack
@@ -259,7 +260,7 @@ def convention(data: Path, file: Path) -> None:
     """Register a portability convention at ONIESS; its five conditions must be met."""
     database = open_books(data, "oniess", ONIESS_STEPS)
     try:
-        OniessStore(database).register_convention(load_json(file.read_text(encoding="utf-8")))
+        OniessStore(database).register_convention(load_json(read_text_file(file)))
     except ValueError as err:
         raise click.ClickException(str(err)) from err
     finally:
@@ -288,7 +289,7 @@ def breach(data: Path, member: str, about: str | None, file: Path) -> None:
     """Record a breach (JSON: fecha, motivo, naturaleza, datos, recomendaciones, medidas, contacto), with its notices."""
     database = open_books(data, "institute", INSTITUTE_STEPS)
     try:
-        found = parse_breach(load_json(file.read_text(encoding="utf-8")))
+        found = parse_breach(load_json(read_text_file(file)))
         store = BreachStore(database)
         number = store.add(found, f"MX/GAR/{member[:2]}-GARANTE", datetime.now(UTC))
         click.echo(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from schemas.jsontext import load_json
+from serving.config.textfiles import read_text_file
 from social_security.domain import pack
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def load_calendar(member_code: str, file: Path | None = None) -> Calendar:
     """
     document = pack.document("calendars.json")
     if file is not None and file.exists():
-        document = {**document, **load_json(file.read_text(encoding="utf-8"))}
+        document = {**document, **load_json(read_text_file(file))}
     state: Mapping[str, Any] = document.get("entities", {}).get(member_code[:2], {})
     own: Mapping[str, Any] = document.get("members", {}).get(member_code, {})
     return parse_calendar(

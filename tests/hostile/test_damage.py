@@ -31,6 +31,11 @@ from gateway.server.process import GatewayProcess
 from gateway.settings.config import KeySettings
 from gateway.settings.datafolder import DataFolder
 from serving.cli.commands import Program, explain
+from serving.config.adminsettings import AdminSettings
+from serving.config.presets import has_values
+from serving.config.settings import load_settings
+from serving.config.textfiles import read_text_file, read_toml_file
+from serving.errors import OperatorError
 from serving.printable import escape_controls, safe_stream
 from serving.process.telemetry import JsonFormatter
 from tests.integration import centralhosting, hosting
@@ -339,6 +344,33 @@ def test_whatever_a_command_raises_is_one_line_that_says_what_to_do(error: BaseE
     assert "Traceback" not in output
     assert output.count("\n") == 1
     assert "\x1b" not in output
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"a = 1\n# \xf1\n", "line 2: the text is not UTF-8"),
+        (b"\xff\xfea\x00", "line 1: the text is not UTF-8"),
+        (b"\xed\xa0\x80", "line 1: the text is not UTF-8"),
+        (b"a = ", "is not TOML"),
+        (b"a = " + b"[" * 100_000, "is not TOML"),
+        (b"\x00", "is not TOML"),
+    ],
+    ids=["latin-1", "utf-16", "surrogate", "cut", "deep", "nul"],
+)
+def test_a_text_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes, said: str) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_bytes(content)
+    for read in (read_toml_file, lambda path: load_settings(AdminSettings, path, {}, "NONE"), has_values):
+        with pytest.raises(OperatorError) as refused:
+            read(file)
+        line = explain(refused.value)
+        assert str(file) in line and said in line
+
+
+def test_a_text_file_without_an_end_is_refused_before_memory_is() -> None:
+    with pytest.raises(OperatorError, match="/dev/zero has more than 64 MiB"):
+        read_text_file(Path("/dev/zero"))
 
 
 def test_what_a_library_tells_programmers_of_a_file_is_not_told_to_whoever_gave_it() -> None:
