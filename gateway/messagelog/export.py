@@ -88,7 +88,7 @@ async def asic_download(
                 f"{left} of the records have no timestamp yet; ask again later, or with force",
             )
     file = await asyncio.to_thread(
-        _write, records, message_log.reader, unique=unique, digests_only="digestsOnly" in query
+        _write, records, message_log.searches, unique=unique, digests_only="digestsOnly" in query
     )
     suffix = "-request" if only_request else "-response" if only_response else ""
     name = container_name(records[0]) if unique else f"{quote_plus(message_id)}{suffix}.zip"

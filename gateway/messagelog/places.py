@@ -63,6 +63,14 @@ class LogPlace(Protocol):
         """The tables, over a connection of its own. Raises what says why they cannot be opened."""
         ...
 
+    def open_replica(self) -> tuple[AnyDatabase, Bodies] | None:
+        """Tables and bodies for what may be some seconds old, over connections of their own; None where there is no standby."""
+        ...
+
+    def warning(self) -> str:
+        """What is wrong with the place and stops nothing, for a person; empty when all is well."""
+        ...
+
     def prepare(self, keys: LogKeys) -> None:
         """Seal what an earlier version wrote in clear; the keys are open."""
         ...
@@ -118,6 +126,13 @@ class FolderPlace:
         database = Database(self.path, STEPS)
         database.query("PRAGMA secure_delete = ON")
         return database
+
+    def open_replica(self) -> None:
+        """None: a folder has no standby."""
+
+    def warning(self) -> str:
+        """Nothing: whatever is wrong with a folder stops the log."""
+        return ""
 
     def check_writable(self) -> None:
         """Write as much beside the database as a small batch takes; nothing of it stays on the disk, a crash or not. Raises `OSError`."""

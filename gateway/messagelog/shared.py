@@ -26,6 +26,7 @@ from gateway.messagelog.partitions import LOG_LOCK, SHARED_STEPS, insert_stateme
 from gateway.messagelog.sealing import open_stream
 from gateway.messagelog.writing import chain_end
 from serving.storage.postgres import PostgresDatabase
+from serving.storage.replica import ReplicaDatabase
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from gateway.messagelog.keys import LogKeys
     from gateway.messagelog.record import LogEntry
     from serving.storage.database import AnyDatabase
+    from serving.storage.replica import Replica
 
 SCHEMA = "messagelog"
 BODY_SCHEMA = "messagebodies"
@@ -82,13 +84,26 @@ class SharedPlace:
 
     is_shared = True
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, replica: Replica | None = None) -> None:
         self._address = address
+        self._replica = replica
+        self._followed: ReplicaDatabase | None = None
         self.bodies = DatabaseBodies(address)
+
+    def warning(self) -> str:
+        """Why a standby that is to be read is not; empty while it is."""
+        return "" if self._followed is None else self._followed.reason
 
     def open(self) -> AnyDatabase:
         """The tables, over a connection of its own."""
         return PostgresDatabase(self._address, SHARED_STEPS, SCHEMA, isolation=IsolationLevel.READ_COMMITTED)
+
+    def open_replica(self) -> tuple[AnyDatabase, DatabaseBodies] | None:
+        """Tables and bodies of a standby, for what may be some seconds old; None where there is none to be read."""
+        if self._replica is None:
+            return None
+        self._followed = ReplicaDatabase(self.open(), SCHEMA, self._replica)
+        return self._followed, DatabaseBodies(self._address, self._replica)
 
     def check_writable(self) -> None:
         """Ask the database for an answer. Raises what stands in the way."""
@@ -153,16 +168,19 @@ class SharedWriter:
 class DatabaseBodies:
     """Bodies in pieces, sealed as their files would be. The connection is opened when there is something to do."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, replica: Replica | None = None) -> None:
         self._address = address
-        self._opened: PostgresDatabase | None = None
+        self._replica = replica
+        self._opened: AnyDatabase | None = None
 
     @property
-    def _database(self) -> PostgresDatabase:
+    def _database(self) -> AnyDatabase:
         if self._opened is None:
             self._opened = PostgresDatabase(
                 self._address, BODY_STEPS, BODY_SCHEMA, isolation=IsolationLevel.READ_COMMITTED
             )
+            if self._replica is not None:
+                self._opened = ReplicaDatabase(self._opened, BODY_SCHEMA, self._replica)
         return self._opened
 
     def keep(self, bodies: Sequence[KeptBody]) -> None:
@@ -194,13 +212,18 @@ class DatabaseBodies:
     def pieces(self, name: str) -> Iterator[bytes]:
         """The content of a body's file, in pieces. Raises OSError for a body that is not there."""
         number = 0
-        while found := self._database.query(
-            "SELECT content FROM body WHERE name = ? AND number = ?", (name, number)
-        ):
-            yield bytes(found[0][0])
+        while (content := self._piece(name, number)) is not None:
+            yield content
             number += 1
         if not number:
-            raise FileNotFoundError(f"the body {name} is not in the database {self._database.name}")
+            raise FileNotFoundError(f"the body {name} is not in {self._database.place}")
+
+    def _piece(self, name: str, number: int) -> bytes | None:
+        question = "SELECT content FROM body WHERE name = ? AND number = ?", (name, number)
+        found = self._database.query(*question)
+        if not found and isinstance(self._database, ReplicaDatabase):  # a standby may not have it yet
+            found = self._database.primary.query(*question)
+        return bytes(found[0][0]) if found else None
 
     def remove(self, names: Iterable[str]) -> None:
         """Remove bodies in one transaction; those that are gone already are passed over."""

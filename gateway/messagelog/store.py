@@ -95,6 +95,9 @@ class MessageLog:
         self._gate: Callable[[datetime], None] | None = None
         self.fresh = FreshRecords()
         self.reader = LogReader(place.open(), self.bodies, keys)
+        # For what may be some seconds old: searches. The same reader, or one of a standby.
+        standby = place.open_replica()
+        self.searches = self.reader if standby is None else LogReader(*standby, keys)
         self._writer: LogWriter | None = None
         if keys.is_open:
             self.begin()
@@ -203,6 +206,8 @@ class MessageLog:
             await self._idle
         if self._writer is not None:
             await loop.run_in_executor(None, self._writer.stop)
+        if self.searches is not self.reader:
+            self.searches.close()
         self.reader.close()
 
     # A batch: built here, written by the thread, answered here. One at a time.
@@ -349,7 +354,14 @@ class MessageLog:
     async def find(
         self, owner: ClientId, message_id: str, *, is_response: bool | None = None
     ) -> list[LogRecord]:
-        """A client's records of a message id, oldest first."""
+        """A client's records of a message id, oldest first: a standby's where they are complete, with their timestamps."""
+        if self.searches is not self.reader:
+            found = await self.searches.find(owner, message_id, is_response=is_response)
+            sides = {r.is_response for r in found if r.is_timestamped}
+            if all(r.is_timestamped for r in found) and sides >= (
+                {is_response} if is_response is not None else {False, True}
+            ):
+                return found
         return await self.reader.find(owner, message_id, is_response=is_response)
 
     async def untimestamped(self, limit: int, among: Sequence[int] = ()) -> list[Unstamped]:

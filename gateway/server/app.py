@@ -282,7 +282,7 @@ class Gateway:
     @property
     def log_reader(self) -> LogReader:
         """The reader of the message log, for whoever may search it."""
-        return self.evidence.log.reader
+        return self.evidence.log.searches
 
     @property
     def timestamper(self) -> Timestamper:
@@ -339,7 +339,8 @@ class Gateway:
 
     def warnings(self) -> list[str]:
         """The problems that do not stop exchanges."""
-        return self.watching.condition.warnings()
+        warning = self.evidence.log.place.warning()
+        return [*self.watching.condition.warnings(), *([warning] if warning else [])]
 
     # What changes
 

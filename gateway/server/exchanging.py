@@ -137,7 +137,7 @@ def _context(
         AccessRequests(state.store, utc_now),
         watching.services(),
         PolicyStatisticsService(state.ledger),
-        EvidenceStatisticsService(evidence.log.reader, utc_now),
+        EvidenceStatisticsService(evidence.log.searches, utc_now),
     )
     return ExchangeContext(
         now=utc_now,

@@ -34,6 +34,7 @@ from gateway.settings.livesettings import LiveSettings
 from schemas.faults import Fault
 from serving.config.adminsettings import local_host
 from serving.errors import OperatorError
+from serving.login.users import SCHEMA as LOGINS_SCHEMA
 from serving.login.users import Logins
 from serving.process.binding import bind_address, wait_for_connection
 from serving.process.loops import Loop, Loops
@@ -96,6 +97,7 @@ class GatewayProcess:
         self._seen_settings = self.live.revision()
         self._foundation: ConfigurationClient | None = None
         self.logins = Logins(folder.logins)
+        self.logins.reading = folder.reading(self.logins.database, LOGINS_SCHEMA)
         # Ends this process in order and starts it anew; None: it cannot.
         self.start_anew = restart
         self._audit = AuditLog(self.logins.database)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from gateway.messagelog.keyplaces import KeyPlace
     from gateway.messagelog.places import LogPlace
+    from serving.storage.database import AnyDatabase
+    from serving.storage.replica import Replica
 
 SERVERCONF = "serverconf.sqlite"
 LOGINS = "admin.sqlite"
@@ -37,7 +39,13 @@ BACKUP_CONTENT = Content(
 
 def find_folder(data: Path, environ: Mapping[str, str]) -> DataFolder:
     """A data folder, with the database that its own settings or the environment name. Raises `OperatorError`."""
-    return DataFolder(data, read_node(data, environ).address(environ))
+    node = read_node(data, environ)
+    return DataFolder(
+        data,
+        node.address(environ),
+        replica=node.replica_address(environ),
+        replica_lag_s=node.replica_lag_s,
+    )
 
 
 def worker_folder(root: Path, number: int) -> Path:
@@ -54,6 +62,9 @@ class DataFolder:
     database: str = field(default="", repr=False)
     # Which of several workers of this folder the process is, from 1; 0 where it is the only one.
     worker: int = 0
+    # A standby of that database, with its password, and how far it may be behind; empty: none is read.
+    replica: str = field(default="", repr=False)
+    replica_lag_s: float = 10.0
 
     @property
     def is_first(self) -> bool:
@@ -81,6 +92,24 @@ class DataFolder:
         return self.database or self.root / SERVERCONF
 
     @property
+    def standby(self) -> Replica | None:
+        """The standby that may be read from, or None."""
+        if not self.replica:
+            return None
+        from serving.storage.replica import Replica
+
+        return Replica(self.replica, self.replica_lag_s)
+
+    def reading(self, database: AnyDatabase, schema: str) -> AnyDatabase:
+        """A schema of the shared database for what may be some seconds old: read from the standby, if there is one."""
+        standby = self.standby
+        if standby is None:
+            return database
+        from serving.storage.replica import ReplicaDatabase
+
+        return ReplicaDatabase(database, schema, standby)
+
+    @property
     def logins(self) -> Path | str:
         """Users, API keys and the audit log."""
         return self.database or self.root / LOGINS
@@ -96,7 +125,7 @@ class DataFolder:
         if self.database:
             from gateway.messagelog.shared import SharedPlace
 
-            return SharedPlace(self.database)
+            return SharedPlace(self.database, self.standby)
         return FolderPlace(self.log)
 
     @property

@@ -33,6 +33,9 @@ class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     # postgresql://user@host:5432/database, without the password; empty keeps everything in the data folder.
     database: Annotated[str, Setting(help="Database that several nodes share, postgresql://user@host/database; empty: SQLite in the data folder.")] = ""
     password: Annotated[SecretSource, Setting(help="The password of that database's user.")] = SecretSource()
+    # postgresql://..., as `database`; its user and password are the database's unless the address names others.
+    replica: Annotated[str, Setting(help="Standby of that database that searches, containers and the audit log are read from while it is close behind; empty: none.")] = ""
+    replica_lag_s: Annotated[float, Setting(help="How far that standby may be behind; beyond, the database itself is read.", low=5, high=3600)] = 10.0
     read_only: Annotated[bool, Setting(help="Whether administrators may only look at this node: changes are made at another one.")] = False
     # fmt: on
 
@@ -43,20 +46,31 @@ class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     def address(self, environ: Mapping[str, str]) -> str:
         """The database's address with its password; empty for none. Raises `OperatorError`."""
-        if not self.database:
-            return ""
-        if not self.database.startswith(POSTGRES_SCHEMES):
-            scheme = self.database.partition("://")[0] if "://" in self.database else "no scheme"
-            raise OperatorError(
-                f"node.database has {scheme}; expected postgresql://user@host:5432/database, or nothing for SQLite in the data folder"
-            )
-        from serving.storage.postgres import shown_address, with_password
+        return self._address("node.database", self.database, environ)
 
-        shown_address(self.database)
-        if not self.password.is_set:
-            return self.database
+    def replica_address(self, environ: Mapping[str, str]) -> str:
+        """The standby's address with the database's password; empty for none. Raises `OperatorError`."""
+        if self.replica and not self.database:
+            raise OperatorError(
+                "node.replica is a standby of node.database, which is not set; set both, or neither"
+            )
+        return self._address("node.replica", self.replica, environ)
+
+    def _address(self, setting: str, address: str, environ: Mapping[str, str]) -> str:
+        if not address:
+            return ""
+        if not address.startswith(POSTGRES_SCHEMES):
+            scheme = address.partition("://")[0] if "://" in address else "no scheme"
+            raise OperatorError(
+                f"{setting} has {scheme}; expected postgresql://user@host:5432/database, or nothing for SQLite in the data folder"
+            )
+        from serving.storage.postgres import has_password, shown_address, with_password
+
+        shown_address(address)
+        if not self.password.is_set or has_password(address):
+            return address
         try:
-            return with_password(self.database, self.password.read(environ))
+            return with_password(address, self.password.read(environ))
         except ValueError as err:
             raise OperatorError(f"node.password: {err}") from err
 

@@ -105,7 +105,7 @@ class AdminApi:
         self._settings = settings
         self._served = served
         self._clock = clock
-        self.audit = AuditLog(logins.database)
+        self.audit = AuditLog(logins.database, logins.reading)
         directory = LdapDirectory(settings.ldap, environ, roles) if settings.ldap.is_set else None
         self.authentication = Authentication(settings, logins, roles, self.audit, clock, sessions, directory)
         common = commonapi.operations(logins, roles, settings.api_key_days, self.audit)

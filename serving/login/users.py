@@ -108,13 +108,15 @@ class Logins:
 
     def __init__(self, where: str | Path, hasher: argon2.PasswordHasher | None = None) -> None:
         self.database = open_database(where, LOGIN_STEPS, SCHEMA)
+        # The same where what is read may be some seconds old: the audit log.
+        self.reading = self.database
         if isinstance(where, Path):
             where.chmod(0o600)
         self._hasher = hasher or argon2.PasswordHasher()
 
     def close(self) -> None:
         """Close the database of users."""
-        self.database.close()
+        self.reading.close()
 
     # Users
 

@@ -91,8 +91,10 @@ def _writable(value: object) -> object:
 class AuditLog:
     """The log in a database that holds the table of `AUDIT_STEP`."""
 
-    def __init__(self, database: AnyDatabase) -> None:
+    def __init__(self, database: AnyDatabase, reading: AnyDatabase | None = None) -> None:
         self._database = database
+        # Where pages and exports are read from: they may be some seconds old.
+        self._reading = reading or database
         self._refused: dict[str, tuple[float, int, int]] = {}
 
     def append(self, entry: AuditEntry) -> int:
@@ -144,16 +146,12 @@ class AuditLog:
 
     def records(self, after: int = 0) -> Iterator[tuple[int, str, str]]:
         """Number, text and digest of every record after a number, in order."""
-        while rows := self._database.query(
-            "SELECT number, record, digest FROM audit WHERE number > ? ORDER BY number LIMIT 1000", (after,)
-        ):
-            yield from ((int(n), str(t), str(d)) for n, t, d in rows)
-            after = rows[-1][0]
+        return _records(self._database, after)
 
     def before(self, number: int | None, limit: int) -> list[tuple[int, str]]:
         """Number and text of at most ``limit`` records below a number, the newest first; None is from the end on."""
         where, values = ("WHERE number < ?", [number]) if number is not None else ("", [])
-        rows = self._database.query(
+        rows = self._reading.query(
             f"SELECT number, record FROM audit {where} ORDER BY number DESC LIMIT ?",
             [*values, limit],
         )
@@ -183,8 +181,16 @@ class AuditLog:
 
     def export(self) -> Iterator[bytes]:
         """Every record as a JSON line with its number and digest."""
-        for number, text, digest in self.records():
+        for number, text, digest in _records(self._reading, 0):
             yield b'{"number":%d,"digest":"%s","record":%s}\n' % (number, digest.encode(), text.encode())
+
+
+def _records(database: AnyDatabase, after: int) -> Iterator[tuple[int, str, str]]:
+    while rows := database.query(
+        "SELECT number, record, digest FROM audit WHERE number > ? ORDER BY number LIMIT 1000", (after,)
+    ):
+        yield from ((int(n), str(t), str(d)) for n, t, d in rows)
+        after = rows[-1][0]
 
 
 def forward(number: int, digest: str, text: str) -> None:

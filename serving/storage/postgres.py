@@ -271,8 +271,7 @@ class PostgresDatabase:
             raise
 
     def _read(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-        cursor = self._connection.execute(translate_statement(sql), parameters)
-        return [] if cursor.description is None else cursor.fetchall()
+        return read_rows(self._connection, sql, parameters)
 
     def _connect(self) -> psycopg.Connection[tuple[Any, ...]]:
         if self._refused is not None and time.monotonic() - self._refused[0] < RECONNECT_S:
@@ -323,6 +322,14 @@ class PostgresDatabase:
         finally:
             if not self._connection.closed:
                 self._connection.isolation_level = self._isolation
+
+
+def read_rows(
+    connection: psycopg.Connection[tuple[Any, ...]], sql: str, parameters: Sequence[Any]
+) -> list[tuple[Any, ...]]:
+    """The rows of a question in the common dialect; none for a statement that gives none. Raises `psycopg.Error`."""
+    cursor = connection.execute(translate_statement(sql), parameters)
+    return [] if cursor.description is None else cursor.fetchall()
 
 
 def check_durable(database: PostgresDatabase) -> None:
