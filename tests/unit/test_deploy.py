@@ -11,6 +11,7 @@ import sys
 import tomllib
 import zipfile
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 import pytest
@@ -22,6 +23,7 @@ from deploy.questions import QUESTIONS, render_questions
 from gateway.cli.main import main as gateway_command
 from gateway.settings.config import load as load_gateway
 from serving.config.settingtable import shown
+from serving.storage.postgres import CONNECTIONS_OF_NODE
 from tests.paths import PROJECT
 from tests.programs import need
 
@@ -196,6 +198,73 @@ def test_the_manifests_are_put_together_and_every_server_is_probed() -> None:
         assert {p["targetPort"] for p in shown["spec"]["ports"]} <= named
         for entry in container["env"]:
             check_setting(entry["name"], entry["value"])
+
+
+@pytest.mark.xroad("F005")
+def test_the_manifests_of_several_nodes_change_the_gateway_alone_and_name_its_database() -> None:
+    folder = DEPLOY / "kubernetes-nodes"
+    made = yaml.safe_load((folder / "kustomization.yaml").read_text(encoding="utf-8"))
+    (base, other), (patch,) = made["resources"], made["patches"]
+    assert (folder / base).resolve() == DEPLOY / "kubernetes"
+    node = yaml.safe_load((folder / patch["path"]).read_text(encoding="utf-8"))
+    first = next(yaml.safe_load_all((folder / base / "gateway.yaml").read_text(encoding="utf-8")))
+    assert all(node[key] == first[key] for key in ("apiVersion", "kind"))
+    assert node["metadata"]["name"] == first["metadata"]["name"]
+    assert node["spec"]["replicas"] > 2
+    pod, (container,) = node["spec"]["template"]["spec"], node["spec"]["template"]["spec"]["containers"]
+    (single,) = first["spec"]["template"]["spec"]["containers"]
+    assert container["name"] == single["name"]
+    environ = {entry["name"]: entry.get("value", "") for entry in [*single["env"], *container["env"]]}
+    settings = load_gateway(None, {k: v for k, v in environ.items() if k.startswith("SACBE_GATEWAY")})
+    assert 0 < settings.listen.drain_s < pod["terminationGracePeriodSeconds"]
+    (line,) = [one for one in container["args"][0].splitlines() if one.startswith("exec ")]
+    entry_point(shlex.split(line)[1:])
+    # The database that the settings name is the one beside it, with room for every node's connections, and its password the secret's.
+    stateful, service = yaml.safe_load_all((folder / other).read_text(encoding="utf-8"))
+    database = urlsplit(settings.node.database)
+    (server,) = stateful["spec"]["template"]["spec"]["containers"]
+    assert (database.hostname, database.port) == (
+        service["metadata"]["name"],
+        service["spec"]["ports"][0]["port"],
+    )
+    given = {entry["name"]: entry["value"] for entry in server["env"]}
+    assert (database.username, database.path) == (given["POSTGRES_USER"], f"/{given['POSTGRES_DB']}")
+    (most,) = [int(word.partition("=")[2]) for word in server["args"] if word.startswith("max_connections")]
+    assert most >= CONNECTIONS_OF_NODE * node["spec"]["replicas"] * 2  # while pods are replaced
+    assert {"fsync=on", "synchronous_commit=on"} <= set(server["args"])
+    (secret,) = made["secretGenerator"]
+    referred = next(e["valueFrom"]["secretKeyRef"] for e in container["env"] if e["name"] == "PGPASSWORD")
+    assert (referred["name"], referred["key"]) == (secret["name"], secret["files"][0])
+    assert {"startupProbe", "readinessProbe", "livenessProbe"} <= set(server)
+    assert server["securityContext"]["capabilities"]["drop"] == ["ALL"]
+
+
+@pytest.mark.xroad("F005")
+def test_kustomize_puts_the_manifests_of_several_nodes_together(tmp_path: Path) -> None:
+    kubectl = shutil.which("kubectl")
+    if kubectl is None:
+        pytest.skip("kubectl is not installed")
+    for name in ("kubernetes", "kubernetes-nodes"):
+        shutil.copytree(DEPLOY / name, tmp_path / name)
+    (tmp_path / "kubernetes-nodes" / "password").write_text("secret", encoding="utf-8")
+    done = subprocess.run(
+        [kubectl, "kustomize", str(tmp_path / "kubernetes-nodes")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    objects = [o for o in yaml.safe_load_all(done.stdout) if o]
+    (gateway,) = [o for o in objects if o["kind"] == "StatefulSet" and o["metadata"]["name"] == "gateway"]
+    (container,) = gateway["spec"]["template"]["spec"]["containers"]
+    assert {"SACBE_GATEWAY_NODE_DATABASE", "SACBE_GATEWAY_LISTEN_DRAIN_S", "PGPASSWORD"} <= {
+        entry["name"] for entry in container["env"]
+    }
+    budget = next(
+        o for o in objects if o["kind"] == "PodDisruptionBudget" and o["metadata"]["name"] == "gateway"
+    )
+    assert budget["spec"]["maxUnavailable"] < gateway["spec"]["replicas"]
 
 
 def check_setting(name: str, value: str) -> None:
