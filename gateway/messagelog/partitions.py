@@ -44,8 +44,8 @@ PARTITIONS = 30
 SHORTEST_MS = 86_400_000
 # Records are numbered by nodes whose clocks may differ by so much: a partition is due so long after its last record is.
 SKEW_MS = 3_600_000
-# Exchanges wait while a table is waited for: rather try again at the next round.
-_LOCK_TIMEOUT = "2s"
+# Exchanges wait while a table is waited for, and while whoever holds one stands still: rather try again at the next round.
+_BOUNDS = "SET LOCAL lock_timeout = '2s'; SET LOCAL idle_in_transaction_session_timeout = '5s'"
 _MARKS_TOGETHER = 10_000
 
 
@@ -78,7 +78,7 @@ def begin_partition(database: AnyDatabase, now_ms: int, period: int) -> bool:
     One to which nothing was written goes on instead, so that an idle log collects no tables.
     """
     with database.transaction() as transaction:
-        transaction.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
+        transaction.execute(_BOUNDS)
         transaction.execute("SELECT pg_advisory_xact_lock(?)", (LOG_LOCK,))
         newest = transaction.execute(
             "SELECT number, first, begun_ms FROM log_partition ORDER BY number DESC LIMIT 1"
@@ -143,7 +143,7 @@ def drop_partition(database: AnyDatabase, before_ms: int) -> DroppedPartition | 
         return None
     before = _removed(database)
     with database.transaction() as transaction:
-        transaction.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
+        transaction.execute(_BOUNDS)
         last = transaction.execute(
             "SELECT id, chain, at_ms FROM record WHERE id < ? ORDER BY id DESC LIMIT 1", (end,)
         ).fetchone()

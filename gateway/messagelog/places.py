@@ -68,7 +68,7 @@ class LogPlace(Protocol):
         ...
 
     def warning(self) -> str:
-        """What is wrong with the place and stops nothing, for a person; empty when all is well."""
+        """Whatever is wrong with the place and stops nothing, for a person; empty when all is well."""
         ...
 
     def prepare(self, keys: LogKeys) -> None:

@@ -35,6 +35,8 @@ log = logging.getLogger("serving.replica")
 
 # How long an answer about the standby's distance holds.
 LOOK_S = 1.0
+# One that cannot be reached is left alone for so long: whoever reads waits for the attempt.
+RETRY_S = 15.0
 
 
 class Replica(msgspec.Struct, frozen=True):
@@ -57,7 +59,8 @@ class ReplicaDatabase:
         self._look_s = look_s
         self._lock = threading.RLock()
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
-        self._looked: float | None = None
+        # When it is looked again how far the standby is behind, on the monotonic clock.
+        self._look_at = 0.0
         self._reason = ""
 
     @property
@@ -75,6 +78,7 @@ class ReplicaDatabase:
                 psycopg.OperationalError
             ) as err:  # lost, or it took back what was read (a conflict with replay)
                 self._let_go()
+                self._look_at = time.monotonic() + RETRY_S
                 self._note(str(unusable(shown_address(self._replica.address), err)))
         return self.primary.query(sql, parameters)
 
@@ -90,9 +94,9 @@ class ReplicaDatabase:
 
     def _follows(self) -> bool:
         now = time.monotonic()
-        if self._looked is None or now - self._looked >= self._look_s:
-            self._looked = now
+        if now >= self._look_at:
             self._note(self._look())
+            self._look_at = now + self._look_s
         return not self._reason
 
     def _look(self) -> str:
@@ -102,9 +106,9 @@ class ReplicaDatabase:
         behind_s = None if found[0][0] is None else (now_ms - found[0][0]) / 1000
         if behind_s is not None and behind_s <= self._replica.lag_s:
             return ""
-        said = "shows no node" if behind_s is None else f"is {behind_s:.0f} s behind"
+        distance = "shows no node" if behind_s is None else f"is {behind_s:.0f} s behind"
         return (
-            f"the replica {shown_address(self._replica.address)} {said}; expected at most {self._replica.lag_s:g} s "
+            f"the replica {shown_address(self._replica.address)} {distance}; expected at most {self._replica.lag_s:g} s "
             "(node.replica_lag_s): see that it follows the primary (pg_stat_replication)"
         )
 
