@@ -48,6 +48,12 @@ _SCRIPT = """
   if (!skip || !document.querySelector(skip.getAttribute('href'))) wrong.push('no skip link');
   // A telephone's window grows with what is too wide; the layout's own width does not.
   if (document.documentElement.scrollWidth > document.documentElement.clientWidth + 1) wrong.push('wider than the window');
+  // On a telephone a table is a list of cards, so nothing of it is beyond the window's edge.
+  if (innerWidth <= 640) for (const e of document.querySelectorAll('table')) {
+    const name = e.caption ? e.caption.textContent.trim() : '';
+    if (e.scrollWidth > document.documentElement.clientWidth) wrong.push('table wider than the window: ' + name);
+    if ([...e.querySelectorAll('td:not([colspan])')].some(d => shown(d) && !d.dataset.label)) wrong.push('card without labels: ' + name);
+  }
   const parts = c => c.match(/[\\d.]+/g).map(Number);
   const light = c => {
     const [r, g, b] = parts(c).map(v => { v /= 255; return v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4; });

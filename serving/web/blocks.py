@@ -7,7 +7,7 @@ escaped in one place. A value in a list or among facts is a `Cell`: a text with 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from serving.language import SOURCE_LANGUAGE, Translatable, as_it_is
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from serving.api.operations import Operation
 
 Tone = Literal["note", "good", "bad", "caution"]
+# Letters of a machine's name that a column is as wide as.
+LONGEST_WHOLE: Final = 30
 CellKind = Literal["text", "code", "word", "moment", "day", "number", "link", "several", "mark"]
 
 
@@ -34,6 +36,11 @@ class Cell:
     parts: tuple[Cell, ...] = ()
     # Sorts before ``text`` does.
     order: str = ""
+
+    @property
+    def is_short(self) -> bool:
+        """Whether it stays whole in a column: a name, not a digest."""
+        return len(str(self.text)) <= LONGEST_WHOLE
 
     def plain(self, language: str = SOURCE_LANGUAGE) -> str:
         """The value as a text alone: for search, for sorting, and for a file."""

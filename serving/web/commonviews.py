@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from serving.api.backupoperations import BackupEncryption, BackupView
 from serving.api.commonapi import ApiKeyView, AuditRecord
-from serving.language import N_
+from serving.language import N_, Text
 from serving.web.acting import act, act_cell, download
 from serving.web.blocks import (
     Cell,
@@ -26,9 +26,10 @@ from serving.web.codewords import word
 from serving.web.listing import read_list_query
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-    from serving.language import Text, Translatable
+    from serving.api.operations import Operation
+    from serving.language import Translatable
     from serving.web.blocks import Tone
     from serving.web.console import ConsoleRequest
 
@@ -131,13 +132,14 @@ async def audit(request: ConsoleRequest) -> PageView:
         list[AuditRecord],
         query={"limit": str(AUDIT_PAGE), "before": str(max(before, 1))},
     )
+    acts = _acts_by_event(request.api.operations)
     rows = tuple(
         (
             number(e.number),
             moment(e.at),
             text(e.who),
-            code(e.address),
-            several(code(e.event), code(e.target), *_detail_cells(e.detail)),
+            word("command") if e.address == "command" else code(e.address),
+            several(_event_cell(e.event, acts), code(e.target), *_detail_cells(e.detail)),
             outcome(e.outcome),
             several(*(code(line) for line in e.changes[:MOST_CHANGES])),
         )
@@ -164,6 +166,20 @@ async def audit(request: ConsoleRequest) -> PageView:
     )
     lead = N_("Each entry holds the digest of the one before, so that none can be taken away unseen.")
     return PageView(N_("Audit trail"), [listing], lead=lead)
+
+
+def _acts_by_event(operations: Iterable[Operation]) -> dict[str, Translatable]:
+    """What each event is in words: the summary of the operation that it is of; an event of several operations has none."""
+    found: dict[str, set[str]] = {}
+    for operation in operations:
+        if operation.event is not None:
+            found.setdefault(operation.event, set()).add(operation.summary)
+    return {event: Text(next(iter(names))) for event, names in found.items() if len(names) == 1}
+
+
+def _event_cell(event: str, acts: Mapping[str, Translatable]) -> Cell:
+    meaning = acts.get(event)
+    return word(event) if meaning is None else Cell("word", meaning, code=event)
 
 
 def _detail_cells(detail: Mapping[str, object]) -> list[Cell]:

@@ -94,7 +94,7 @@ class Amount:
 def draw_amounts(amounts: Sequence[Amount], title: str) -> Markup:
     """Amounts over time as columns; failures stand on top and are hatched."""
     most = _round_up(max((a.good + a.bad for a in amounts), default=0))
-    left, top, height = 56.0, 14.0, 160.0
+    left, top, height = _room(most), 14.0, 160.0
     wide = (WIDTH - left - 8) / max(len(amounts), 1)
     parts = [
         Markup(
@@ -127,7 +127,7 @@ def draw_lines(
     """Several values over time as lines, each with marks of its own shape and its name at its end; None leaves a gap."""
     values = [v for _, line in series for v in line if v is not None]
     most = _round_up(max(values, default=0))
-    left, top, height = 56.0, 14.0, 160.0
+    left, top, height = _room(most, unit), 14.0, 160.0
     wide = (WIDTH - left - 80) / max(len(labels), 1)
     parts = [*_levels(most, left, top, height, unit)]
     for number, (name, line) in enumerate(series):
@@ -155,13 +155,22 @@ def _mark(number: int, x: float, y: float) -> Markup:
     return Markup('<path class="point line-2" d="M{:.1f} {:.1f}l4 7h-8z"/>').format(x, y - 4)
 
 
+def _level(value: float, unit: str) -> str:
+    return f"{value:,.0f} {unit}".strip()
+
+
+def _room(most: float, unit: str = "") -> float:
+    """The width that the names of the levels take beside the axis: the highest one's letters, at most so wide."""
+    return max(56.0, 10 + 8.0 * len(_level(most, unit)))
+
+
 def _levels(most: float, left: float, top: float, height: float, unit: str = "") -> Iterable[Markup]:
     for step in range(5):
         y = top + height - height * step / 4
         yield Markup('<line class="mark" x1="{}" y1="{:.1f}" x2="{}" y2="{:.1f}"/>').format(
             left, y, WIDTH - 8, y
         )
-        yield _text(left - 6, y + 4, f"{most * step / 4:,.0f} {unit}".strip(), anchor="end")
+        yield _text(left - 6, y + 4, _level(most * step / 4, unit), anchor="end")
 
 
 def _labels(labels: Sequence[str], left: float, wide: float, y: float) -> list[Markup]:

@@ -199,7 +199,7 @@ async def _descriptions(request: ConsoleRequest, identifier: str, here: str) -> 
         Column(N_("Address"), "direccion"),
         Column(N_("Description")),
         Column(N_("State")),
-        Column(N_("Who may call"), right=True),
+        Column(N_("May call all of it"), right=True),
     )
     offered = [(d, s) for d in descriptions.value for s in d.services]
     rows, total = rows_of_page(

@@ -75,7 +75,8 @@ def ending_blocks(request: ConsoleRequest, tokens: Sequence[TokenView], now: dat
     empty = N_(
         "No certificates yet: make a key with a signing request, have it certified, and import the certificate."
     )
-    link = PageLink(N_("Keys and certificates"), f"{ROOT}/llaves")
+    keys = f"{ROOT}/llaves"
+    link = PageLink(N_("Keys and certificates"), keys) if request.http.path != keys else None
     return [
         Heading(N_("Certificates"), None, (link,)),
         picture,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gateway.admin.address_and_maintenance import AddressStatus, MaintenanceMode
 from gateway.admin.authorities import AuthorityView
+from gateway.admin.diagnostics import TimestampingDiagnostics
 from gateway.admin.initialization import InitialAnchorView
 from gateway.admin.settings import SettingView
 from gateway.admin.system import NodeType
@@ -57,6 +58,8 @@ async def _identity(request: ConsoleRequest) -> list[Block | None]:
     this = found.value[0] if found.value else None
     change = None if address.value is None else address.value.requested_change
     mode = maintenance.value
+    is_off = mode is None or mode.status.startswith("DISABLED")
+    is_on = mode is None or not is_off
     pairs = (
         (N_("Identifier"), code(this.id if this else "")),
         (N_("Address"), code(this.server_address if this else "")),
@@ -66,8 +69,8 @@ async def _identity(request: ConsoleRequest) -> list[Block | None]:
     )
     links = (
         act(request, "put_system_server_address", N_("Change the address")),
-        act(request, "put_system_maintenance_mode_enable", N_("Begin maintenance")),
-        act(request, "put_system_maintenance_mode_disable", N_("End maintenance")),
+        act(request, "put_system_maintenance_mode_enable", N_("Begin maintenance")) if is_off else None,
+        act(request, "put_system_maintenance_mode_disable", N_("End maintenance")) if is_on else None,
     )
     return [Heading(N_("Identity"), None, links), FactSheet(pairs)]
 
@@ -89,6 +92,8 @@ async def _timestamping(request: ConsoleRequest) -> list[Block | None]:
     if used.value is None:
         return []
     approved = await request.tell("get_timestamping_services", list[TimestampingServiceView])
+    called = await request.tell("get_diagnostics_timestamping_services", list[TimestampingDiagnostics])
+    urls = {t.url for t in called.value or ()}
     here = {(t.name, t.url) for t in used.value}
     columns = (
         Column(N_("Authority")),
@@ -103,7 +108,11 @@ async def _timestamping(request: ConsoleRequest) -> list[Block | None]:
         name = "post_system_timestamping_services_delete" if is_used else "post_system_timestamping_services"
         settled = {"name": authority.name, "url": authority.url, "cost_type": authority.cost_type or ""}
         label = N_("Use it no longer") if is_used else N_("Use it")
-        state = phrase(N_("in use"), "good") if is_used else phrase(N_("approved, not in use"))
+        state = phrase(N_("approved, not in use"))
+        if is_used:
+            state = phrase(N_("in use"), "good")
+        elif authority.url in urls:
+            state = phrase(N_("in use, for none is chosen"), "good")
         done = act_cell(request, name, label, {n: str(v) for n, v in settled.items() if v})
         return text(authority.name), code(authority.url), word(authority.cost_type), state, done or text("")
 
