@@ -20,6 +20,7 @@ from central_server.admin import (
 from central_server.admin.console.site import add_pages
 from central_server.admin.roles import central_roles
 from serving.api.server import AdminApi, Served
+from serving.web.formnames import back_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -69,5 +70,6 @@ def make_api(
         [*operations(context), *backups.operations()],
         closed=lambda: backups.closed,
         pages=add_pages,
+        places=back_of,
     )
     return AdminApi(settings, logins, central_roles(), served, clock, environ, sessions)

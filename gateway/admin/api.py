@@ -42,6 +42,7 @@ from gateway.settings.datafolder import BACKUP_CONTENT
 from serving.api.backupoperations import BackupResource
 from serving.api.server import AdminApi, Served
 from serving.storage.audit import AuditLog
+from serving.web.formnames import back_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -169,5 +170,6 @@ def make_api(
         lambda: backups.closed,
         barred_where_read_only(process),
         add_pages,
+        back_of,
     )
     return AdminApi(settings, logins, gateway_roles(), served, clock, environ, sessions)

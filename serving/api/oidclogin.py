@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import html
 import secrets
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Protocol
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     from serving.login.users import Roles
 
 BEGIN = "/login/oidc"
+# The field of its address that says which page was asked for.
+BACK = "vuelta"
 EVENT = "LOGIN_OIDC"
 PREFIX = "oidc:"
 COOKIE = "__Host-OIDC"
@@ -79,6 +82,8 @@ class Waiting(msgspec.Struct, frozen=True):
     # Digest of the cookie of the browser that began it.
     browser: str
     begun_s: float
+    # The page of this site that was asked for before the login; empty: none.
+    back: str = ""
 
 
 class Admitting(Protocol):
@@ -106,15 +111,20 @@ class OidcLogin:
         roles: Roles,
         clock: Clock,
         welcome: Callable[[str, Session], web.Response] | None = None,
+        places: Callable[[str], str] = lambda _address: "",
     ) -> None:
-        """``welcome`` answers whoever was let in, with the value of the session's cookie; else the browser is sent to ``/``."""
+        """``welcome`` answers whoever was let in, with the value of the session's cookie; else the browser is led on to the page that it asked for.
+
+        ``places`` gives of an address the page of this site that it is, and nothing for any other; without a page it is ``/``.
+        """
         settings.check(roles.of_people())
         self._settings = settings
         self._provider = provider
         self._authentication = authentication
         self._roles = roles
         self._clock = clock
-        self._welcome = welcome or _to_the_first_page
+        self._welcome = welcome
+        self._places = places
         self._waiting: OrderedDict[str, Waiting] = OrderedDict()
 
     def add_to(self, app: web.Application) -> None:
@@ -134,6 +144,7 @@ class OidcLogin:
             secrets.token_urlsafe(48),
             _digest(browser),
             self._clock.monotonic(),
+            self._places(request.query.get(BACK, "")),
         )
         self._waiting[_digest(state)] = waiting
         while len(self._waiting) > MOST_WAITING:
@@ -168,7 +179,9 @@ class OidcLogin:
         token, session = self._authentication.admit(
             EVENT, _user(identity), address_of(request), self._settings.session_s, sub=claims["sub"]
         )
-        answer = self._welcome(token, session)
+        answer = (
+            _lead_on(waiting.back, token, session) if self._welcome is None else self._welcome(token, session)
+        )
         answer.del_cookie(COOKIE, path="/", secure=True, httponly=True, samesite="Lax")
         return answer
 
@@ -217,8 +230,21 @@ class OidcLogin:
         return Problem(refusal.code.status, refusal.code, [str(refusal)])
 
 
-def _to_the_first_page(token: str, session: Session) -> web.Response:
-    answer = web.Response(status=303, headers={"Location": "/"})
+def _lead_on(back: str, token: str, session: Session) -> web.Response:
+    """To the page that was asked for, else to the first one.
+
+    A page is led to by one that goes on by itself, not by a redirect: the session's cookie does not come along while the navigation is still
+    the provider's.
+    """
+    if not back:
+        answer = web.Response(status=303, headers={"Location": "/"})
+    else:
+        shown = html.escape(back, quote=True)
+        answer = web.Response(
+            text=f'<!doctype html><title>→</title><p><a href="{shown}">→</a></p>',
+            content_type="text/html",
+            headers={"Refresh": f"0; url={back}", "Cache-Control": "no-store"},
+        )
     set_session(answer, token, session)
     return answer
 

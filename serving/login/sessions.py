@@ -5,6 +5,7 @@ The cookie holds a random value, the table only its digest. The CSRF value stays
 
 from __future__ import annotations
 
+import enum
 import hashlib
 import hmac
 import math
@@ -50,8 +51,16 @@ class LiveSession(msgspec.Struct, frozen=True):
     is_vouched: bool
 
 
+class FormState(enum.StrEnum):
+    """How a form that was sent stands: new, being carried out by another process, or carried out by one."""
+
+    NEW = "new"
+    RUNNING = "running"
+    DONE = "done"
+
+
 class SessionStore(Protocol):
-    """Where sessions are: in this process, or where several share them."""
+    """Where sessions are, and which forms were sent in them: in this process, or where several share them."""
 
     def begin(self, user: User, now_s: float) -> tuple[str, Session]:
         """A new session and the value of its cookie."""
@@ -75,6 +84,14 @@ class SessionStore(Protocol):
 
     def end_of(self, name: str) -> None:
         """Forget every session of somebody."""
+        ...
+
+    def begin_form(self, sending: str) -> FormState:
+        """Take a form that was sent to be carried out here (NEW), unless another process has it."""
+        ...
+
+    def end_form(self, sending: str, *, is_done: bool) -> None:
+        """Note that a form was carried out; one that was refused may be sent again."""
         ...
 
     def close(self) -> None:
@@ -135,6 +152,13 @@ class Sessions:
         """Forget every session of somebody."""
         for key in [k for k, s in self._sessions.items() if s.name == name]:
             del self._sessions[key]
+
+    def begin_form(self, sending: str) -> FormState:
+        """NEW: there is no other process, and this one knows its own forms (`serving.web.editing`)."""
+        return FormState.NEW
+
+    def end_form(self, sending: str, *, is_done: bool) -> None:
+        """Nobody else wants to know."""
 
     def close(self) -> None:
         """Forget every session of this process."""

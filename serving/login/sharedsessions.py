@@ -1,4 +1,4 @@
-"""Browser sessions in the database that several nodes share: a login at one of them is one at every other."""
+"""Browser sessions in the database that several nodes share: a login at one of them is one at every other, and so is a form that was sent."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ import secrets
 from typing import TYPE_CHECKING
 
 from schemas.jsontext import decode_json, encode_json
-from serving.login.sessions import LiveSession, Session
+from serving.login.sessions import FormState, LiveSession, Session
 from serving.login.users import User
 
 if TYPE_CHECKING:
     from serving.storage.database import AnyDatabase
+
+
+# A form is known for so long after it was sent; what a node was carrying out as it was killed may be sent again then.
+FORM_KEPT_MS = 600_000
 
 
 class SharedSessions:
@@ -87,6 +91,32 @@ class SharedSessions:
         """Forget every session of somebody, at every node."""
         with self._database.transaction() as transaction:
             transaction.execute("DELETE FROM session WHERE name = ?", (name,))
+
+    def begin_form(self, sending: str) -> FormState:
+        """Take a form that was sent to be carried out at this node (NEW), unless another node has it."""
+        digest = _digest(sending)
+        with self._database.transaction() as transaction:
+            transaction.execute("DELETE FROM sent_form WHERE sent_ms < now_ms() - ?", (FORM_KEPT_MS,))
+            # Of two nodes at once the later one waits here for the earlier one's commit, and inserts nothing.
+            taken = transaction.execute(
+                "INSERT INTO sent_form (sending, sent_ms, is_done) VALUES (?, now_ms(), 0) "
+                "ON CONFLICT (sending) DO NOTHING RETURNING sending",
+                (digest,),
+            )
+            if taken.fetchall():
+                return FormState.NEW
+        found = self._database.query("SELECT is_done FROM sent_form WHERE sending = ?", (digest,))
+        return FormState.DONE if found and found[0][0] else FormState.RUNNING
+
+    def end_form(self, sending: str, *, is_done: bool) -> None:
+        """Note at every node that a form was carried out; one that was refused may be sent again."""
+        statement = (
+            "UPDATE sent_form SET is_done = 1 WHERE sending = ?"
+            if is_done
+            else "DELETE FROM sent_form WHERE sending = ?"
+        )
+        with self._database.transaction() as transaction:
+            transaction.execute(statement, (_digest(sending),))
 
     def close(self) -> None:
         """Let go of the connection; the sessions stay."""

@@ -66,6 +66,13 @@ NODE_STEPS = (
         BEGIN PERFORM pg_notify('sacbe_changes', TG_TABLE_NAME); RETURN NULL; END
     $$
     """,
+    """
+    CREATE TABLE sent_form (
+        sending TEXT PRIMARY KEY,
+        sent_ms INTEGER NOT NULL,
+        is_done INTEGER NOT NULL
+    );
+    """,
 )
 # A node that was not seen for so long is forgotten.
 _FORGOTTEN_S = 86_400

@@ -2,7 +2,8 @@
 
 An edit remembers the values that were there as its form was opened. When it is sent they are read again, within the change: a
 difference is refused and said value by value, and the form comes back with what is there now, so that sending it again is a decision. Each
-form that is shown has a number of its own: a second click waits for the first one's answer and gets the same. Who goes back to a form
+form that is shown has a number of its own: a second click waits for the first one's answer and gets the same; where the first one came to
+another node, the second one is told so, or led on where the first one was. Who goes back to a form
 that was carried out and sends something else in it is not answered so: that is another act.
 """
 
@@ -18,6 +19,7 @@ from schemas.jsontext import decode_json, dump_json
 from serving.api.fieldlabels import FIELD_LABELS
 from serving.api.problems import Problem
 from serving.language import N_, as_it_is
+from serving.login.sessions import FormState
 from serving.web.forms import FieldKind, fields_of
 
 if TYPE_CHECKING:
@@ -25,13 +27,18 @@ if TYPE_CHECKING:
 
     from serving.api.operations import Operation
     from serving.language import Translatable
+    from serving.login.sessions import SessionStore
     from serving.web.console import ConsoleRequest, FormInput
 
 T = TypeVar("T")
 CHANGED_MEANWHILE: Final = "changed_meanwhile"
+CARRIED_OUT: Final = "form_carried_out"
 # A member of an answer that a body's field is called otherwise than.
 _READ_AS: Final = {"client_name": "subsystem_name"}
 _KEPT_S: Final = 60.0
+# How often, and for how long, another node is waited for that carries the same form out.
+_LOOK_S: Final = 0.2
+_LOOKS: Final = 150
 _LONGEST_SHOWN: Final = 200
 
 
@@ -129,13 +136,17 @@ def sending_of(sheet: str, who: str, form: FormInput) -> str:
 
 
 class SentForms:
-    """The forms that were sent within the last minute, each by its `sending_of`."""
+    """The forms that were sent within the last minute, each by its `sending_of`; ``nodes`` know those that came to other processes."""
 
-    def __init__(self) -> None:
+    def __init__(self, nodes: SessionStore) -> None:
+        self._nodes = nodes
         self._outcomes: dict[str, asyncio.Future[Any]] = {}
 
     async def once(self, sending: str, act: Callable[[], Awaitable[T]]) -> T:
-        """The outcome of ``act`` for a form; for one that was sent already, the outcome it had then. A refused form may be sent again."""
+        """The outcome of ``act`` for a form; for one that was sent already, the outcome it had then. A refused form may be sent again.
+
+        Raises `Problem` (409, ``form_carried_out``) where it was another node that carried it out.
+        """
         if not sending:
             return await act()
         while (earlier := self._outcomes.get(sending)) is not None:
@@ -145,7 +156,7 @@ class SentForms:
         loop = asyncio.get_running_loop()
         mine = self._outcomes[sending] = loop.create_future()
         try:
-            found = await act()
+            found = await self._act_alone(sending, act)
         except BaseException:
             del self._outcomes[sending]
             mine.set_result((False, None))
@@ -153,3 +164,30 @@ class SentForms:
         mine.set_result((True, found))
         loop.call_later(_KEPT_S, self._outcomes.pop, sending, None)
         return found
+
+    async def _act_alone(self, sending: str, act: Callable[[], Awaitable[T]]) -> T:
+        await self._take(sending)
+        is_done = False
+        try:
+            found = await act()
+            is_done = True
+            return found
+        finally:
+            self._nodes.end_form(sending, is_done=is_done)
+
+    async def _take(self, sending: str) -> None:
+        """Take a form for this node, after another one that refuses it. Raises `Problem` where another one carried it out."""
+        for _ in range(_LOOKS):
+            state = self._nodes.begin_form(sending)
+            if state is FormState.NEW:
+                return
+            if state is FormState.DONE:
+                words = N_(
+                    "This form was sent twice and was carried out the first time. Open the page again to see how it is now."
+                )
+                raise Problem(409, CARRIED_OUT, words=words)
+            await asyncio.sleep(_LOOK_S)
+        words = N_(
+            "This form was sent twice and is still being carried out. Wait, and open the page again to see how it is."
+        )
+        raise Problem(409, "form_being_carried_out", words=words)

@@ -27,6 +27,7 @@ from serving.language import as_it_is
 from serving.web.acting import may
 from serving.web.codewords import caution_text
 from serving.web.editing import (
+    CARRIED_OUT,
     CHANGED_MEANWHILE,
     SentForms,
     check_unchanged,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
     from serving.api.operations import Operation
     from serving.language import Translatable
+    from serving.login.sessions import SessionStore
     from serving.web.console import Console, ConsoleRequest, FormInput
 
 LONGEST_QUERY = 200
@@ -93,18 +95,19 @@ class ShownField:
 class OperationPages:
     """The pages of all operations of one API.
 
-    ``consequences`` say what an operation brings about, by its id; ``offered`` are sets of choices of this server, as its roles, by name.
+    ``sessions`` know which forms other nodes carry out; ``consequences`` say what an operation brings about, by its id; ``offered`` are sets of choices of this server, as its roles, by name.
     """
 
     def __init__(
         self,
         operations: list[Operation],
+        sessions: SessionStore,
         consequences: Mapping[str, Translatable] | None = None,
         offered: Mapping[str, tuple[str, ...]] | None = None,
     ) -> None:
         self._operations = {o.id: o for o in operations if o.id not in LEFT_OUT and not o.public}
         self._readings = {o.id: found for o in operations if (found := reading_of(o, operations)) is not None}
-        self._sent = SentForms()
+        self._sent = SentForms(sessions)
         self._consequences = consequences or {}
         self._offered = offered or {}
 
@@ -237,6 +240,8 @@ class OperationPages:
                 lambda: self._carry_out(request, operation, form, parse_seen(seen)),
             )
         except Problem as problem:
+            if problem.code == CARRIED_OUT and back and operation.id not in SHOWN_ONCE:
+                return _led_back(operation, back)
             if problem.code == CHANGED_MEANWHILE:
                 seen = _dumped(await self._seen(request, operation, shown))
             return self._values(
@@ -252,10 +257,14 @@ class OperationPages:
         if isinstance(body, Download):
             return _file(operation, body)
         if back and operation.event and operation.id not in SHOWN_ONCE:
-            return redirect(f"{back}{'&' if '?' in back else '?'}hecho={operation.id}")
+            return _led_back(operation, back)
         built = msgspec.to_builtins(body) if body is not None else None
         kept = {n: v for n, v in shown.items() if n == BACK} if operation.event else shown
         return self._values(operation, kept, answer=_table(built), done=True)
+
+
+def _led_back(operation: Operation, back: str) -> web.Response:
+    return redirect(f"{back}{'&' if '?' in back else '?'}hecho={operation.id}")
 
 
 def _file(operation: Operation, file: Download) -> web.Response:

@@ -16,6 +16,7 @@ from gateway.server.process import GatewayProcess
 from gateway.settings.config import GatewaySettings
 from gateway.settings.datafolder import DataFolder
 from serving.api.problems import Problem
+from serving.login.sessions import Sessions
 from serving.web.editing import SentForms, check_unchanged, parse_seen, reading_of
 from tests.operators import Operator
 from tests.unit.central_server import test_admin
@@ -146,7 +147,7 @@ async def test_a_page_that_is_asked_for_without_a_session_is_the_one_after_the_l
 
 
 async def test_what_was_refused_may_be_sent_again_and_what_waits_is_not_lost() -> None:
-    forms, done = SentForms(), 0
+    forms, done = SentForms(Sessions(60)), 0
     go_on = asyncio.Event()
 
     async def refuse() -> str:

@@ -21,6 +21,7 @@ from serving.api.server import AdminApi, Served
 from serving.config.adminsettings import AdminSettings
 from serving.errors import Caution
 from serving.login.users import Logins, Roles
+from serving.web.formnames import back_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -108,7 +109,7 @@ class Setting:
             AdminSettings(**{**defaults, **settings}),  # type: ignore[arg-type]
             self.logins,
             ROLES,
-            Served("Things", "1", OPERATIONS),
+            Served("Things", "1", OPERATIONS, places=back_of),
             clock,
             environ or {},
         )

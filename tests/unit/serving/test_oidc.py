@@ -41,9 +41,10 @@ class Stage(Setting):
         }
         super().__init__(folder, environ={"OIDC_SECRET": SECRET}, oidc=OidcSettings(**settings))
 
-    async def begin(self) -> tuple[str, str]:
-        """Where the browser is sent, and its cookie."""
-        answer = await self.client.get("/login/oidc", allow_redirects=False)
+    async def begin(self, back: str = "") -> tuple[str, str]:
+        """Where the browser is sent, and its cookie; ``back`` is the page that was asked for."""
+        asked = {"vuelta": back} if back else {}
+        answer = await self.client.get("/login/oidc", params=asked, allow_redirects=False)
         assert answer.status == 302, await answer.text()
         cookie = answer.cookies["__Host-OIDC"]
         assert cookie["httponly"]
@@ -121,6 +122,33 @@ async def test_person_whom_the_provider_names_gets_the_roles_of_the_mapping(stag
     login, change = stage.recorded()[-2:]
     assert (login["event"], login["outcome"], login["detail"]) == ("LOGIN_OIDC", "done", {"sub": "u-17"})
     assert (change["who"], change["event"]) == ("oidc:ana", "ADD_THING")
+
+
+@pytest.mark.parametrize(
+    ("back", "place"),
+    [
+        ("/consola/clientes?q=a%22%3E&pagina=2", "/consola/clientes?q=a%22%3E&pagina=2"),
+        ('/consola/a"><script>', '/consola/a"><script>'),
+        ("https://evil.example/consola/", ""),
+        ("//evil.example/consola/", ""),
+        ("/consola/\\evil.example", ""),
+        ("/consola/\r\nSet-Cookie: a=b", ""),
+        ("/otra", ""),
+    ],
+)
+async def test_login_leads_to_the_page_that_was_asked_for_and_nowhere_else(
+    stage: Stage, back: str, place: str
+) -> None:
+    at, browser = await stage.begin(back)
+    answer = await stage.come_back(await stage.agree(at), browser)
+    assert "JSESSIONID" in answer.cookies
+    if not place:
+        assert (answer.status, answer.headers["Location"]) == (303, "/")
+        return
+    # Not a redirect: a cookie that is for this site alone is not sent while the provider leads.
+    assert (answer.status, answer.headers["Refresh"]) == (200, f"0; url={place}")
+    assert "<script" not in await answer.text()
+    assert (await stage.client.get("/login/oidc/callback?state=again")).status == 401
 
 
 async def test_session_needs_its_csrf_value_and_ends_at_logout(stage: Stage) -> None:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
+from serving.api.problems import Problem
 from serving.errors import OperatorError
+from serving.login.sessions import FormState
 from serving.login.sharedsessions import SharedSessions
 from serving.login.users import User
 from serving.process.leases import EveryLease, done_once
@@ -17,6 +19,7 @@ from serving.storage.conflicts import DatabaseConflict
 from serving.storage.database import open_database
 from serving.storage.nodes import SharedNodes, check_same, list_nodes, note_moved
 from serving.storage.postgres import PostgresDatabase, has_password, shown_address, with_password
+from serving.web.editing import SentForms
 from tests.integration.calling import until
 
 if TYPE_CHECKING:
@@ -169,6 +172,42 @@ def test_a_session_begun_at_one_node_is_known_and_ended_at_every_other(
     assert one.find(vouched, 0.0) is None
     ended, _ = one.begin_vouched(ANA, 0.0, 0)
     assert two.find(ended, 0.0) is None
+
+
+async def test_a_form_that_comes_to_two_nodes_is_carried_out_at_one(
+    pair: tuple[SharedNodes, SharedNodes], where: str
+) -> None:
+    one, two = (SharedSessions(node.database, 60) for node in pair)
+    here, there = SentForms(one), SentForms(two)
+    entered, go_on = asyncio.Event(), asyncio.Event()
+    done: list[str] = []
+
+    async def refuse() -> str:
+        entered.set()
+        await go_on.wait()
+        raise Problem(409, "no")
+
+    async def act(who: str) -> str:
+        done.append(who)
+        return who
+
+    first = asyncio.create_task(here.once("form", refuse))
+    await entered.wait()
+    # While one node has it another one waits, and does it itself when it was refused there.
+    assert two.begin_form("form") is FormState.RUNNING
+    second = asyncio.create_task(there.once("form", lambda: act("two")))
+    go_on.set()
+    with pytest.raises(Problem):
+        await first
+    assert await second == "two"
+    with pytest.raises(Problem) as refused:
+        await here.once("form", lambda: act("one"))
+    assert refused.value.code == "form_carried_out"
+    assert done == ["two"]
+    assert await here.once("another", lambda: act("one")) == "one"
+    with psycopg.connect(where, autocommit=True) as connection:
+        connection.execute("UPDATE nodes.sent_form SET sent_ms = sent_ms - 600001")
+    assert one.begin_form("form") is FormState.NEW
 
 
 def test_a_database_that_may_lose_a_commit_is_refused(where: str) -> None:
