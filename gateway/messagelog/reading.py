@@ -68,14 +68,6 @@ class LogReader:
             where += f" AND is_response = {int(is_response)}"
         return await asyncio.to_thread(self._records, where, parameters)
 
-    def unstamped(self) -> tuple[int, float | None]:
-        """How many records have no timestamp, and when the oldest of them was written (Unix seconds)."""
-        ((count, oldest),) = self.query(
-            "SELECT count(*), min(record.at_ms) FROM record LEFT JOIN stamped ON stamped.record_id = record.id "
-            "WHERE stamped.record_id IS NULL"
-        )
-        return int(str(count)), None if oldest is None else int(str(oldest)) / 1000
-
     async def untimestamped(self, limit: int, among: Sequence[int] = ()) -> list[Unstamped]:
         """The oldest records without a timestamp, of all or of some."""
         return await asyncio.to_thread(self._untimestamped, limit, among)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from gateway.health.diagnosing import gather_facts
+from gateway.messagelog.unstamped import UnstampedRecords
 from gateway.monitoring.records import PRODUCER
 from serving.api.metrics import Gauge, Metrics, last_backup, single, unix
 
@@ -39,6 +40,7 @@ class GatewayMetrics:
         folder: DataFolder,
     ) -> None:
         self._condition, self._serverconf, self._log, self._folder = condition, serverconf, log, folder
+        self._unstamped = UnstampedRecords(log.reader.query, lambda: datetime.now(UTC))
         self._peers: dict[str, float] = {}
         self.metrics = Metrics("gateway", self._read)
         self._exchanges = self.metrics.counter(
@@ -90,7 +92,7 @@ class GatewayMetrics:
         ]  # fmt: skip
 
     def _of_log(self) -> list[Gauge]:
-        count, oldest = self._log.reader.unstamped()
+        count, oldest = self._unstamped.count()
         spool = [f.stat().st_size for f in self._folder.spool.glob("*") if f.is_file()]
         return [
             *single("log_unstamped_records", "Records of the message log without a timestamp", count),

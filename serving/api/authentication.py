@@ -81,7 +81,7 @@ class Authentication:
         self._roles = roles
         self._audit = audit
         self._clock = clock
-        self._sessions: SessionStore = sessions or Sessions(settings.session_idle_s)
+        self.sessions: SessionStore = sessions or Sessions(settings.session_idle_s)
         self._lock = LoginLock(settings.login_attempts, settings.login_lock_s)
         self._api_addresses = AddressList.parse(settings.api_addresses)
         self._key_addresses = AddressList.parse(settings.key_management_addresses)
@@ -106,15 +106,15 @@ class Authentication:
         user = await self._check_password(name, password, address, AccessEvent.LOGIN)
         self._record(AccessEvent.LOGIN, "done", user.name, address)
         if self._directory is not None and not user.stamp:  # the directory's
-            return self._sessions.begin_vouched(user, self._clock.monotonic(), self._directory.session_s)
-        return self._sessions.begin(user, self._clock.monotonic())
+            return self.sessions.begin_vouched(user, self._clock.monotonic(), self._directory.session_s)
+        return self.sessions.begin(user, self._clock.monotonic())
 
     def admit(
         self, event: str, user: User, address: str, life_s: float, **facts: object
     ) -> tuple[str, Session]:
         """A session for somebody whom another server has proved; it ends after ``life_s`` whatever happens."""
         self._audit.append(AuditEntry(self._clock.now(), user.name, address, event, "done", detail=facts))
-        return self._sessions.begin_vouched(user, self._clock.monotonic(), life_s)
+        return self.sessions.begin_vouched(user, self._clock.monotonic(), life_s)
 
     def refuse(self, event: str, who: str, address: str, reason: str) -> None:
         """Record that somebody was not let in."""
@@ -126,7 +126,7 @@ class Authentication:
         if token is None:
             raise Problem(401)
         principal = self._by_session(request, token, address)
-        self._sessions.end(token)
+        self.sessions.end(token)
         self._record(AccessEvent.LOGOUT, "done", principal.name, address)
 
     def visitor(self, request: web.Request) -> tuple[Session, Principal] | None:
@@ -140,16 +140,16 @@ class Authentication:
         token = request.cookies.get(SESSION_COOKIE)
         found = self.visitor(request)
         if token is not None and found is not None:
-            self._sessions.end(token)
+            self.sessions.end(token)
             self._record(AccessEvent.LOGOUT, "done", found[1].name, address)
 
     def live_sessions(self) -> Sequence[LiveSession]:
         """Every session that lives, the one used last first; one whose user has changed since does no longer."""
-        return self._sessions.live(self._clock.monotonic())
+        return self.sessions.live(self._clock.monotonic())
 
     def end_sessions_of(self, name: str) -> None:
         """End every session of somebody, be it a user of ours or one whom another server vouches for."""
-        self._sessions.end_of(name)
+        self.sessions.end_of(name)
 
     async def check_own_password(self, name: str, password: str, address: str) -> User:
         """The user whose password this is, tried as at the door, so that a stolen session guesses no more often. Raises `Problem`."""
@@ -208,12 +208,12 @@ class Authentication:
         return self.principal_of(user, "session")
 
     def _live_session(self, token: str, *, prolong: bool) -> tuple[Session, User] | None:
-        session = self._sessions.find(token, self._clock.monotonic(), prolong=prolong)
+        session = self.sessions.find(token, self._clock.monotonic(), prolong=prolong)
         if session is not None and session.vouched is not None:
             return session, session.vouched
         user = None if session is None else self._logins.user(session.name)
         if session is None or user is None or user.stamp != session.stamp:
-            self._sessions.end(token)
+            self.sessions.end(token)
             return None
         return session, user
 

@@ -110,8 +110,8 @@ class OidcLogin:
         authentication: Admitting,
         roles: Roles,
         clock: Clock,
-        welcome: Callable[[str, Session], web.Response] | None = None,
         places: Callable[[str], str] = lambda _address: "",
+        welcome: Callable[[str, Session], web.Response] | None = None,
     ) -> None:
         """``welcome`` answers whoever was let in, with the value of the session's cookie; else the browser is led on to the page that it asked for.
 

@@ -42,7 +42,6 @@ from serving.api.sessionroutes import OUTSIDE_THE_TABLE, SessionRoutes
 from serving.api.validation import checked, parse_body, trimmed
 from serving.login.ldap.directory import LdapDirectory
 from serving.login.oidc.provider import Provider
-from serving.login.sessions import Sessions
 from serving.process.listener import BoundedRunner, listen
 from serving.storage.audit import AuditEntry, AuditLog
 from serving.storage.conflicts import DatabaseConflict
@@ -84,9 +83,8 @@ class Served:
     closed: Callable[[], str | None] = lambda: None
     # Why an operation is refused here whoever asks (a change at a node that is read-only, say), or None.
     barred: Callable[[Operation], str | None] = lambda _operation: None
-    # Adds the operators' pages to the application; None: there are none.
+    # Adds the operators' pages to the application; None: there are none. ``places`` gives of an address the page that it is, or nothing.
     pages: Callable[[AdminApi, web.Application], None] | None = None
-    # Of an address that a login shall lead to, the page of this site that it is; empty for any other.
     places: Callable[[str], str] = lambda _address: ""
     # The page at ``/``, with ``{nonce}`` where a script's or style's nonce goes; None: a short one.
     page: str | None = None
@@ -110,10 +108,7 @@ class AdminApi:
         self._clock = clock
         self.audit = AuditLog(logins.database, logins.reading)
         directory = LdapDirectory(settings.ldap, environ, roles) if settings.ldap.is_set else None
-        self.sessions = sessions or Sessions(settings.session_idle_s)
-        self.authentication = Authentication(
-            settings, logins, roles, self.audit, clock, self.sessions, directory
-        )
+        self.authentication = Authentication(settings, logins, roles, self.audit, clock, sessions, directory)
         common = commonapi.operations(logins, roles, settings.api_key_days, self.audit)
         users = useroperations.operations(logins, roles, self.authentication)
         self.operations = [*served.operations, *common, *users, self._document_operation()]
@@ -122,9 +117,7 @@ class AdminApi:
         self._oidc: OidcLogin | None = None
         if settings.oidc.is_set:
             provider = Provider(settings.oidc, environ, clock.monotonic)
-            self._oidc = OidcLogin(
-                settings.oidc, provider, self.authentication, roles, clock, places=served.places
-            )
+            self._oidc = OidcLogin(settings.oidc, provider, self.authentication, roles, clock, served.places)
         self._rates = RateLimit(settings.requests_per_second, settings.requests_per_minute)
         self._hosts = {h.strip().lower() for h in settings.allowed_hostnames.split(",") if h.strip()}
         self._changing = asyncio.Lock()
@@ -258,11 +251,8 @@ class AdminApi:
             f"default-src 'self'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; "
             "object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
         )
-        return web.Response(
-            text=page.replace("{nonce}", nonce),
-            content_type="text/html",
-            headers={"Content-Security-Policy": policy},
-        )
+        headers = {"Content-Security-Policy": policy}
+        return web.Response(text=page.replace("{nonce}", nonce), content_type="text/html", headers=headers)
 
     async def _unknown(self, request: web.Request) -> web.StreamResponse:
         await self.authentication.authenticate(request, address_of(request))

@@ -231,7 +231,7 @@ def _staff_login(portal: Portal, settings: PortalSettings) -> OidcLogin:
     clock = Clock(machine_clock, time.monotonic)
     provider = Provider(settings.oidc, os.environ, time.monotonic)
     entrance = portal.entrance
-    return OidcLogin(settings.oidc, provider, entrance, roles, clock, entrance.welcome)
+    return OidcLogin(settings.oidc, provider, entrance, roles, clock, welcome=entrance.welcome)
 
 
 def _add_person(

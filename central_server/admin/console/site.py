@@ -121,7 +121,7 @@ def add_pages(api: AdminApi, app: web.Application) -> None:
     console.add_file(app, "/catalogo.jsonld", "get_service_catalogue_export")
     consequences = {**CONSEQUENCES, **userviews.CONSEQUENCES}
     offered = userviews.offered_roles(central_roles())
-    OperationPages(api.operations, api.sessions, consequences, offered).add_to(console, app)
+    OperationPages(api.operations, api.authentication.sessions, consequences, offered).add_to(console, app)
     console.add_rest(app)
 
 

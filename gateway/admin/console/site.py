@@ -95,7 +95,7 @@ def add_pages(api: AdminApi, app: web.Application) -> None:
         console.add_view(app, path, view)
     consequences = {**CONSEQUENCES, **userviews.CONSEQUENCES}
     offered = userviews.offered_roles(gateway_roles())
-    OperationPages(api.operations, api.sessions, consequences, offered).add_to(console, app)
+    OperationPages(api.operations, api.authentication.sessions, consequences, offered).add_to(console, app)
     console.add_rest(app)
 
 

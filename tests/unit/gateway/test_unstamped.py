@@ -1,0 +1,106 @@
+"""How many records have no timestamp: counted truly, and from where none is missing, not from the log's beginning."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.messagelog.steps import STEPS
+from gateway.messagelog.unstamped import UnstampedRecords
+from tests.worlds import NOW
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+MINUTE = timedelta(minutes=1)
+
+
+class Log:
+    """The tables of a log in memory, with records that hold nothing, and a clock that the test moves."""
+
+    def __init__(self) -> None:
+        self.tables = sqlite3.connect(":memory:", isolation_level=None)
+        for step in STEPS:
+            self.tables.executescript(step)
+        self.now: datetime = NOW
+        self.waiting: dict[int, float] = {}
+        self.last = 0
+        self.unstamped = UnstampedRecords(
+            lambda sql, values: self.tables.execute(sql, tuple(values)).fetchall(), lambda: self.now
+        )
+
+    def write(self, count: int = 1) -> None:
+        for _ in range(count):
+            self.last += 1
+            self.waiting[self.last] = self.now.timestamp()
+            self.tables.execute(
+                "INSERT INTO record (id, message_id, request_id, is_response, side, owner, client, service, protocol, "
+                "message, signature, at_ms, chain) VALUES (?, '', '', 0, '', '', '', '', '', '', '', ?, '')",
+                (self.last, int(self.now.timestamp() * 1000)),
+            )
+
+    def stamp(self, *ids: int) -> None:
+        for number in ids:
+            self.tables.execute("INSERT INTO stamped (record_id, stamp_id) VALUES (?, 1)", (number,))
+            del self.waiting[number]
+
+
+def test_what_has_a_timestamp_is_not_looked_at_again() -> None:
+    log = Log()
+    log.write(100)
+    first = NOW.timestamp()
+    assert log.unstamped.count() == (100, first)
+    log.stamp(*(n for n in range(1, 101) if n != 40))
+    # Lately written, a record of another node may still come below.
+    assert (log.unstamped.count(), log.unstamped.settled) == ((1, first), 0)
+    log.now += 11 * MINUTE
+    assert (log.unstamped.count(), log.unstamped.settled) == ((1, first), 39)
+    log.stamp(40)
+    assert (log.unstamped.count(), log.unstamped.settled) == ((0, None), 100)
+    log.write(5)
+    assert (log.unstamped.count(), log.unstamped.settled) == ((5, log.now.timestamp()), 100)
+    # A log that was begun anew has lower numbers.
+    log.tables.executescript("DELETE FROM stamped; DELETE FROM record")
+    log.last, log.waiting = 0, {}
+    log.write(2)
+    assert log.unstamped.count() == (2, log.now.timestamp())
+    log.tables.close()
+
+
+def test_the_count_begins_at_a_number_and_not_at_the_first_record() -> None:
+    log = Log()
+    plan = log.tables.execute(
+        "EXPLAIN QUERY PLAN SELECT count(*), min(record.at_ms), min(record.id) FROM record "
+        "LEFT JOIN stamped ON stamped.record_id = record.id WHERE record.id > ? AND stamped.record_id IS NULL",
+        (5,),
+    ).fetchall()
+    assert "SEARCH record USING INTEGER PRIMARY KEY (rowid>?)" in [row[3] for row in plan]
+    log.tables.close()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.one_of(
+            st.integers(1, 5).map(lambda n: ("write", n)),
+            st.integers(0, 40).map(lambda n: ("stamp", n)),
+            st.integers(1, 15).map(lambda n: ("wait", n)),
+        ),
+        max_size=40,
+    )
+)
+def test_whatever_is_written_and_stamped_in_any_order_the_count_is_true(acts: list[tuple[str, int]]) -> None:
+    log = Log()
+    for act, number in acts:
+        if act == "write":
+            log.write(number)
+        elif act == "stamp" and number in log.waiting:
+            log.stamp(number)
+        elif act == "wait":
+            log.now += number * MINUTE
+        assert log.unstamped.count() == (len(log.waiting), min(log.waiting.values(), default=None))
+    log.tables.close()
