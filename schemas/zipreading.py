@@ -51,6 +51,8 @@ _EXTRAS = frozenset((_ZIP64, 0x5455, 0x5855, 0x7855, 0x7875, 0x000A))
 _KIND_BITS, _FILE, _FOLDER = 0o170000, 0o100000, 0o040000
 _LONGEST_NAME = 512
 _LARGEST_DIRECTORY = 64 * 1024 * 1024
+# 4.5, of 64-bit sizes: who reads no newer one passes over an entry that asks for it, and others read it.
+_NEWEST = 45
 # Deflate can make a thousand bytes of one. What real containers hold stays far below, but small ones may repeat much.
 _RATIO, _ALWAYS_UNPACKED = 64, 256 * 1024 * 1024
 _CHUNK = 64 * 1024
@@ -336,6 +338,7 @@ def _read_listed(raw: bytes, place: int) -> tuple[_Listed, int]:
         packed = more.pop(0) if packed == _LONG else packed
         offset = more.pop(0) if offset == _LONG else offset
     _check_kind(name, attributes, made_by, flags, method)
+    _check_version(name, raw[place + 6 : place + 8])
     if method == STORED and size != packed:
         raise _broken(f"{shown(name)} in it has sizes that cannot be")
     if size and name.endswith("/"):
@@ -358,6 +361,13 @@ def _check_kind(name: str, attributes: int, made_by: int, flags: int, method: in
     if flags & ~_FLAGS or method not in (STORED, DEFLATED):
         raise _broken(
             f"{shown(name)} in it is packed by method {method} with flags {flags:#06x}; stored or deflated was expected"
+        )
+
+
+def _check_version(name: str, raw: bytes) -> None:
+    if (needed := int.from_bytes(raw, "little")) > _NEWEST:
+        raise _broken(
+            f"{shown(name)} in it asks for version {needed} of the format; at most {_NEWEST} was expected"
         )
 
 
@@ -423,6 +433,7 @@ def _check_local(source: IO[bytes], found: _Listed, place: int, after: int) -> i
     source.seek(place)
     raw = source.read(_LOCAL.size + len(found.raw_name))
     data_at = place + len(raw)
+    _check_version(found.name, raw[4:6])
     if raw == b"%b%b%b\0\0%b" % (_LOCAL_SIGN, raw[4:6], found.fields, found.raw_name) and (
         data_at + found.packed_bytes == after and not found.flags & _FOLLOWS and found.is_narrow
     ):
