@@ -327,6 +327,7 @@ class GatewayProcess:
         self._admin_at = self._admin_sockets[0].getsockname()[:2]
         self._note_running(kept.current)
         self.safe.subscribe(settle)
+        settle()  # the seal may have been given while the address was taken
 
         async def serve() -> None:
             await wait_for_connection(self._admin_sockets)
