@@ -345,9 +345,17 @@ class Federation:
             self.wait_for_gateway(spec)
 
     def wait_for_gateway(self, spec: GatewaySpec) -> None:
-        """Wait until a gateway exchanges messages, and then for its administrators' listener, which begins last."""
+        """Wait until a gateway exchanges messages, and then for its administrators' address, which it takes and notes last."""
         self.wait_for(f"http://{spec.address}:5588/")
-        self.wait_for(f"https://{spec.address}:4000/")
+        # Nobody connects there: the admin API, and its memory, come with the first who does.
+        note, pid = self.data(spec) / "running.json", self.processes[spec.key].pid
+        deadline = time.monotonic() + self.start_timeout_s
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError, ValueError):  # none yet; one that was killed left its own
+                if json.loads(note.read_bytes())["pid"] == pid:
+                    return
+            time.sleep(0.05)
+        raise RuntimeError(f"{note} does not name process {pid}: see {self.folder / spec.key}.log")
 
     def start_all(self) -> None:
         """Start everything, gateways last."""
