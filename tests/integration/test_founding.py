@@ -91,7 +91,7 @@ class Machines:
 
     def run(self, command: str, number: int) -> str:
         process = self.start(command, number)
-        assert process.wait(90) == 0, f"{command}\n{self.log(number).read_text()}"
+        assert process.wait(240) == 0, f"{command}\n{self.log(number).read_text()}"
         return self.log(number).read_text()
 
     def stop(self) -> None:
@@ -178,7 +178,7 @@ def check_management(machines: Machines) -> None:
         f"gateway join --data gw --address {machines.gateway} --subsystem NUEVO --connection HTTP", 21
     )
     machines.run("central-server request approve --member MX/GOB/00-ONIESS --wait 60 --data central", 22)
-    assert joining.wait(90) == 0, machines.log(21).read_text()
+    assert joining.wait(240) == 0, machines.log(21).read_text()
 
 
 def check_closed(machines: Machines) -> None:

@@ -128,7 +128,7 @@ class Shell:
     def text(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text()
 
-    def run(self, command: str, name: str, timeout_s: float = 90) -> str:
+    def run(self, command: str, name: str, timeout_s: float = 240) -> str:
         process = self.start(command, name)
         try:
             assert process.wait(timeout_s) == 0, f"{command}\n{self.text(name)}"
@@ -148,7 +148,7 @@ def test_an_institute_joins_by_the_steps_of_the_documentation(federation: Federa
                 running[number] = shell.start(command, f"step-{number}")
             elif command.startswith("curl"):
                 (joining,) = [p for n, p in running.items() if n != stays[0]]
-                assert joining.wait(90) == 0, shell.text(f"step-{stays[1]}")
+                assert joining.wait(240) == 0, shell.text(f"step-{stays[1]}")
                 until(exchange, lambda answer: answer.status == 200, within_s=90)
                 assert '"ok":true' in shell.run(command, f"step-{number}")
             else:
