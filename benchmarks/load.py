@@ -47,6 +47,8 @@ BODY_CONNECTIONS = 4
 REST_S = 20.0
 # Above this load average of a minute at the beginning, rows say that the machine was loaded.
 QUIET_LOAD = 1.5
+# How such a row's machine ends.
+LOADED = ", loaded"
 PAYLOAD = json.dumps({"curp": "LOOA531113HTCPBN07", "periodo": "2026-01", "nota": "x" * 900}).encode()
 
 
@@ -250,7 +252,7 @@ class Table:
 
     def __init__(self) -> None:
         self.rows: list[tuple[str, int, str, float]] = []
-        self.machine = machine() + (", loaded" if os.getloadavg()[0] > QUIET_LOAD else "")
+        self.machine = machine() + (LOADED if os.getloadavg()[0] > QUIET_LOAD else "")
 
     def keep(self, case: str, connections: int, figure: str, value: float) -> None:
         """Remember one figure."""

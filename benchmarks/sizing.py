@@ -1,6 +1,6 @@
 """The sizing table of the installation guide, from rows that ``make bench`` measured: `render_sizing`.
 
-Of each figure the newest row counts. The rows are of two gateways, the bare proxies and the load on one machine; what one
+Of each figure the newest row counts that was not measured beside other work. The rows are of two gateways, the bare proxies and the load on one machine; what one
 gateway can carry on a machine of its own is reckoned from its processor time, at 70 % of a core.
 """
 
@@ -10,7 +10,7 @@ import csv
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchmarks.load import BODIES, HISTORY
+from benchmarks.load import BODIES, HISTORY, LOADED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,9 +55,9 @@ class Measured:
 
 
 def read_history(path: Path = HISTORY) -> Measured:
-    """The newest figures of a history. Raises ValueError when there is none."""
+    """The newest figures of a history, but for those of a machine that was loaded. Raises ValueError when there is none."""
     with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+        rows = [row for row in csv.DictReader(file) if not row["machine"].endswith(LOADED)]
     values = {(r["case"], r["connections"], r["figure"]): float(r["value"]) for r in rows}
     messages = [r for r in rows if r["case"] == "c" and r["figure"] == "cpu_ms"]
     if not messages:
