@@ -340,6 +340,7 @@ TASKS_ALLOWED = {
     "gateway/edges/http.py",  # one handshake, which ends with its connection; the accepting of one listener
     "gateway/http/client.py",  # one request's body
     "gateway/http/server.py",  # one connection's requests
+    "serving/storage/audit.py",  # one record, for which its caller waits
     "serving/api/requestbodies.py",  # one request's work, for which its caller waits
     "certs/edges/signer.py",  # one question each
     "certs/edges/signerclient.py",  # one connection's answers

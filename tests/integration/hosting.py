@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
     from pathlib import Path
 
-    from gateway.settings.config import GatewaySettings
 
 NOWHERE = "http://127.0.0.1:9/internalconf"
 

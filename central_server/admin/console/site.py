@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-    from central_server.admin.system import Alert
     from serving.api.server import AdminApi
     from serving.language import Translatable
     from serving.web.console import ConsoleRequest

@@ -14,6 +14,7 @@ from certs.algorithms import SignatureAlgorithm
 from certs.configuration import TrustedConfiguration, sign_directory, verify_directory
 from certs.edges.configurationfiles import read_configuration_files
 from certs.policies import sign_policy, verify_policy
+from certs.tokens.port import KeyId
 from schemas.faults import Fault, Kind, NotProved
 from schemas.globalconf.directory import SHA512_URI, Directory, DirectoryPart
 from schemas.globalconf.sharedwriting import render_shared
@@ -25,7 +26,6 @@ from tests.worlds import CONSUMER, NOW, run_now
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from certs.tokens.port import KeyId
 
 AT = datetime(2026, 12, 1, tzinfo=UTC)
 DIRECTORY = Directory(

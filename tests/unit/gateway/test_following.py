@@ -173,7 +173,8 @@ def test_disabled_client_stays_disabled_until_it_is_enabled(stage: Stage) -> Non
         assert (stage.status, stage.waiting) == (ClientStatus.DISABLED, [K.CLIENT_DISABLE])
     stage.send(K.CLIENT_ENABLE, number=2)
     stage.observe()
-    assert (stage.status, stage.waiting) == (ClientStatus.ENABLING_IN_PROGRESS, [K.CLIENT_ENABLE])
+    both = [K.CLIENT_DISABLE, K.CLIENT_ENABLE]
+    assert (stage.status, stage.waiting) == (ClientStatus.ENABLING_IN_PROGRESS, both)
     stage.central.lists(CLIENT)
     assert stage.status is ClientStatus.REGISTERED
     stage.observe()
