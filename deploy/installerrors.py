@@ -54,7 +54,6 @@ CHAPTERS = (
     Chapter("central_server/cli/founding.py", "central-server found", "central-server found", {
         "--owner {owner!r}": ("write it as CLASS/CODE", "escríbalo como CLASE/CLAVE"),
         "--address {address!r}": ("a name or an IP by which every gateway reaches this server", "un nombre o IP por el que toda pasarela alcanza este servidor"),
-        "{file} is not TOML": ("the message says the line; mend it", "el mensaje dice la línea; corríjala"),
         "the anchor could not be made": ("the signing keys are missing: run found again", "faltan las llaves de firma: corra found otra vez"),
         "the settings do not name {PINNED}": ("add the line to the settings, and start the server again", "añada la línea a los ajustes, y reinicie el servidor"),
         "the management services are of": ("the management gateway's owner must be the member that provides the management services", "el dueño de la pasarela de administración debe ser el miembro que da esos servicios"),
@@ -76,6 +75,8 @@ CHAPTERS = (
     }),
     Chapter("serving/storage/database.py", "start, SQLite", "arranque, SQLite", {
         "{} must be changed for this version": ("make room on the disk and start again; nothing was changed", "haga espacio en el disco y arranque otra vez; no se cambió nada"),
+    }),
+    Chapter("serving/storage/damage.py", "start, SQLite", "arranque, SQLite", {
         "{}: {}; {}": _DATABASE,
     }),
     Chapter("serving/storage/postgres.py", "start, PostgreSQL", "arranque, PostgreSQL", {
@@ -96,6 +97,11 @@ CHAPTERS = (
         "the environment variable {} names no setting": ("mend the name: SACBE_GATEWAY_SECTION_NAME", "corrija el nombre: SACBE_GATEWAY_SECCION_NOMBRE"),
         "the settings file {} cannot be read": ("the file is missing, not readable, or not TOML", "el archivo falta, no se puede leer, o no es TOML"),
         "a setting is wrong": ("the message names the setting and what it takes", "el mensaje nombra el ajuste y lo que toma"),
+    }),
+    Chapter("serving/config/textfiles.py", "every file that a person writes", "todo archivo que escribe una persona", {
+        "{file} has more than": ("name the right file", "nombre el archivo correcto"),
+        "{file} is not TOML": ("the message says the line; mend it", "el mensaje dice la línea; corríjala"),
+        "{file}, line {line}: the text is not UTF-8": ("save it as UTF-8", "guárdelo como UTF-8"),
     }),
     Chapter("serving/config/presets.py", "start, settings", "arranque, ajustes", {
         "there is no preset": ("name one of those listed", "nombre uno de los que se listan"),
