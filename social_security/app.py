@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -17,6 +18,7 @@ from social_security.domain.pack import members
 from social_security.initialise import check_not_published
 from social_security.institute.operations import OwnActs, acts_of, readings_of
 from social_security.institute.overdue import expire_cases
+from social_security.institute.ownsystem import open_own_system
 from social_security.institute.services import InstituteServices
 from social_security.institute.stores.steps import STEPS
 from social_security.keys import load_institute_keys, load_registry_keys
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
     from social_security.config import SystemSettings
     from social_security.domain.calendars import Calendar
+    from social_security.institute.ownsystem import OwnSystem
 
 REGISTRY = "00-RNSS"
 ONIESS = "00-ONIESS"
@@ -105,6 +108,8 @@ def build_institute(folder: Path, settings: SystemSettings, gateway: GatewayClie
         OwnActs(open_platform(settings.platform)),
     )
     system.publication = copy
+    if settings.periods_from:
+        system.read_periods_of(open_own_system(Path(settings.periods_from)))
 
     async def routine() -> None:
         system.tick()
@@ -118,7 +123,13 @@ def build_institute(folder: Path, settings: SystemSettings, gateway: GatewayClie
     daily = Loop("routine", routine, lambda: TICK_S, discreet=True)
     lapsing = Loop("overdue", overdue, lambda: TICK_S, event="overdue_failed", discreet=True)
     fetching = _fetching(copy, gateway, settings, folder, system)
+    if system.own_system is not None:
+        app.on_cleanup.append(functools.partial(_closed, system.own_system))
     return _beside(app, gateway, settings.metrics_from, system.outbox.loop(), daily, lapsing, fetching)
+
+
+async def _closed(system: OwnSystem, _app: web.Application) -> None:
+    await system.close()
 
 
 def build_oniess(folder: Path, settings: SystemSettings, gateway: GatewayClient) -> web.Application:

@@ -34,6 +34,8 @@ class SystemSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     gateway: str = ""
     # The national transparency platform that requests are handed over to: an http(s) address, or a folder. Empty: none.
     platform: str = ""
+    # A mapping file (TOML) of another system of the institute where its periods are: read there each time. Empty: in its database.
+    periods_from: str = ""
     # How often ONIESS reads what members publish, and takes measures, in seconds.
     collect_s: float = 3600.0
     # How often what ONIESS publishes (members, calendars, benefits, conventions, notices) is fetched, in seconds.

@@ -7,8 +7,10 @@ Layouts and order of steps: docs/importar.md and docs/import.md.
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +19,7 @@ import click
 from serving.language import _
 from social_security.commands.officers import member_path, open_registry
 from social_security.domain.faults import DomainError
-from social_security.domain.pseudonyms import parse_pid
+from social_security.domain.pseudonyms import Pid, parse_pid
 from social_security.importing.layouts import (
     AFFILIATIONS,
     CONTACTS,
@@ -27,14 +29,15 @@ from social_security.importing.layouts import (
     read_rows,
 )
 from social_security.institute.announcing import queue_withdrawal
+from social_security.institute.ownsystem import open_own_system
 from social_security.institute.stores.steps import STEPS
 from social_security.registry.holding import LEFT, membership
-from social_security.wire.books import holds, open_books
+from social_security.wire.books import holds, open_books, settings_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from datetime import datetime
 
+    from serving.storage.database import AnyDatabase
     from social_security.registry.store import RegistryStore
 
 _QUERIES: Final = {
@@ -72,17 +75,49 @@ def hand_over(data: Path, out: Path) -> None:
     """Write what this institute holds, for its successor: personas.csv (to the registry), and affiliations, periods, contacts, retirees."""
     if not holds(data, "institute"):
         raise click.ClickException(_("{data} is no institute's system", data=data))
+    database = open_books(data, "institute", STEPS)
+    found = settings_in(data)
     try:
-        out.mkdir(mode=0o700, parents=True)
+        counts = write_hand_over(database, out, "" if found is None else found.periods_from)
     except FileExistsError as err:
         raise click.ClickException(_("{out} is there already; it is a new folder", out=out)) from err
-    database = open_books(data, "institute", STEPS)
-    try:
-        for name, (columns, query) in _QUERIES.items():
-            count = write_rows(out / name, columns, database.query(query))
-            click.echo(_("{name}: {count} rows", name=name, count=count))
+    except (ValueError, DomainError) as err:
+        raise click.ClickException(str(err)) from err
     finally:
         database.close()
+    for name, count in counts.items():
+        click.echo(_("{name}: {count} rows", name=name, count=count))
+
+
+def write_hand_over(database: AnyDatabase, out: Path, mapping: str = "") -> dict[str, int]:
+    """Write the files of a hand-over into a new folder; how many rows each has. ``mapping``: where its periods are elsewhere.
+
+    Raises FileExistsError, ValueError, `DomainError`.
+    """
+    out.mkdir(mode=0o700, parents=True)
+    counts: dict[str, int] = {}
+    for name, (columns, query) in _QUERIES.items():
+        rows: Iterable[Sequence[object]] = database.query(query)
+        if name == "periodos.csv" and mapping:
+            rows = asyncio.run(_read_elsewhere(Path(mapping), database))
+        counts[name] = write_rows(out / name, columns, rows)
+    return counts
+
+
+async def _read_elsewhere(mapping: Path, database: AnyDatabase) -> list[tuple[object, ...]]:
+    """The periods that are in another system of the institute, of everybody affiliated. Raises ValueError, `DomainError`."""
+    system = open_own_system(mapping)
+    found: list[tuple[object, ...]] = []
+    try:
+        for number, pid in database.query("SELECT file_number, pid FROM affiliation ORDER BY file_number"):
+            for p in await system.read("", Pid(pid), str(number), datetime.now(UTC)):
+                found.append(
+                    (p.period_id.removeprefix(":"), number, p.since, p.until, p.type, p.discounted, p.reinstated, p.employer,
+                     p.monthly_cents)
+                )  # fmt: skip
+    finally:
+        await system.close()
+    return found
 
 
 @click.command("withdraw")
@@ -125,7 +160,7 @@ def translate_hand_over(data: Path, leaving: str, out: Path, file: Path) -> None
     """Turn personas.csv of a member that has left into its successor's pseudonyms, for `import --pids`."""
     store = open_registry(data)
     try:
-        made = list(_translated(store, member_path(leaving), file))
+        made = list(translate_rows(store, member_path(leaving), file))
         write_rows(out, PIDS, made)
     except (ValueError, FileExistsError) as err:
         raise click.ClickException(str(err)) from err
@@ -134,7 +169,8 @@ def translate_hand_over(data: Path, leaving: str, out: Path, file: Path) -> None
     click.echo(f"{len(made)} persons")
 
 
-def _translated(store: RegistryStore, leaving: str, file: Path) -> Iterable[tuple[str, str]]:
+def translate_rows(store: RegistryStore, leaving: str, file: Path) -> Iterable[tuple[str, str]]:
+    """File number and the successor's PID for each row of personas.csv of a member that has left. Raises ValueError."""
     state = membership(store, leaving)
     if state is None or state.state != LEFT or state.successor is None:
         raise ValueError(

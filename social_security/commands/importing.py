@@ -17,7 +17,7 @@ from social_security.importing.quality import QualityReport
 from social_security.importing.rows import Import, import_file, read_known
 from social_security.institute.announcing import queue_announcements
 from social_security.institute.stores.steps import STEPS
-from social_security.wire.books import holds, open_books
+from social_security.wire.books import holds, open_books, settings_in
 
 if TYPE_CHECKING:
     from serving.storage.database import AnyDatabase
@@ -59,7 +59,15 @@ def import_rows(
         quality = QualityReport(report)
         try:
             run = Import(member, datetime.now(UTC), quality, read_known(database, pids))
-            good, queued = _run(database, run, kind, file, dry_run=dry_run)
+            found = settings_in(data)
+            elsewhere = found is not None and bool(found.periods_from)
+            if elsewhere and kind == "periodos":
+                raise ValueError(
+                    _(
+                        "periods_from is set: the periods stay in that system and are read there; none are imported"
+                    )
+                )
+            good, queued = _run(database, run, kind, file, dry_run=dry_run, elsewhere=elsewhere)
         finally:
             quality.close()
     except ValueError as err:
@@ -79,11 +87,13 @@ def import_rows(
     sys.exit(0 if quality.count == 0 else 3)
 
 
-def _run(database: AnyDatabase, run: Import, kind: str, file: Path, *, dry_run: bool) -> tuple[int, int]:
+def _run(
+    database: AnyDatabase, run: Import, kind: str, file: Path, *, dry_run: bool, elsewhere: bool
+) -> tuple[int, int]:
     """How many rows were good, and of how many persons the registry will be told. Raises ValueError."""
     with advancing(_("Rows"), measure(file)[1]) as tell:
         good = import_file(database, run, kind, file, dry_run=dry_run, tell=tell)
     if dry_run:
         return good, 0
     with working(_("Queueing what the registry is told")):
-        return good, queue_announcements(database, run.code, run.today)
+        return good, queue_announcements(database, run.code, run.today, are_periods_elsewhere=elsewhere)

@@ -20,12 +20,12 @@ from schemas.jsontext import dump_json, load_json
 from serving.config.textfiles import read_text_file
 from serving.language import _
 from social_security import config
+from social_security.commands.enrolment import import_persons
 from social_security.domain import pack
 from social_security.domain.calendars import national_day
 from social_security.domain.curp import parse_curp
 from social_security.domain.faults import DomainError, InputError
 from social_security.domain.pseudonyms import parse_pid
-from social_security.importing.persons import import_persons
 from social_security.institute.breach import BreachStore, open_with, parse_breach
 from social_security.institute.publication import period_of
 from social_security.institute.stores.cases import CaseStore

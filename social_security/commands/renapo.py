@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from serving.language import _
+from social_security.commands.enrolment import read_curp
 from social_security.commands.officers import open_registry
 from social_security.domain.calendars import national_day
 from social_security.domain.faults import InputError
 from social_security.importing.layouts import parse_day, read_rows
-from social_security.importing.persons import read_curp
 from social_security.importing.quality import QualityReport
 from social_security.registry.accesses import AccessStore, PersonAccess
 from social_security.registry.curpstates import CODES, FeedOutcome, StateRow

@@ -132,6 +132,14 @@ class PackMember:
         """The member's identifier in path form, as ``MX/GOB/15-ISSEMYM``."""
         return f"MX/{self.member_class}/{self.code}"
 
+    @property
+    def full_name(self) -> str:
+        """The name by which people tell it from others: an institute's with its state, where the name does not say it."""
+        state = next((str(e["name"]) for e in codes()["entities"] if e["number"] == self.code[:2]), "")
+        if self.member_class != "GOB" or not state or state in self.name:
+            return self.name
+        return f"{self.name} ({state})"
+
 
 @functools.cache
 def errors() -> dict[str, ErrorRow]:

@@ -1,1 +1,1 @@
-"""An institute's own data out of CSV, in bulk: layouts, quality report, persons at the registry, rows at the institute."""
+"""An institute's own data out of CSV, in bulk: layouts, mapping of other systems, quality report, rows."""

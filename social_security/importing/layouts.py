@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import hashlib
 import re
+from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
 from serving.language import _
 from social_security.domain.faults import InputError
+from social_security.domain.history import EARLIEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -124,6 +126,53 @@ def parse_email(row: Mapping[str, str], name: str) -> str:
             es=f"se espera una dirección de correo de a lo más {_LONGEST_EMAIL} caracteres, como nombre@ejemplo.mx",
         )
     return value
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodRow:
+    """A period as its row says it, by the institute's own identifier; days are whole numbers, pay is in centavos a month."""
+
+    name: str
+    since: date
+    until: date | None
+    type: str
+    discounted: int
+    reinstated: int
+    employer: str
+    monthly_cents: int
+
+
+def parse_span(row: Mapping[str, str], today: date) -> tuple[date, date | None]:
+    """From and to, in that order and not in the future; an empty ``hasta`` is open. Raises `InputError`."""
+    since = parse_day(row, "desde")
+    until = parse_day(row, "hasta") if row.get("hasta") else None
+    if since > today or (until is not None and until > today):
+        name = "hasta" if since <= today else "desde"
+        raise InputError(name, "the day is in the future", es="la fecha es futura")
+    if until is not None and until < since:
+        raise InputError(
+            "hasta", "it ends before it begins", f"{until},{since}", es="termina antes de empezar"
+        )
+    if since < EARLIEST:
+        raise InputError("desde", f"before {EARLIEST.year}", es=f"anterior a {EARLIEST.year}")
+    return since, until
+
+
+def parse_period(row: Mapping[str, str], today: date) -> PeriodRow:
+    """The period of a row of `PERIODS`, whoever's it is. Raises `InputError`."""
+    since, until = parse_span(row, today)
+    days = (until or today).toordinal() - since.toordinal() + 1
+    discounted = parse_whole(row, "dias_descontados", 0, days)
+    return PeriodRow(
+        parse_text(row, "id_periodo"),
+        since,
+        until,
+        parse_text(row, "tipo"),
+        discounted,
+        parse_whole(row, "dias_reintegrados", 0, discounted),
+        parse_text(row, "empleador"),
+        parse_whole(row, "sueldo_mensual_centavos", 0, 10**12),
+    )
 
 
 def check_once(seen: dict[Any, int], key: Any, number: int, name: str) -> None:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final
 from serving.language import _
 from social_security.domain.calendars import national_day
 from social_security.domain.faults import DomainError, InputError
-from social_security.domain.history import EARLIEST
 from social_security.domain.pseudonyms import parse_pid
 from social_security.importing.layouts import (
     LAYOUTS,
@@ -23,8 +22,9 @@ from social_security.importing.layouts import (
     STATES,
     check_once,
     measure,
-    parse_day,
     parse_email,
+    parse_period,
+    parse_span,
     parse_text,
     parse_whole,
     read_rows,
@@ -129,7 +129,7 @@ class Import:
         if state not in STATES:
             names = ", ".join(sorted(STATES))
             raise InputError("estado", f"expected {names}", es=f"se espera {names}")
-        since, until = self._span(row)
+        since, until = parse_span(row, self.today)
         self._check_cancelled("afiliaciones", who, since, "desde")
         return (
             who, row["expediente"], parse_text(row, "regimen"), state, since.isoformat(),
@@ -138,20 +138,14 @@ class Import:
 
     def period(self, number: int, row: dict[str, str]) -> tuple[Any, ...]:
         """A row of the period table. Raises `InputError`; overlaps and gaps are noted and do not stop it."""
-        name = parse_text(row, "id_periodo")
         who = self._person(row)
-        check_once(self.seen, name, number, "id_periodo")
-        since, until = self._span(row)
-        self._check_cancelled("periodos", who, since, "desde")
-        last = until or self.today
-        days = last.toordinal() - since.toordinal() + 1
-        discounted = parse_whole(row, "dias_descontados", 0, days)
-        reinstated = parse_whole(row, "dias_reintegrados", 0, discounted)
-        self.spans.setdefault(who, []).append((since, last, number))
+        p = parse_period(row, self.today)
+        check_once(self.seen, p.name, number, "id_periodo")
+        self._check_cancelled("periodos", who, p.since, "desde")
+        self.spans.setdefault(who, []).append((p.since, p.until or self.today, number))
         return (
-            who, f"{self.code}:{name}", 1, since.isoformat(), None if until is None else until.isoformat(),
-            parse_text(row, "tipo"), discounted, reinstated, parse_text(row, "empleador"),
-            parse_whole(row, "sueldo_mensual_centavos", 0, 10**12), "CERTIFICADO", self.moment, None,
+            who, f"{self.code}:{p.name}", 1, p.since.isoformat(), None if p.until is None else p.until.isoformat(),
+            p.type, p.discounted, p.reinstated, p.employer, p.monthly_cents, "CERTIFICADO", self.moment, None,
         )  # fmt: skip
 
     def contact(self, number: int, row: dict[str, str]) -> tuple[Any, ...]:
@@ -215,20 +209,6 @@ class Import:
                 f"cancelled at the person's request since {day}: it does not come in again",
                 es=f"cancelado a petición de la persona desde el {day}: no vuelve a entrar",
             )
-
-    def _span(self, row: dict[str, str]) -> tuple[date, date | None]:
-        since = parse_day(row, "desde")
-        until = parse_day(row, "hasta") if row.get("hasta") else None
-        if since > self.today or (until is not None and until > self.today):
-            name = "hasta" if since <= self.today else "desde"
-            raise InputError(name, "the day is in the future", es="la fecha es futura")
-        if until is not None and until < since:
-            raise InputError(
-                "hasta", "it ends before it begins", f"{until},{since}", es="termina antes de empezar"
-            )
-        if since < EARLIEST:
-            raise InputError("desde", f"before {EARLIEST.year}", es=f"anterior a {EARLIEST.year}")
-        return since, until
 
 
 def import_file(

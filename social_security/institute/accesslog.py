@@ -139,7 +139,7 @@ def render_usage(a: Used) -> dict[str, Any]:
         "logtime": a.at.isoformat(),
         "action": a.action,
         "receiverCode": a.receiver,
-        "receiverName": members()[code].name if code in members() else code,
+        "receiverName": members()[code].full_name if code in members() else code,
         "receiverSystem": a.receiver_system,
         "purpose": a.purpose,
         "legalBasis": a.basis,

@@ -34,14 +34,24 @@ _HELD = (
     "AND p.state = 'CERTIFICADO') THEN 1 ELSE 0 END AS history FROM affiliation a"
 )
 
+_HELD_ELSEWHERE = "SELECT a.pid AS pid, a.since AS since, 1 AS history FROM affiliation a"
+_NEWS = (
+    "h LEFT JOIN announced n ON n.pid = h.pid "
+    "WHERE n.pid IS NULL OR n.since <> h.since OR n.history <> h.history ORDER BY h.pid"
+)
+_UNTOLD = f"SELECT h.pid, h.since, h.history FROM ({_HELD}) {_NEWS}"
+_UNTOLD_ELSEWHERE = f"SELECT h.pid, h.since, h.history FROM ({_HELD_ELSEWHERE}) {_NEWS}"
 
-def queue_announcements(database: AnyDatabase, code: str, today: date) -> int:
-    """Queue what the registry has not been told; of how many persons. On disk after it: the notices and that they were made."""
+
+def queue_announcements(
+    database: AnyDatabase, code: str, today: date, *, are_periods_elsewhere: bool = False
+) -> int:
+    """Queue what the registry has not been told; of how many persons. On disk after it: the notices and that they were made.
+
+    With periods in another system everybody affiliated is told as one of whom there is a history: nobody is asked about all of them.
+    """
     with database.transaction() as connection:
-        rows = connection.execute(
-            f"SELECT h.pid, h.since, h.history FROM ({_HELD}) h LEFT JOIN announced n ON n.pid = h.pid "
-            "WHERE n.pid IS NULL OR n.since <> h.since OR n.history <> h.history ORDER BY h.pid"
-        ).fetchall()
+        rows = connection.execute(_UNTOLD_ELSEWHERE if are_periods_elsewhere else _UNTOLD).fetchall()
         Outbox.put(connection, _notices(code, today, [_entry(*row) for row in rows]))
         connection.executemany(
             "INSERT INTO announced (pid, since, history) VALUES (?, ?, ?) ON CONFLICT (pid) DO UPDATE SET "

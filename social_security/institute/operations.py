@@ -26,6 +26,7 @@ from social_security.institute import (
     vital,
 )
 from social_security.institute.caseevents import deliver_notice
+from social_security.institute.ownsystem import READ_FOR
 from social_security.institute.services import InstituteServices
 from social_security.wire.platform import PLATFORM
 from social_security.wire.service import DomainAnswer, DomainRequest
@@ -101,8 +102,21 @@ class OwnActs:
 def acts_of(
     services: InstituteServices,
 ) -> dict[str, Callable[[DomainRequest], DomainAnswer | Awaitable[DomainAnswer]]]:
-    """The operations of one institute by name."""
-    return {name: functools.partial(act, services) for name, act in ACTS.items()}
+    """The operations of one institute by name; those that look at periods read them first where they are in another system."""
+    own = services.own_system
+    reading = frozenset[str]() if own is None else READ_FOR
+    return {
+        name: functools.partial(_read_first if name in reading else act, services)
+        for name, act in ACTS.items()
+    }
+
+
+async def _read_first(services: InstituteServices, request: DomainRequest) -> DomainAnswer:
+    """An operation with the periods of its person as the institute's other system says them now."""
+    assert services.own_system is not None
+    read = await services.own_system.read_for(services, request)
+    given = ACTS[request.operation.name](services.with_periods(read), request)
+    return given if isinstance(given, DomainAnswer) else await given
 
 
 def readings_of(

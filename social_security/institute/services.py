@@ -8,6 +8,7 @@ Spec: the domain reference 5.2, 5.7, 5.9.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 from zoneinfo import ZoneInfo
@@ -17,11 +18,12 @@ from social_security.domain.faults import APPEAL_DAYS, Appeal, DomainError, Refu
 from social_security.domain.pseudonyms import Pid, parse_pid
 from social_security.institute.conventions import Conventions
 from social_security.institute.export import build_record
+from social_security.institute.ownsystem import ReadPeriods
 from social_security.institute.stores.admissions import AdmissionStore
 from social_security.institute.stores.arco import ArcoRequest, ArcoStore
 from social_security.institute.stores.cases import CaseStore
 from social_security.institute.stores.measures import MeasureStore
-from social_security.institute.stores.periods import PeriodStore
+from social_security.institute.stores.periods import Periods, PeriodStore
 from social_security.institute.stores.persons import Access, PersonStore
 from social_security.institute.stores.retirees import RetireeStore
 from social_security.institute.stores.rights import AUTOMATED, RightsStore
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 
     from serving.storage.database import AnyDatabase
     from social_security.domain.calendars import Calendar
+    from social_security.institute.ownsystem import OwnSystem
     from social_security.keys import InstituteKeys
     from social_security.wire.publication import PublicationCopy
 
@@ -102,7 +105,9 @@ class InstituteServices:
         self.guarantor = f"MX/GAR/{self.code[:2]}-GARANTE"
         self.causes: dict[str, str] = pack.codes()["arco_causes"]
         self.persons = PersonStore(database)
-        self.periods = PeriodStore(database)
+        self.periods: Periods = PeriodStore(database)
+        # Another system of the institute where its periods are; then they are read there for each request.
+        self.own_system: OwnSystem | None = None
         self.cases = CaseStore(database)
         self.conventions = Conventions(gateway)
         self.rights = RightsStore(database)
@@ -117,6 +122,17 @@ class InstituteServices:
         self._acting = acting
         self._keys = keys
         self._clock = clock
+
+    def read_periods_of(self, system: OwnSystem) -> None:
+        """Go by the periods in another system of the institute, instead of those in its database."""
+        self.own_system = system
+        self.periods = ReadPeriods({})  # what is not read for a request is refused, never taken as none
+
+    def with_periods(self, periods: Periods) -> InstituteServices:
+        """These services for one request, with the periods that were read for it."""
+        made = copy.copy(self)
+        made.periods = periods
+        return made
 
     def count_by(self, calendar: Calendar) -> None:
         """Count days by another version of the calendar from now on."""

@@ -205,9 +205,9 @@ def number(value: int) -> str:
 
 
 def member_name(path: str) -> str:
-    """The name of the member with a path; its code when the pack does not know it."""
+    """The name of the member with a path, an institute's with its state; its code when the pack does not know it."""
     code = path.rpartition("/")[2]
-    return pack.members()[code].name if code in pack.members() else path
+    return pack.members()[code].full_name if code in pack.members() else path
 
 
 def cause(numeral: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from social_security.domain.history import Period, count_words
 from social_security.domain.pseudonyms import Pid
@@ -97,6 +97,34 @@ class Certified:
         return body
 
 
+class Periods(Protocol):
+    """Where an institute's certified periods are: in its database, or in another system of its own for one request."""
+
+    def served(self, pid: Pid) -> list[Certified]:
+        """The person's periods that are certified now: replaced ones are left out."""
+        ...
+
+    def every(self, pid: Pid) -> list[Certified]:
+        """Every version, replaced ones too."""
+        ...
+
+    def any(self) -> bool:
+        """Whether the institute certifies anything at all."""
+        ...
+
+    def add(self, period: Certified) -> None:
+        """Keep a newly certified period; its id must be new."""
+        ...
+
+    def correct(self, period: Certified, better: Certified) -> Certified:
+        """Replace a version of a period by the next."""
+        ...
+
+    def new_id(self, code: str) -> str:
+        """The number of a period that is certified for the first time."""
+        ...
+
+
 class PeriodStore:
     """The periods in the institute's database."""
 
@@ -124,11 +152,6 @@ class PeriodStore:
                 _row(made),
             )
         return made
-
-    def suppress(self, pid: Pid) -> int:
-        """Erase every version of a person's periods; how many they were."""
-        with self._database.transaction() as connection:
-            return connection.execute("DELETE FROM period WHERE pid = ?", (pid,)).rowcount
 
     def new_id(self, code: str) -> str:
         """The number of a period that is certified for the first time."""

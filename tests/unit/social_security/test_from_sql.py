@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from social_security.__main__ import main
-from social_security.commands.extracting import LAYOUTS, TableMapping, extract_rows, read_mapping
+from social_security.importing.mapping import MAPPED, TableMapping, extract_rows, read_mapping
 
 MAPPING = """
 url = "sqlite:///{database}"
@@ -100,7 +100,7 @@ def test_what_databases_call_a_value_is_written_as_the_layouts_have_it() -> None
         "tipo": Decimal("11"), "dias_descontados": 3.0, "dias_reintegrados": None, "empleador": "Güémez",
         "sueldo_mensual_centavos": Decimal("1800000.00"),
     }  # fmt: skip
-    (made,) = extract_rows(iter([row]), LAYOUTS["periodos"], TableMapping("SELECT 1"))
+    (made,) = extract_rows(iter([row]), MAPPED["periodos"], TableMapping("SELECT 1"))
     assert made == ["7", "O'Ñ-1", "2004-02-29", "2010-01-31", "11", "3", "", "Güémez", "1800000"]
     with pytest.raises(ValueError, match="expediente"):
         list(extract_rows(iter([{"x": 1}]), ["expediente"], TableMapping("SELECT 1")))

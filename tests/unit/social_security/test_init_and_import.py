@@ -17,10 +17,10 @@ from serving.config.secret import SecretSource
 from serving.storage.database import Database
 from social_security import app, config
 from social_security.__main__ import main
+from social_security.commands.enrolment import suggest_curp
 from social_security.domain import pack
 from social_security.domain.curp import check_digit
 from social_security.importing.layouts import PERIODS
-from social_security.importing.persons import suggest_curp
 from social_security.institute.stores.steps import STEPS
 from social_security.keys import load_institute_keys, load_registry_keys
 from tests.social import SECRET, seeded

@@ -99,7 +99,7 @@ async def test_policies_say_version_digest_and_what_may_leave(world: World) -> N
     async with Browser(address) as browser:
         await enter(world, browser, accounts)
         await browser.get("/politicas")
-        assert "ISSEMYM 1.0.0" in browser.page.text
+        assert "ISSEMYM (Estado de México) 1.0.0" in browser.page.text
         assert "Firmas 3" in browser.page.text
         assert "periodos.dias" in browser.page.text
         world.silent |= {"00-ONIESS", "15-ISSEMYM"}

@@ -83,7 +83,7 @@ async def test_her_whole_history_says_who_answered_and_counts_a_day_once(world: 
         world.silent.add("26-ISSSTESON")
         await browser.get("/historia")
         assert "Incompleta" in browser.page.text
-        assert "ISSSTESON no contestó" in browser.page.text
+        assert "ISSSTESON (Sonora) no contestó" in browser.page.text
         assert "3,837" in browser.page.text
         world.silent.add("00-RNSS")
         await browser.get("/historia")
