@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from serving.storage.database import Database
 from social_security.portal.accounts import (
     COMMITTEE,
     COUNTER,
@@ -17,6 +18,8 @@ from social_security.portal.accounts import (
     UNIT,
     Accounts,
 )
+from social_security.registry.tables import STEPS as REGISTRY_STEPS
+from social_security.wire.gatewayclient import GatewayClient, Why
 from tests.accessibility import faults_of
 from tests.axe import walk_looks
 from tests.chromium import Tab, open_tab
@@ -61,6 +64,45 @@ async def begin_work(address: str, accounts: Accounts, world: World) -> tuple[st
     return case, f"/solicitudes/{folio}"
 
 
+async def begin_joining(address: str, operators: Accounts, world: World) -> str:
+    """An application with one gate decided and others open, by an institute of many contacts; where it is shown."""
+    number = "ALTA-14-2026-00000031"
+    roles = ("TITULAR", "UNIDAD_TRANSPARENCIA", "SEGURIDAD", "TECNICO", "JURIDICO", "INCIDENTES_24X7")
+    applied = {
+        "nombre": "Instituto de Pensiones del Estado de Jalisco", "entidad": "14", "clasePropuesta": "GOB",
+        "codigoPropuesto": "14-IPEJAL", "fundamentoCreacion": "Ley del Instituto de Pensiones del Estado de Jalisco",
+        "subsistemas": ["AFIL", "HIST", "PORT"], "contactos": [{"rol": r, "correo": f"{r.lower()}@ipejal.example"} for r in roles],
+    }  # fmt: skip
+    client = GatewayClient(world.gateway, "MX/GOB/00-ONIESS", "1.0.0")
+    heard = await client.ask(
+        "ALTA", "MX/GOB/00-ONIESS", "solicitarAlta", applied, Why("PUR-ALTA", number, OPERATOR, "Solicitud")
+    )
+    await client.close()
+    assert heard.status == 201, heard.body
+    page = f"/operacion/altas/{number}"
+    async with Browser(address) as operator:
+        await enter(operator, operators, OPERATOR, "operadora-0")
+        await operator.get(page)
+        await operator.send(
+            page,
+            [("compuerta", "documentos"), ("resultado", "APROBADA"), ("evidencia", "Oficio 12/2026, foja 3")],
+        )
+        assert operator.status == 200, operator.page.text
+    return page
+
+
+def put_under_review(world: World) -> None:
+    """Two records of the registry that may be one person's, of different institutes."""
+    database = Database(world.system_folder("00-RNSS") / "registry.sqlite", REGISTRY_STEPS)
+    with database.transaction() as connection:
+        one, other = (
+            connection.execute("SELECT rid FROM pseudonym WHERE pid = ?", (PIDS[who],)).fetchall()[0][0]
+            for who in ("ana", "jose")
+        )
+        connection.execute("INSERT INTO review (rid, other) VALUES (?, ?)", (one, other))
+    database.close()
+
+
 async def walk(
     tab: Tab, address: str, pages: tuple[str, ...], language: str, name: str
 ) -> dict[str, list[str]]:
@@ -97,6 +139,14 @@ async def test_every_working_page_holds_for_everybody_s_eyes_wide_and_narrow(
     registry, officers = await world.portal("00-RNSS")
     guarantor, others = await world.portal("15-GARANTE")
     case, request = await begin_work(institute, accounts, world)
+    application = await begin_joining(oniess, operators, world)
+    put_under_review(world)
+    async with Browser(registry) as officer:
+        await enter(officer, officers, OFFICER, "oficial-0")
+        await officer.get("/")
+        assert 'name="revision"' in officer.page.source, (
+            "the record under review is on the page that is walked"
+        )
     wrong: dict[str, list[str]] = {}
     async with open_tab(language) as tab:
         for address, its, role, pages in (
@@ -104,7 +154,7 @@ async def test_every_working_page_holds_for_everybody_s_eyes_wide_and_narrow(
             (institute, accounts, UNIT, ("/", "/solicitudes", request)),
             (institute, accounts, COMMITTEE, (request,)),
             (guarantor, others, GUARANTOR, GUARANTOR_PAGES),
-            (oniess, operators, OPERATOR, OPERATOR_PAGES),
+            (oniess, operators, OPERATOR, (*OPERATOR_PAGES, application)),
             (registry, officers, OFFICER, ("/", "/niveles")),
         ):
             await tab.send("Network.clearBrowserCookies")
