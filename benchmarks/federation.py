@@ -348,7 +348,12 @@ class Federation:
         """Wait until a gateway exchanges messages, and then for its administrators' address, which it takes and notes last."""
         self.wait_for(f"http://{spec.address}:5588/")
         # Nobody connects there: the admin API, and its memory, come with the first who does.
-        note, pid = self.data(spec) / "running.json", self.processes[spec.key].pid
+        pid = self.processes[spec.key].pid
+        # As the process sees it, which may have a file system of its own (proc(5)); a Mac has no such view.
+        view = Path(f"/proc/{pid}/root")
+        note = (view if view.exists() else Path("/")) / (
+            self.data(spec) / "running.json"
+        ).absolute().relative_to("/")
         deadline = time.monotonic() + self.start_timeout_s
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError, ValueError):  # none yet; one that was killed left its own
