@@ -507,7 +507,7 @@ TEXTS_READ_ELSEWHERE = {
     *("gateway.monitoring.processes", "gateway.monitoring.environment", "gateway.monitoring.memory"),
     *("serving.process.load", "serving.config.presets", "serving.language"),
     *("central_server.cli.status", "certs.edges.profilefiles"),
-    *("social_security.clock", "social_security.importing.mapping", "social_security.domain.pack"),
+    *("social_security.clock", "social_security.domain.pack"),
     *("social_security.wire.wsdl", "social_security.wire.soapface"),
 }
 

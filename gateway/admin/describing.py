@@ -27,7 +27,7 @@ from serving.errors import Caution, Refused
 
 # Services and endpoints together; a process takes half a second to begin, as long as a thread takes for thousands.
 LARGE = 300
-LIMITS = ChildLimits(processor_s=120)
+LIMITS = ChildLimits(seconds=120.0, processor_s=120)
 
 
 class DescriptionChange(msgspec.Struct, frozen=True):

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _MESSAGE, _BODY = "message.xml", "attachment1"
 _LARGEST_LIST = 64 * 1024 * 1024
+# Bytes of a letter that is one byte once its case is folded, at most.
+_LONGEST_SPELLING = 4
 
 
 class AccessList(msgspec.Struct, frozen=True):
@@ -95,10 +97,15 @@ def read_lists(files: Iterable[Path], name: str, trust: TrustedConfiguration) ->
 def find_omitted(
     paths: Iterable[Path | str], found: AccessList, words: Sequence[str], trust: TrustedConfiguration
 ) -> Searched:
-    """Search the evidence of other sides for exchanges about the person that the list does not name. Raises OSError."""
+    """Search the evidence of other sides for exchanges about the person that the list does not name.
+
+    Raises OSError, and `BadMessage` for a blank word: every message, or none, would have it.
+    """
     about: dict[str, Omitted] = {}
     unread: list[str] = []
-    spellings = [word.casefold().encode() for word in words if word]
+    if not words or not all(word.strip() for word in words):
+        raise BadMessage(Kind.BAD_REQUEST, "an identifier of the person was expected; a blank word came")
+    spellings = [word.casefold().encode() for word in words]
     for judgement, container in _judged(paths, trust):
         place = f"{judgement.file}: {judgement.container}" if judgement.container else judgement.file
         if judgement.verdict != VALID or container is None:
@@ -145,7 +152,7 @@ def _is_of(judgement: Judgement, keeper: str) -> bool:
 
 def _has(container: IO[bytes], words: Sequence[bytes]) -> bool:
     """Whether the message or one of its bodies has one of the words, in whatever case."""
-    archive, longest = open_zip(container), max(map(len, words), default=0)
+    archive, longest = open_zip(container), max(map(len, words))
     for name in archive.names:
         if name != _MESSAGE and not name.startswith("attachment"):
             continue
@@ -159,7 +166,7 @@ def _has(container: IO[bytes], words: Sequence[bytes]) -> bool:
             )
             if any(word in text for word in words):
                 return True
-            kept = (kept + chunk)[-longest:]
+            kept = (kept + chunk)[-_LONGEST_SPELLING * longest :]
     return False
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import importlib
 import math
 import re
-import tomllib
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
+from serving.config.textfiles import read_toml_file
 from serving.language import _
 from social_security.importing import layouts
 
@@ -64,9 +64,9 @@ class MappingFile:
 def read_mapping(file: Path) -> MappingFile:
     """A mapping file. Raises ValueError saying what is wrong in it."""
     try:
-        value = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as err:
-        raise ValueError(_("{file} cannot be read as TOML: {err}", file=file, err=err)) from err
+        value = read_toml_file(file)
+    except OSError as err:
+        raise ValueError(_("{file} cannot be read: {err}", file=file, err=err)) from err
     url, password_file = str(value.pop("url", "")), str(value.pop("password_file", ""))
     if not url:
         raise ValueError(_("{file} lacks url, as postgresql+psycopg://user@host/database", file=file))

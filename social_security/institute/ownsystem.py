@@ -200,20 +200,23 @@ class OwnSystem:
     async def read(self, code: str, pid: Pid, file_number: str, now: datetime) -> list[Certified]:
         """The periods of a file number, as this institute certifies them at a moment.
 
-        Raises SS-901 when the system does not answer in time, SS-303 when what it says is no period.
+        Raises SS-901 when the system does not answer in time or as it should, SS-303 when what it says is no period.
         """
         try:
             async with asyncio.timeout(self._timeout_s):
                 rows = await self._system.rows(file_number)
             return self._parse(rows, code, pid, now)
-        except (OSError, TimeoutError) as err:
+        except OSError as err:  # a TimeoutError is one
             log.warning(
                 "no answer", extra={"event": "own_system_failed", "reason": str(err) or type(err).__name__}
             )
+            is_late = isinstance(err, TimeoutError)
             raise DomainError(
                 "SS-901",
-                f"el sistema del instituto donde están los periodos no respondió en {self._timeout_s:g} s",
-                f"the institute's system that has the periods did not answer within {self._timeout_s:g} s",
+                "el sistema del instituto donde están los periodos no "
+                + (f"respondió en {self._timeout_s:g} s" if is_late else "los da en este momento"),
+                "the institute's system that has the periods "
+                + (f"did not answer within {self._timeout_s:g} s" if is_late else "does not give them now"),
             ) from err
         except ValueError as err:
             name = err.subject if isinstance(err, InputError) else "periodos"

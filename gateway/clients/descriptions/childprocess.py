@@ -80,7 +80,10 @@ class _Child:
             try:
                 output, _ = process.communicate(content, timeout=self._limits.seconds)
             except subprocess.TimeoutExpired:
-                return ChildOutcome(b"", f"took longer than {self._limits.seconds:g} s")
+                return ChildOutcome(
+                    b"",
+                    f"took longer than {self._limits.seconds:g} s; where other work took the processor meanwhile, try again",
+                )
             finally:
                 process.kill()
         if process.returncode == -signal.SIGXCPU:

@@ -209,6 +209,7 @@ async def test_a_system_that_hangs_is_waited_for_no_longer_than_its_time(
     use(desk, SONORA, write(desk.c.folder, text.replace("timeout_s = 15", "timeout_s = 0.5")))
     heard = await asyncio.wait_for(history(desk), 60)
     assert heard.body["codigo"] == "SS-901"
+    assert "did not answer within" in heard.body["message"]
     assert "0.5 s" in heard.body["mensaje"]
 
 

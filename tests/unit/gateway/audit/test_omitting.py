@@ -101,6 +101,15 @@ def test_each_line_that_is_left_out_is_found_by_the_other_sides_log(
     assert (other.exit_code, other.output.count("left out: m-6")) == (1, 1), other.output
 
 
+@pytest.mark.parametrize("word", ["", "  "])
+def test_a_blank_word_is_refused_for_it_would_find_nothing_left_out(
+    configuration: Path, theirs: Path, tmp_path: Path, word: str
+) -> None:
+    refused = run(configuration, "--list", page(tmp_path, []), "--word", CURP, "--word", word, theirs)
+    assert (refused.exit_code, "left out" in refused.output) == (2, False), refused.output
+    assert "a blank word came" in refused.output
+
+
 def test_what_came_after_the_list_or_is_not_proved_is_not_held_against_it(
     configuration: Path, tmp_path: Path
 ) -> None:
