@@ -143,21 +143,21 @@ async def measure_log(folder: Path, count: int) -> None:
     )
     records = CommittedReader(log.reader)
     follower = LogBuilder(files, CommittedReader(log.reader, log.fresh), key, "bench", lambda: worlds.NOW)
-    following = 0.0
+    catching_up = 0.0
     for start in range(0, count, _A_CHECKPOINT):
         some = range(start, min(count, start + _A_CHECKPOINT))
         entries = [msgspec.structs.replace(entry(f"m{n}"), signature=bytes(bytearray(signed))) for n in some]
         await asyncio.gather(*(log.append(each) for each in entries))
         used = time.process_time()
         follower.catch_up()
-        following += time.process_time() - used
+        catching_up += time.process_time() - used
     used = time.process_time()
     for each in entries:
         signature_digest(each.signature)
     kept = (time.process_time() - used) / len(entries)
     print(
         f"transparency log: {kept * 1e6:.1f} us of processor time a record at the append, "
-        f"{following / count * 1e6:.1f} us at the checkpoints, of {_A_CHECKPOINT} records each"
+        f"{catching_up / count * 1e6:.1f} us at the checkpoints, of {_A_CHECKPOINT} records each"
     )
     used = time.process_time()
     again = TransparencyFiles(folder / "again")
@@ -183,23 +183,23 @@ def main() -> int:
     parser.add_argument(
         "--dask", type=int, nargs="*", default=[], help="numbers of Dask workers, the least first"
     )
-    told = parser.parse_args()
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder, configuration = Path(temporary) / "containers", Path(temporary) / "configuration"
         folder.mkdir()
-        world = worlds.world(KeyKind(told.keys))
+        world = worlds.world(KeyKind(arguments.keys))
         with zipfile.ZipFile(io.BytesIO(render_verificationconf(world.configuration))) as archive:
             archive.extractall(configuration)
-        write_containers(folder, told.count, world)
-        for jobs in told.jobs:
+        write_containers(folder, arguments.count, world)
+        for jobs in arguments.jobs:
             verify(folder, configuration, jobs)
-        rates = {workers: verify_on_dask(folder, configuration, workers) for workers in told.dask}
+        rates = {workers: verify_on_dask(folder, configuration, workers) for workers in arguments.dask}
         for workers, rate in list(rates.items())[1:]:
             least = next(iter(rates))
             print(
                 f"Dask, {workers} to {least} workers: {rate / rates[least] * least / workers:.2f} of linear"
             )
-        asyncio.run(measure_log(Path(temporary) / "log", told.count))
+        asyncio.run(measure_log(Path(temporary) / "log", arguments.count))
     return 0
 
 

@@ -26,8 +26,9 @@ from certs.edges.configurationfiles import load_configuration_folder
 from certs.verify.container import verify_container
 from social_security.commands import seed
 from social_security.domain import pack
+from social_security.domain.edition import package_edition
 from social_security.domain.notices import notice_of
-from social_security.wire.gatewayfile import is_guarantor, render_gateway, subsystems_of
+from social_security.wire.gatewayfile import render_gateway, subsystems_of
 from social_security.wire.wsdl import services_of
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class Country:
         """A member's address: its entity's number, the registry 10."""
         if code.startswith("00-"):
             return f"{self.base}.{10 if code == REGISTRY else 11}"
-        return f"{self.base}.{int(code[:2]) + (100 if is_guarantor(code) else 0)}"
+        return f"{self.base}.{int(code[:2]) + (100 if package_edition().is_guarantor(code) else 0)}"
 
     def addresses(self) -> list[str]:
         """Every loopback address of the country."""
@@ -181,12 +182,12 @@ class Country:
         """Let each other member grant the new one its rights; nothing else changes for them."""
         self._applicants.discard(code)
         for other in self.codes:
-            self._specs[other].wanted = self._spec(other, self._gateway_settings).wanted
+            self._specs[other].desired = self._spec(other, self._gateway_settings).desired
         self.federation.set_up()
 
     def systems(self) -> list[str]:
         """The members that have a system of their own: all but the guarantors."""
-        return [c for c in self.codes if not is_guarantor(c)]
+        return [c for c in self.codes if not package_edition().is_guarantor(c)]
 
     def gateways(self) -> dict[Path, list[str]]:
         """The gateways that serve something: the identifiers of their services, by the gateway's folder."""
@@ -194,10 +195,16 @@ class Country:
 
     def services_of(self, code: str) -> list[str]:
         """The services of a member by identifier."""
-        rest = [f"{member_path(code)}/{subsystem}/oss-v1" for subsystem in subsystems_of(code)]
+        rest = [
+            f"{member_path(code)}/{subsystem}/oss-v1" for subsystem in subsystems_of(package_edition(), code)
+        ]
         if code == ONIESS:
             return rest
-        soap = [f"{member_path(code)}/{s}/{name}" for s in subsystems_of(code) for name in services_of(s)]
+        soap = [
+            f"{member_path(code)}/{s}/{name}"
+            for s in subsystems_of(package_edition(), code)
+            for name in services_of(s)
+        ]
         return [*rest, *soap]
 
     def start_system(self, code: str) -> None:
@@ -254,7 +261,7 @@ class Country:
         described = pack.operations()[operation]
         where = described.path.format(**path) if path else described.path
         code = client.partition("/")[0]
-        uri, digest = notice_of(code)
+        uri, digest = notice_of(package_edition(), code)
         bases = call.bases or sorted(pack.purposes()[call.purpose].legal_bases[0])
         headers = {
             "Content-Type": "application/json",
@@ -363,14 +370,14 @@ class Country:
 
     def _spec(self, code: str, settings: str) -> GatewaySpec:
         member = pack.members()[code]
-        subsystems = subsystems_of(code)
+        subsystems = subsystems_of(package_edition(), code)
         granted = [c for c in self.codes if c == code or c not in self._applicants]
         return GatewaySpec(
             code,
             member.name,
             self.address(code),
             subsystems,
-            render_gateway(code, f"http://{self.address(code)}:{SYSTEM_PORT}", granted),
+            render_gateway(package_edition(), code, f"http://{self.address(code)}:{SYSTEM_PORT}", granted),
             settings=settings,
             member_class=member.member_class,
         )

@@ -69,7 +69,7 @@ def main() -> None:
         if not options.check:
             _stay(show, country, portals)
     except KeyboardInterrupt:
-        show.say("\nSe detiene…", "\nStopping…")
+        show.write("\nSe detiene…", "\nStopping…")
     finally:
         # A second Ctrl-C must not leave half of it running.
         for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
@@ -77,15 +77,15 @@ def main() -> None:
         country.stop()
         pids.unlink(missing_ok=True)
     if show.failed:
-        show.say(f"\n{show.failed} comprobaciones fallaron.", f"\n{show.failed} checks failed.")
+        show.write(f"\n{show.failed} comprobaciones fallaron.", f"\n{show.failed} checks failed.")
         sys.exit(1)
     if options.check:
-        show.say("\nTodo se comprobó.", "\nEverything held.")
+        show.write("\nTodo se comprobó.", "\nEverything held.")
 
 
 def _start(show: Show, country: Country, pids: Path) -> Portals:
     started = time.monotonic()
-    show.say(
+    show.write(
         "Sacbé: tres institutos, su registro, ONIESS y una autoridad garante en esta máquina. Se preparan llaves, certificados y registro…",
         "Sacbé: three institutes, their registry, ONIESS and a guarantor on this machine. Making keys, certificates and registry…",
     )
@@ -105,14 +105,14 @@ def _start(show: Show, country: Country, pids: Path) -> Portals:
         pids.write_text(json.dumps(running), encoding="utf-8")
     took = time.monotonic() - started
     count = len(country.federation.processes)
-    show.say(f"{count} procesos en marcha ({took:.1f} s).", f"{count} processes are up ({took:.1f} s).")
+    show.write(f"{count} procesos en marcha ({took:.1f} s).", f"{count} processes are up ({took:.1f} s).")
     return portals
 
 
 def run(show: Show, country: Country, portals: Portals) -> None:
     """The scenarios, a step at a time."""
     found = find_person(show, country)
-    show.say("   Qué puede ver cada quien:", "   What each may see:")
+    show.write("   Qué puede ver cada quien:", "   What each may see:")
     for es, en in (
         (
             "el registro: la CURP, y quién pregunta a quién; ningún expediente",
@@ -127,7 +127,7 @@ def run(show: Show, country: Country, portals: Portals) -> None:
             "who watches network or logs: pseudonyms that cannot be linked",
         ),
     ):
-        show.say(f"     {es}", f"     {en}")
+        show.write(f"     {es}", f"     {en}")
     access_request(show, country)
     looked = access_log(show, country)
     prove(show, country, found)
@@ -136,7 +136,7 @@ def run(show: Show, country: Country, portals: Portals) -> None:
 
 def find_person(show: Show, country: Country) -> Reply:
     """S02: find a person and get pseudonyms. The message whose evidence is shown at the end."""
-    show.say(
+    show.write(
         "\n── S02 · Encontrar a una persona sin repartir su CURP ──",
         "\n── S02 · Find a person without spreading her CURP ──",
     )
@@ -224,11 +224,11 @@ def _refuse(show: Show, country: Country, asking: Call) -> None:
 
 
 def _expect_code(show: Show, reply: Reply, code: str, es: str, en: str) -> None:
-    said = reply.body.get("message" if show.english else "mensaje") or reply.body.get("motivacion") or ""
+    text = reply.body.get("message" if show.english else "mensaje") or reply.body.get("motivacion") or ""
     show.expect(
         reply.body.get("codigo") == code,
-        f"{es}: {reply.body.get('codigo')}  {said}",
-        f"{en}: {reply.body.get('codigo')}  {said}",
+        f"{es}: {reply.body.get('codigo')}  {text}",
+        f"{en}: {reply.body.get('codigo')}  {text}",
     )
 
 
@@ -249,7 +249,7 @@ def prove(show: Show, country: Country, reply: Reply) -> Path:
             f"{found.side:8} {found.file.name}  signed by {signer}, stamped {verdict.timestamp}",
         )
     configuration = shlex.quote(str(into / "verificationconf"))
-    show.say(
+    show.write(
         f"     Usted mismo: .venv/bin/gateway container verify --configuration {configuration} FILE",
         f"     Yourself:    .venv/bin/gateway container verify --configuration {configuration} FILE",
     )
@@ -257,7 +257,7 @@ def prove(show: Show, country: Country, reply: Reply) -> Path:
 
 
 def _stay(show: Show, country: Country, portals: Portals) -> None:
-    show.say("\nSigue en marcha. Direcciones:", "\nIt stays up. Addresses:")
+    show.write("\nSigue en marcha. Direcciones:", "\nIt stays up. Addresses:")
     print(f"   central   http://{country.federation.central_address}:8080")
     print(f"   catálogo  http://{country.federation.central_address}:{CATALOGUE_PORT}/catalogo")
     print(f"   TSA, OCSP http://{country.federation.trust_address}:8888")
@@ -265,17 +265,17 @@ def _stay(show: Show, country: Country, portals: Portals) -> None:
         print(
             f"   {code:14} gateway http://{country.address(code)}:8080   health http://{country.address(code)}:5588"
         )
-    portals.say(show)
-    _say_consoles(show, country)
-    show.say("\nPruebe:", "\nTry:")
+    portals.write(show)
+    _write_consoles(show, country)
+    show.write("\nPruebe:", "\nTry:")
     for line in curl_lines(country):
         print(f"\n  {line}")
-    show.say("\nCtrl-C detiene todo.", "\nCtrl-C stops everything.")
+    show.write("\nCtrl-C detiene todo.", "\nCtrl-C stops everything.")
     while True:
         time.sleep(3600)
 
 
-def _say_consoles(show: Show, country: Country) -> None:
+def _write_consoles(show: Show, country: Country) -> None:
     """Addresses of the consoles, and an operator who may log in to all of them."""
     federation = country.federation
     password = secrets.token_urlsafe(9)
@@ -289,7 +289,7 @@ def _say_consoles(show: Show, country: Country) -> None:
             for spec in federation.gateways
         },
     }
-    show.say(
+    show.write(
         f"\nConsolas (usuario demo, contraseña {password}; el navegador avisará del certificado):",
         f"\nConsoles (user demo, password {password}; the browser will warn of the certificate):",
     )
@@ -302,10 +302,11 @@ def _say_consoles(show: Show, country: Country) -> None:
 
 def curl_lines(country: Country) -> list[str]:
     """Three calls a person can paste."""
-    from social_security.domain.notices import notice_of  # only here
+    from social_security.domain.edition import package_edition  # only here
+    from social_security.domain.notices import notice_of
 
     issemym = f"http://{country.address('15-ISSEMYM')}:8080"
-    uri, digest = notice_of("15-ISSEMYM")
+    uri, digest = notice_of(package_edition(), "15-ISSEMYM")
     context = (
         "-H 'X-Road-UserId: MX-15-ISSEMYM:emp-0001' -H 'X-Road-Issue: CONS-15-2026-00000001' "
         "-H 'X-OSS-Proposito: PUR-IDENT' -H 'X-OSS-Fundamento: mx:LGPDPPSO-16-I' -H 'X-OSS-Motivo: Alta' "
@@ -322,7 +323,7 @@ def curl_lines(country: Country) -> list[str]:
 
 def _explain(show: Show, problem: AddressTaken, pids: Path) -> None:
     if problem.missing:
-        show.say(
+        show.write(
             "A esta máquina le faltan direcciones. En una Mac, agréguelas primero:",
             "This machine lacks addresses. On a Mac, add them first:",
         )
@@ -330,16 +331,18 @@ def _explain(show: Show, problem: AddressTaken, pids: Path) -> None:
             print(f"  sudo ifconfig lo0 alias {address}")
         return
     listed = ", ".join(problem.taken[:4]) + (" …" if len(problem.taken) > 4 else "")
-    show.say(f"No se puede empezar: {listed} ya están en uso.", f"Cannot start: {listed} are in use already.")
+    show.write(
+        f"No se puede empezar: {listed} ya están en uso.", f"Cannot start: {listed} are in use already."
+    )
     running: dict[str, int] = json.loads(pids.read_text()) if pids.exists() else {}
     alive = [str(pid) for pid in running.values() if _is_alive(pid)]
     if not alive:
-        show.say(
+        show.write(
             "Las usa otro programa: deténgalo, o elija otra red con --base 127.51.0.",
             "Another program has them: stop it, or choose another network with --base 127.51.0.",
         )
         return
-    show.say(
+    show.write(
         "Una corrida anterior sigue en marcha. Deténgala con Ctrl-C en su ventana, o con:",
         "An earlier run is still up. Stop it with Ctrl-C in its window, or with:",
     )

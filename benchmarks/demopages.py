@@ -83,10 +83,10 @@ class Portals:
         )
         return visit
 
-    def say(self, show: Show) -> None:
+    def write(self, show: Show) -> None:
         """Addresses, accounts, and who may see what."""
-        show.say("\nPáginas (en español o inglés):", "\nPages (in Spanish or English):")
-        show.say(
+        show.write("\nPáginas (en español o inglés):", "\nPages (in Spanish or English):")
+        show.write(
             f"   {self.address(PUBLIC)}   ONIESS, para todos y sin cuenta; ningún dato de personas",
             f"   {self.address(PUBLIC)}   ONIESS, for everybody without an account; no person's data",
         )
@@ -103,12 +103,12 @@ class Portals:
             ),
         ):
             left = self.issued[code].codes[self._used.get(code, 0) :]
-            show.say(f"   {self.address(code)}   {es}", f"   {self.address(code)}   {en}")
-            show.say(
+            show.write(f"   {self.address(code)}   {es}", f"   {self.address(code)}   {en}")
+            show.write(
                 f"      cuenta {NAMES[code]}   contraseña {self.issued[code].password}",
                 f"      account {NAMES[code]}   password {self.issued[code].password}",
             )
-            show.say(
+            show.write(
                 f"      códigos de un solo uso {'  '.join(left[:4])}",
                 f"      codes, each good once {'  '.join(left[:4])}",
             )
@@ -161,7 +161,7 @@ class Visit:
 
 def look(show: Show, country: Country, portals: Portals, container: Path) -> None:
     """What a person and the guarantor see in a browser; what it says is checked against the pages."""
-    show.say("\n── Lo mismo en el navegador ──", "\n── The same in a browser ──")
+    show.write("\n── Lo mismo en el navegador ──", "\n── The same in a browser ──")
     show.step(
         f"Ana entra al portal de ISSEMYM, {portals.address(PERSON)}",
         f"Ana enters ISSEMYM's portal, {portals.address(PERSON)}",

@@ -17,7 +17,7 @@ class Show:
         self.failed = 0
         self._number = 0
 
-    def say(self, es: str, en: str) -> None:
+    def write(self, es: str, en: str) -> None:
         """A line for a person."""
         print(en if self.english else es, flush=True)
 
@@ -25,12 +25,12 @@ class Show:
         """The title of the next step."""
         self._number += 1
         print(flush=True)
-        self.say(f"{self._number}. {es}", f"{self._number}. {en}")
+        self.write(f"{self._number}. {es}", f"{self._number}. {en}")
 
-    def expect(self, held: bool, es: str, en: str) -> None:
+    def expect(self, ok: bool, es: str, en: str) -> None:
         """A line that must hold; one that does not makes the demo fail."""
-        self.failed += not held
-        self.say(f"   {'✓' if held else '✗ FALLA:'} {es}", f"   {'✓' if held else '✗ FAILED:'} {en}")
+        self.failed += not ok
+        self.write(f"   {'✓' if ok else '✗ FALLA:'} {es}", f"   {'✓' if ok else '✗ FAILED:'} {en}")
 
     def reply(self, reply: Reply) -> None:
         """An answer as it came."""

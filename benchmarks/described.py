@@ -105,12 +105,12 @@ def openapi(base: str, edition: int) -> dict[str, Any]:
 
 async def answer_soap(request: web.Request) -> web.Response:
     """Add, whatever was asked; ``?bad=1`` answers words instead of a number."""
-    asked = soap.parse_message(await request.read())
-    values = [int(e.text or 0) for e in body_element(asked.raw)]
-    name = f"{asked.service.service_code}Response"
+    message = soap.parse_message(await request.read())
+    values = [int(e.text or 0) for e in body_element(message.raw)]
+    name = f"{message.service.service_code}Response"
     result = "many" if "bad" in request.query else str(sum(values))
     body = f'<t:{name} xmlns:t="{NAMESPACE}"><t:result>{result}</t:result></t:{name}>'
-    return web.Response(body=soap.render_answer(asked, body), headers={"Content-Type": soap.CONTENT_TYPE})
+    return web.Response(body=soap.render_answer(message, body), headers={"Content-Type": soap.CONTENT_TYPE})
 
 
 async def answer_rest(request: web.Request) -> web.Response:

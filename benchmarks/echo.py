@@ -66,11 +66,11 @@ async def _soap(request: web.Request) -> web.StreamResponse:
                         parts[0] += event.data
         parser.close()
         envelope = bytes(parts[0])
-    asked = soap.parse_message(envelope)
-    name = f"{asked.service.service_code}Response"
-    told = " ".join(str(n) for n in sizes[1:])
+    message = soap.parse_message(envelope)
+    name = f"{message.service.service_code}Response"
+    sizes_text = " ".join(str(n) for n in sizes[1:])
     answer = soap.render_answer(
-        asked, f'<e:{name} xmlns:e="urn:echo"><e:attachments>{told}</e:attachments></e:{name}>'
+        message, f'<e:{name} xmlns:e="urn:echo"><e:attachments>{sizes_text}</e:attachments></e:{name}>'
     )
     if "n" not in request.query:
         return web.Response(body=answer, headers={"Content-Type": soap.CONTENT_TYPE})

@@ -94,7 +94,7 @@ class GatewaySpec:
     name: str
     address: str
     subsystems: Sequence[str]
-    wanted: str
+    desired: str
     kind: str = "ec-p256"
     settings: str = ""
     member_class: str = ""  # empty: the federation's
@@ -272,7 +272,7 @@ class Federation:
                 run_command(
                     gateway_command, "certificate", "import", "--data", str(data), "--pin-file", pin, str(pem)
                 )
-        (data / "gateway.toml").write_text(spec.wanted, encoding="utf-8")
+        (data / "gateway.toml").write_text(spec.desired, encoding="utf-8")
         run_command(gateway_command, "apply", "--data", str(data), str(data / "gateway.toml"))
         (data / "settings.toml").write_text(
             f'{spec.settings}\n[listen]\nconsumer_host = "{spec.address}"\npeer_host = "{spec.address}"\n'
@@ -373,7 +373,7 @@ class Federation:
 
     def wait_for(self, url: str) -> None:
         """Wait until a URL answers 200. Raises RuntimeError with what it said last."""
-        said = "nothing"
+        last_answer = "nothing"
         unproved = ssl.create_default_context()
         unproved.check_hostname, unproved.verify_mode = False, ssl.CERT_NONE
         deadline = time.monotonic() + self.start_timeout_s
@@ -382,11 +382,11 @@ class Federation:
                 with urllib.request.urlopen(url, timeout=30, context=unproved):
                     return
             except urllib.error.HTTPError as err:
-                said = err.read().decode("utf-8", "replace")
+                last_answer = err.read().decode("utf-8", "replace")
             except OSError as err:
-                said = str(err)
+                last_answer = str(err)
             time.sleep(0.05)
-        raise RuntimeError(f"{url} did not come up: {said}")
+        raise RuntimeError(f"{url} did not come up: {last_answer}")
 
     def kill(self, name: str, number: int = signal.SIGKILL) -> None:
         """End a process as a crash would."""

@@ -75,19 +75,19 @@ class Counted:
         self._pid = pid
         self._dumps = dumps
 
-    def _tell(self, *arguments: str) -> None:
+    def _command(self, *arguments: str) -> None:
         subprocess.run(
             ["callgrind_control", *arguments, str(self._pid)], check=True, capture_output=True, timeout=120
         )
 
     def begin(self) -> None:
         """Count from now on."""
-        self._tell("-i", "on")
+        self._command("-i", "on")
 
     def end(self) -> dict[str, int]:
         """Instructions by part since `begin`."""
-        self._tell("-d")
-        self._tell("-i", "off")
+        self._command("-d")
+        self._command("-i", "off")
         newest = max(self._dumps.glob(f"{self._pid}.*"), key=lambda p: p.stat().st_mtime_ns)
         return count_parts(newest.read_text(encoding="ascii", errors="replace"))
 
@@ -99,14 +99,14 @@ def count(
     press(case, connections, seconds / 2)
     begin(counted)
     time.sleep(seconds)
-    unasked = end(counted)
+    idle_counts = end(counted)
     begin(counted)
     trips = press(case, connections, seconds)["round_trips"]
-    asked = end(counted)
+    counts = end(counted)
     return {
         side: {
-            part: max(0.0, value - unasked[side].get(part, 0)) / trips
-            for part, value in sorted(asked[side].items())
+            part: max(0.0, value - idle_counts[side].get(part, 0)) / trips
+            for part, value in sorted(counts[side].items())
         }
         for side in counted
     }

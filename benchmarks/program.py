@@ -30,9 +30,9 @@ def main() -> None:
     else:
         is_help = not words or words[0] in ("-h", "--help")
         lines = [f"  {name:10} {text}" for name, (_, text) in COMMANDS.items()]
-        told = "\n".join(["usage: sacbe COMMAND [--help]", "", *lines])
+        usage = "\n".join(["usage: sacbe COMMAND [--help]", "", *lines])
         print(
-            told if is_help else f"there is no command {words[0]!r}\n{told}",
+            usage if is_help else f"there is no command {words[0]!r}\n{usage}",
             file=None if is_help else sys.stderr,
         )
         sys.exit(0 if is_help else 2)

@@ -14,6 +14,7 @@ from lxml import etree
 from benchmarks.calls import Call, Reply
 from benchmarks.country import Country, member_path
 from social_security.domain import pack
+from social_security.domain.edition import package_edition
 from social_security.domain.notices import notice_of
 from social_security.wire import soapwords
 from social_security.wire.soapface import IDENTIFIERS, NS, SOAP, XROAD
@@ -50,7 +51,7 @@ def soap_call(country: Country, client: str, provider: str, service: str, conten
 
 def _envelope(client: str, service: str, message_id: str, element: str, call: Call) -> str:
     code, subsystem = client.split("/")
-    uri, digest = notice_of(code)
+    uri, digest = notice_of(package_edition(), code)
     bases = call.bases or sorted(pack.purposes()[call.purpose].legal_bases[0])
     based = "".join(f"<ss:fundamento>{b}</ss:fundamento>" for b in bases)
     return f"""<?xml version="1.0" encoding="UTF-8"?>

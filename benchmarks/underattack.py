@@ -46,7 +46,7 @@ CLIENT_HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
 HALF_HEAD = b"GET /r1/MX HTTP/1.1\r\nHost: x\r\nX-A: "
 DRIPPING = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: text/xml\r\nContent-Length: 1000000\r\n\r\n<"
 DRIP_S = 5.0
-COMES_AGAIN_S = 10.0
+RETRY_S = 10.0
 ADDRESSES = 100
 ATTACKS = ("strangers", "chains", "wsdl")
 # A consumer that waits longer than this behind its own requests gives up.
@@ -83,7 +83,7 @@ KINDS = (
 class Tally:
     """Of all strangers: connections now, connections in all, and attempts that were not let in."""
 
-    held: int = 0
+    connections: int = 0
     made: int = 0
     refused: int = 0
 
@@ -91,7 +91,7 @@ class Tally:
 async def stranger(base: str, number: int, kind: Kind, tally: Tally) -> None:
     """Hold on, and come again when closed; until cancelled."""
     address = f"{base}.{101 + number % ADDRESSES}"
-    await asyncio.sleep(random.random() * COMES_AGAIN_S)
+    await asyncio.sleep(random.random() * RETRY_S)
     while True:
         try:
             async with asyncio.timeout(30):
@@ -100,15 +100,15 @@ async def stranger(base: str, number: int, kind: Kind, tally: Tally) -> None:
                 )
         except OSError:
             tally.refused += 1
-            await asyncio.sleep(COMES_AGAIN_S)
+            await asyncio.sleep(RETRY_S)
             continue
-        tally.held += 1
+        tally.connections += 1
         tally.made += 1
         with contextlib.suppress(OSError):
             await _hold(reader, writer, kind)
-        tally.held -= 1
+        tally.connections -= 1
         writer.close()
-        await asyncio.sleep(COMES_AGAIN_S * (0.5 + random.random()))
+        await asyncio.sleep(RETRY_S * (0.5 + random.random()))
 
 
 async def _hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, kind: Kind) -> None:
@@ -129,7 +129,9 @@ async def strangers(base: str, count: int) -> None:
     kinds = [kind for kind in KINDS for _ in range(kind.weight)]
     crowd = [asyncio.create_task(stranger(base, n, kinds[n % len(kinds)], tally)) for n in range(count)]
     while crowd:
-        print(f"{tally.held} connections held, {tally.made} made, {tally.refused} not let in", flush=True)
+        print(
+            f"{tally.connections} connections held, {tally.made} made, {tally.refused} not let in", flush=True
+        )
         await asyncio.sleep(1)
 
 
@@ -148,7 +150,7 @@ class Times:
         """A percentile."""
         return percentile([int(t * 1000) for t in sorted(self.taken)], percent) / 1000
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """One line."""
         figures = "  ".join(f"p{p} {self.at(p):7.1f} ms" for p in (50, 95, 99))
         figures += f"  processors idle {self.idle:3.0%}"
@@ -250,9 +252,9 @@ async def _post(admin: str, key: str, client: str, url: str) -> None:
             async with session.post(
                 f"{api}/clients/{client}/service-descriptions", json=body, ssl=False
             ) as answer:
-                said = await answer.json()
-            print(f"{answer.status} {said.get('error', {}).get('code', '')}".strip(), flush=True)
-            if made := said.get("id"):
+                answered = await answer.json()
+            print(f"{answer.status} {answered.get('error', {}).get('code', '')}".strip(), flush=True)
+            if made := answered.get("id"):
                 async with session.delete(f"{api}/service-descriptions/{made}", ssl=False) as gone:
                     gone.raise_for_status()
             else:
@@ -266,12 +268,12 @@ def specs(base: str) -> list[GatewaySpec]:
     """The consumer's gateway, the provider's, and a registered peer that never runs: the attacker has its keys."""
     found = []
     for number, member, allowed in ((10, "CONS", ()), (11, "PROV", ("CONS", "EVIL")), (12, "EVIL", ())):
-        wanted = f'[[client]]\nid = "MX/GOB/{member}/SYS"\nconnection = "HTTP"\n'
+        desired = f'[[client]]\nid = "MX/GOB/{member}/SYS"\nconnection = "HTTP"\n'
         if allowed:
-            wanted += f'[[client.service]]\ncode = "echo"\nurl = "http://{base}.30:9000"\n'
-            wanted += "".join(f'[[client.service.allow]]\nsubject = "MX/GOB/{a}/SYS"\n' for a in allowed)
+            desired += f'[[client.service]]\ncode = "echo"\nurl = "http://{base}.30:9000"\n'
+            desired += "".join(f'[[client.service.allow]]\nsubject = "MX/GOB/{a}/SYS"\n' for a in allowed)
         settings = f'log_level = "error"\n[admin]\nhost = "{base}.{number}"'
-        found.append(GatewaySpec(member, member, f"{base}.{number}", ["SYS"], wanted, "ec-p256", settings))
+        found.append(GatewaySpec(member, member, f"{base}.{number}", ["SYS"], desired, "ec-p256", settings))
     return found
 
 
@@ -303,14 +305,14 @@ async def attack(federation: Federation, options: argparse.Namespace, request: b
             seconds=options.seconds,
         )
     finally:
-        said = {name: _ended(attacker) for name, attacker in attackers.items()}
-    held, bombs, outcomes = (said.get(name, []) for name in ATTACKS)
+        answered = {name: _ended(attacker) for name, attacker in attackers.items()}
+    connections, bombs, outcomes = (answered.get(name, []) for name in ATTACKS)
     fared = [
-        f"strangers at the end: {held[-1] if held else 'none'}",
+        f"strangers at the end: {connections[-1] if connections else 'none'}",
         f"hash chain bombs: {_counted(bombs)}",
         f"WSDL bombs: {_counted(outcomes)}",
     ]
-    return Attacked(times, fared, _missing(options, held, bombs, outcomes))
+    return Attacked(times, fared, _missing(options, connections, bombs, outcomes))
 
 
 def _administrator(federation: Federation) -> str:
@@ -321,11 +323,13 @@ def _administrator(federation: Federation) -> str:
 
 
 def _missing(
-    options: argparse.Namespace, held: list[str], bombs: list[str], outcomes: list[str]
+    options: argparse.Namespace, connections: list[str], bombs: list[str], outcomes: list[str]
 ) -> list[str]:
     """The attacks that were asked for and did not come about."""
     found = []
-    if "strangers" in options.attacks and (not held or int(held[-1].split()[3]) < options.strangers):
+    if "strangers" in options.attacks and (
+        not connections or int(connections[-1].split()[3]) < options.strangers
+    ):
         found.append("fewer strangers connected than were asked for")
     looked_at = sum(bomb.endswith(".malformed_hash_chain") for bomb in bombs)
     if "chains" in options.attacks and looked_at < options.seconds / 2:
@@ -377,10 +381,10 @@ def run(options: argparse.Namespace, folder: Path) -> int:
         uvloop.run(consume(f"{base}.10", request, seconds=3, **pace))  # first proofs are not what is measured
         quiet = uvloop.run(consume(f"{base}.10", request, seconds=options.seconds, **pace))
         print(f"{machine()}; {options.rate:g} requests a second, {options.files} files a process")
-        print(f"quiet         {quiet.told()}", flush=True)
+        print(f"quiet         {quiet.summary()}", flush=True)
         began = time.monotonic()
         attacked = uvloop.run(attack(federation, options, request))
-        print(f"under attack  {attacked.times.told()}")
+        print(f"under attack  {attacked.times.summary()}")
         print("\n".join(attacked.fared), f"\n{time.monotonic() - began:.0f} s")
     finally:
         federation.stop()

@@ -1,7 +1,7 @@
 """The composition root of a central server: builds every part by plain calls, starts the listeners, stops them in order.
 
-A change is published as soon as it is seen (twice a second); without one a new directory is signed each minute, because
-directories expire. What cannot be generated is said in the log and on ``/health``, and the old configuration stays.
+A change is published as soon as it is seen: twice a second it is looked for, or it is told at the commit where the store is a database
+that several nodes share. Without one a new directory is signed each minute, because directories expire. What cannot be generated is said in the log and on ``/health``, and the old configuration stays.
 """
 
 from __future__ import annotations
@@ -46,12 +46,14 @@ from serving.api.limits import RateLimit
 from serving.errors import Refused
 from serving.login.sessionplaces import open_sessions
 from serving.login.users import Logins
+from serving.process.changes import NOTIFIED_POLL_S, Changes
 from serving.process.devices import build_devices, build_signers, signer_loops
 from serving.process.listener import BoundedRunner, ListenerBounds
 from serving.process.listener import listen as listen_at
 from serving.process.loops import Loop, Loops
 from serving.storage.audit import AuditLog
 from serving.storage.backupkey import settle_backup_key
+from serving.storage.database import Database
 from serving.storage.keysafe import TOKEN_PURPOSE, KeySafe, NotAtHand, Seal
 from serving.storage.restoring import record_restore
 from serving.storage.selfsigned import self_signed
@@ -64,10 +66,13 @@ if TYPE_CHECKING:
 
     from central_server.config import CentralSettings
     from serving.process.loops import LoopFailure
+    from serving.storage.listening import ChangeListener
 
 log = logging.getLogger("central_server")
 
 WATCH_S = 0.5
+# A row of it changes with every change that is to be published.
+GENERATION_TABLE = "parameter"
 # Answered when everything else of a listener is full.
 HEALTH = frozenset({"/health"})
 
@@ -131,11 +136,14 @@ class CentralServer:
         self._gatherer = Gatherer(self.node.store, settings.catalogue, utc_now)
         self._runners: list[BoundedRunner] = []
         self.loops = Loops()
+        self.changes = Changes(min(NOTIFIED_POLL_S, settings.publishing.regenerate_s))
+        self._listener: ChangeListener | None = None
         self._signer_loops = Loops()  # they end last: what stops may sign still
         self._gathered_metrics = CentralMetrics(self.node, self._failing, data)
         self._tls = _first_contexts(is_pinned=self._pinned is not None)
         self.node.keys.when_opened(self._take_tls)
         self.node.keys.when_opened(self._give_seal)
+        self.node.keys.when_opened(self._publish_soon)
 
     def _management_edge(self, keeper: StoreKeeper) -> ManagementEdge:
         limit = RateLimit(0, self._settings.management.requests_per_minute)
@@ -288,15 +296,40 @@ class CentralServer:
         if self._settings.admin.port:
             name = host_of(address or admin_host(self._settings))
             await self.admin.start_with(self._admin_context(name).listening)
-        loops = [Loop("publishing", self._publish, lambda: WATCH_S, needed=True), self._notifier.loop()]
+        self.loops.start(self._all_loops())
+
+    def _all_loops(self) -> list[Loop]:
+        """The loops that the settings ask for."""
+        loops = [
+            self.changes.loop(
+                "publishing", GENERATION_TABLE, self._publish, retry_s=lambda _failures: WATCH_S, needed=True
+            ),
+            *self._listening(),
+            self._notifier.loop(),
+        ]
         if self._settings.management.pinned_certificates:
             loops.append(Loop("pinned certificates", self._look_at_pinned, lambda: WATCH_S))
         if self._settings.catalogue.gateway:
             loops.append(self._gatherer.loop())
-        self.loops.start(loops)
+        return loops
+
+    def _listening(self) -> list[Loop]:
+        """The loop that is told of what other nodes and commands change; none where the store is this folder's alone."""
+        database = self.node.store.database
+        if isinstance(database, Database):
+            return []
+        from serving.storage.listening import ChangeListener, notify_changes
+
+        notify_changes(database, (f"public.{GENERATION_TABLE}",))
+        self._listener = ChangeListener(self._settings.node.database, self.changes)
+        return [self._listener.loop()]
 
     async def _publish(self) -> None:
         await self.node.publish_if_due(utc_now())
+
+    async def _publish_soon(self) -> None:
+        """Look for what is to be published without waiting: keys that sign are open now."""
+        self.changes.notify(GENERATION_TABLE)
 
     async def stop(self) -> None:
         """Let requests in progress end, then close everything."""
@@ -304,6 +337,8 @@ class CentralServer:
         for runner in self._runners:
             await runner.cleanup()
         await self.loops.stop()
+        if self._listener is not None:
+            await self._listener.close()
         await self.node.close()
         await self._signer_loops.stop()
         self._sessions.close()

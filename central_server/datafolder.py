@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
+from certs.edges.profilefiles import PROFILES_FILE
 from serving.storage.backup import Content
 from serving.storage.backupkey import CLEAR, PUBLIC, SEALED
 
@@ -11,11 +12,13 @@ WITNESS = "witness"
 BACKUP_CONTENT = Content(
     kind="central-server",
     databases=("central.sqlite", "admin.sqlite"),
-    files=("settings.toml", SEALED, PUBLIC),
+    files=("settings.toml", PROFILES_FILE, SEALED, PUBLIC),
     folders=("token", "tls"),
     # What was witnessed is not of the past: a restored copy that forgot it could cosign a fork.
     keep=("published", "backups", WITNESS),
     formerly=(CLEAR,),
+    # The certificates that `management.pinned_certificates` names: without them the management service lets nobody in.
+    patterns=("*.pem",),
 )
 
 

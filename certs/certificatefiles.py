@@ -204,7 +204,7 @@ def _parsed(der: bytes) -> x509.Certificate:
 
 
 def _kind_of_der(der: bytes) -> str | None:
-    """What DER that is no certificate is instead, if that is known."""
+    """The name of what this DER is when it is no certificate (a key, a request); None when it is unknown."""
     if der[_header(der) :][:3] == b"\x02\x01\x03":
         return f"the file is PKCS#12 (.p12, .pfx): {_KEY}"
     try:

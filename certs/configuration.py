@@ -202,7 +202,9 @@ class TrustedConfiguration:
         """
         if "instance-identifier" not in files:
             raise Fault(
-                Kind.MALFORMED_GLOBAL_CONF, "the configuration folder has no file instance-identifier"
+                Kind.MALFORMED_GLOBAL_CONF,
+                "the configuration folder has no file instance-identifier; "
+                "expected is what GET /verificationconf of a gateway gives, unpacked",
             )
         own = files["instance-identifier"].decode("utf-8", "replace").strip()
         folders = sorted({name.partition("/")[0] for name in files if "/" in name})
@@ -331,7 +333,7 @@ class TrustedConfiguration:
         return () if found is None else tuple(c for _, _, c in found.ca_infos)
 
     def signing_ca_certificates(self, instance: str) -> tuple[x509.Certificate, ...]:
-        """Those of them whose CA is not approved for authentication only."""
+        """The approved CA certificates of an instance whose CA is not approved for authentication only."""
         found = self.instances.get(instance)
         return () if found is None else tuple(c for ca, _, c in found.ca_infos if not ca.authentication_only)
 
@@ -407,7 +409,7 @@ class TrustedConfiguration:
 
     @property
     def ocsp_freshness_s(self) -> int:
-        """How old an OCSP response's thisUpdate may be, in seconds."""
+        """The greatest age of an OCSP response's thisUpdate, in seconds."""
         return self.own.shared.ocsp_freshness_s
 
     @cached_property

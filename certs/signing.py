@@ -1,7 +1,8 @@
 """Signing messages: alone with a direct reference, or several waiting ones under one signature over a hash tree.
 
 Messages of one key that wait at the same time are taken together: those that became ready in the same turn of the event
-loop, and those that came while a signature was being made (an RSA key in its thread, a hardware token). A message of a single
+loop, and those that came while a signature was being made (an RSA key in its thread, a hardware token), or while the message log was
+writing, which all of them have to wait for. A message of a single
 part that is alone is referenced directly. Signing is a task of its own, so a caller that goes away takes nobody with it.
 
 Spec: PR-MESSTRANSP 5, PR-HASHCHAIN; X-Road 7.8's BatchSigner.
@@ -21,7 +22,7 @@ from schemas.faults import Fault, Kind, TokenFailed
 from schemas.message import digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from datetime import datetime
 
     from certs.tokens.port import KeyId, Signer, SigningIdentity
@@ -48,13 +49,27 @@ class _WaitingSignature(msgspec.Struct):
 
 
 class MessageSigner:
-    """Signs messages with the keys of a `Signer`, batching what waits for the same certificate."""
+    """Signs messages with the keys of a `Signer`, batching what waits for the same certificate.
 
-    def __init__(self, signer: Signer, *, largest_batch: int = LARGEST_BATCH) -> None:
+    ``turn`` returns when the next batch is to be signed: what would have to wait afterwards is better signed together. Keys whose
+    signatures take longer than a turn of the loop do not wait for it.
+    """
+
+    def __init__(
+        self,
+        signer: Signer,
+        *,
+        turn: Callable[[], Awaitable[None]] | None = None,
+        largest_batch: int = LARGEST_BATCH,
+    ) -> None:
         self._signer = signer
+        self._turn = turn
         self._largest = largest_batch
         self._queues: dict[_Key, list[_WaitingSignature]] = {}
         self._tasks: dict[_Key, asyncio.Task[None]] = {}
+        # Keys whose last signature took more than a turn of the loop (RSA in a thread, a token or process of its own): what comes
+        # meanwhile is a batch as it is, and waiting for the log as well would cost a batch of the log.
+        self._slow: set[_Key] = set()
 
     async def sign(
         self,
@@ -82,16 +97,28 @@ class MessageSigner:
     async def _sign_all(self, key: _Key) -> None:
         """Sign batch after batch until nobody waits."""
         try:
-            while queue := [w for w in self._queues.pop(key, ()) if not w.done.done()]:
+            while key in self._queues:
+                if self._turn is not None and key not in self._slow:
+                    await self._turn()
+                queue = [w for w in self._queues.pop(key) if not w.done.done()]
                 batch, left = queue[: self._largest], queue[self._largest :]
                 if left:
                     self._queues[key] = left
-                await self._sign_batch(batch)
+                if batch:
+                    await self._sign_noting_pace(key, batch)
         finally:
             del self._tasks[key]
             for waiting in self._queues.pop(key, ()):  # only when the loop itself is being stopped
                 if not waiting.done.done():
                     waiting.done.set_exception(TokenFailed(Kind.CANNOT_SIGN, "signing was interrupted"))
+
+    async def _sign_noting_pace(self, key: _Key, batch: list[_WaitingSignature]) -> None:
+        """Sign, and note whether the token kept the loop waiting for its answer: other callbacks ran meanwhile."""
+        ran: list[bool] = []
+        other = asyncio.get_running_loop().call_soon(ran.append, True)
+        await self._sign_batch(batch)
+        other.cancel()
+        (self._slow.add if ran else self._slow.discard)(key)
 
     async def _sign_batch(self, batch: list[_WaitingSignature]) -> None:
         try:

@@ -86,8 +86,8 @@ class Build:
         if "deb" in self.kinds:
             self._pack_deb(name, root, summary, depends)
         if "rpm" in self.kinds:
-            told = {"Name": name, "Version": self.version, "Summary": summary, "License": "MIT"}
-            self.made.append(rpm.build_rpm(root, self.out, told, requires, self.compression))
+            fields = {"Name": name, "Version": self.version, "Summary": summary, "License": "MIT"}
+            self.made.append(rpm.build_rpm(root, self.out, fields, requires, self.compression))
 
     def _pack_deb(self, name: str, root: Path, summary: str, depends: str) -> None:
         size = sum(f.stat().st_size for f in root.rglob("*") if f.is_file() and not f.is_symlink()) // 1024
@@ -126,16 +126,16 @@ def _open_to_all(root: Path) -> None:
 
 
 def _architecture() -> str:
-    told = subprocess.run(["dpkg", "--print-architecture"], check=True, capture_output=True, text=True)
-    return told.stdout.strip()
+    run = subprocess.run(["dpkg", "--print-architecture"], check=True, capture_output=True, text=True)
+    return run.stdout.strip()
 
 
 def required() -> dict[str, Distribution]:
     """Every distribution that the software and its extras need here, by name, itself left out. Raises LookupError."""
     found: dict[str, Distribution] = {}
-    asked = [("sacbe", extra) for extra in ("", *EXTRAS)]
-    while asked:
-        name, extra = asked.pop()
+    pending = [("sacbe", extra) for extra in ("", *EXTRAS)]
+    while pending:
+        name, extra = pending.pop()
         if name != "sacbe" and not extra and name in found:
             continue
         try:
@@ -144,10 +144,10 @@ def required() -> dict[str, Distribution]:
             raise LookupError(f"{name} is not installed here; run make first") from err
         found[name] = this
         for text in this.requires or ():
-            wanted = Requirement(text)
-            if wanted.marker is None or wanted.marker.evaluate({"extra": extra}):
-                inner = wanted.name.lower().replace("_", "-")
-                asked += [(inner, one) for one in ("", *wanted.extras) if one or inner not in found]
+            requirement = Requirement(text)
+            if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
+                inner = requirement.name.lower().replace("_", "-")
+                pending += [(inner, one) for one in ("", *requirement.extras) if one or inner not in found]
     del found["sacbe"]
     return found
 
@@ -237,9 +237,9 @@ def build_server(build: Build, server: Server) -> None:
     if server.folder == "gateway":
         place = root / "usr/share/doc" / server.name / "archive-transfer"
         _copy(PROJECT / "deploy" / "samples" / "archive-transfer", place, 0o755)
-    told = (SOURCES / f"{server.folder}.env").read_text(encoding="utf-8")
+    answers = (SOURCES / f"{server.folder}.env").read_text(encoding="utf-8")
     place = root / "usr/share/doc" / server.name / f"{server.folder}.env"
-    _write(place, told + render_questions(server.folder))
+    _write(place, answers + render_questions(server.folder))
     (root / "usr/bin").mkdir(parents=True)
     (root / "usr/bin" / server.program).symlink_to(f"/opt/sacbe/bin/{server.program}")
     depends = f"sacbe-tools (= {build.version}), passwd"
@@ -279,6 +279,7 @@ def main() -> None:
     parser.add_argument("--compression", choices=("xz", "gzip", "none"), default="xz")
     options = parser.parse_args()
     kinds = KINDS if rpm.is_installed() else ("deb",)
+    print(f"{', '.join(kinds)} of {len(SERVERS) + 1} packages, some minutes ...", flush=True)
     packages = build_all(options.out, options.version, options.compression, kinds)
     for made in packages:
         print(f"{made} ({made.stat().st_size // 1024} KiB)")

@@ -143,6 +143,10 @@ PURPOSES: dict[tuple[str, str], tuple[str, str]] = {
         "how far an older log is sealed",
         "hasta dónde está sellada una bitácora anterior",
     ),
+    ("log/messages.sqlite", "settled"): (
+        "how far timestamping, archiving and looking for left bodies have come",
+        "hasta dónde llegan el sellado de tiempo, el archivado y la búsqueda de cuerpos sin registro",
+    ),
     ("log/messages.sqlite", "stamp"): ("timestamps", "sellos de tiempo"),
     ("log/messages.sqlite", "stamped"): ("which records a timestamp covers", "qué registros cubre un sello"),
     ("log/opmonitoring.sqlite", "record"): (

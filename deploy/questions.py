@@ -15,7 +15,7 @@ GATEWAY_HEAD = """\
 # server's anchor with its hash from another channel (--anchor). See /usr/share/doc/sacbe-gateway/install.md.
 """
 CENTRAL_HEAD = """\
-# Before "central-server found" you need, as words of that command: the instance's code (--instance), the name that every
+# Before "central-server bootstrap" you need, as words of that command: the instance's code (--instance), the name that every
 # gateway reaches this server by (--address), who operates it (--owner, --name), and a file with the certificates and
 # addresses of the CAs and timestamping authorities (--trust). See /usr/share/doc/sacbe-central/install.md.
 """

@@ -80,10 +80,10 @@ def sources(address: str, architectures: Iterable[str]) -> str:
 
 
 def _fields(package: Path) -> dict[str, str]:
-    told = subprocess.run(["dpkg-deb", "--field", str(package)], check=True, capture_output=True, text=True)
+    run = subprocess.run(["dpkg-deb", "--field", str(package)], check=True, capture_output=True, text=True)
     found: dict[str, str] = {}
     name = ""
-    for line in told.stdout.splitlines():
+    for line in run.stdout.splitlines():
         if line[:1].isspace():
             found[name] += "\n" + line
         else:
@@ -173,10 +173,10 @@ def build_signed(
     packages: Iterable[Path], out: Path, environ: Mapping[str, str] | None = None
 ) -> Path | None:
     """The repository beside the packages, where the environment names a key. Raises ValueError, CalledProcessError."""
-    told = os.environ if environ is None else environ
-    key = signing_key(told)
+    environment = os.environ if environ is None else environ
+    key = signing_key(environment)
     if key is None:
         return None
-    epoch = told.get("SOURCE_DATE_EPOCH")
+    epoch = environment.get("SOURCE_DATE_EPOCH")
     now = datetime.now(UTC) if epoch is None else datetime.fromtimestamp(int(epoch), UTC)
     return build_repository(packages, out / "repository", key, now)

@@ -44,14 +44,14 @@ def version_of(version: str) -> str:
     return version.replace("-", "~")
 
 
-def build_rpm(root: Path, out: Path, told: Mapping[str, str], requires: str, compression: str) -> Path:
-    """The rpm of a Debian package's folder, in ``out``; ``told`` are Name, Version, Summary, License. Raises CalledProcessError."""
-    work = out / f".{told['Name']}.rpmbuild"
+def build_rpm(root: Path, out: Path, fields: Mapping[str, str], requires: str, compression: str) -> Path:
+    """The rpm of a Debian package's folder, in ``out``; ``fields`` are Name, Version, Summary, License. Raises CalledProcessError."""
+    work = out / f".{fields['Name']}.rpmbuild"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(mode=0o755)
     try:
-        spec = work / f"{told['Name']}.spec"
-        spec.write_text(render_spec(root, told, requires), encoding="utf-8")
+        spec = work / f"{fields['Name']}.spec"
+        spec.write_text(render_spec(root, fields, requires), encoding="utf-8")
         command = [
             RPMBUILD,
             "-bb",
@@ -68,19 +68,21 @@ def build_rpm(root: Path, out: Path, told: Mapping[str, str], requires: str, com
             f"_binary_payload {_PAYLOADS[compression]}",
         ]
         subprocess.run([*command, str(spec)], check=True, capture_output=True)
-        target = out / f"{told['Name']}-{version_of(told['Version'])}.{_architecture()}.rpm"
+        target = out / f"{fields['Name']}-{version_of(fields['Version'])}.{_architecture()}.rpm"
         # Whole when it has this name: a crash before leaves the folder of the work, which the next run removes.
-        (work / f"{told['Name']}.rpm").replace(target)
+        (work / f"{fields['Name']}.rpm").replace(target)
         return target
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def render_spec(root: Path, told: Mapping[str, str], requires: str) -> str:
+def render_spec(root: Path, fields: Mapping[str, str], requires: str) -> str:
     """The spec of a folder as a Debian package has it, with its scripts in ``DEBIAN``."""
-    lines = [f"{name}: {value}" for name, value in {**told, "Version": version_of(told["Version"])}.items()]
+    lines = [
+        f"{name}: {value}" for name, value in {**fields, "Version": version_of(fields["Version"])}.items()
+    ]
     lines += ["Release: 1", f"Requires: {requires}", _PREAMBLE]
-    lines += ["%description", f"{told['Summary']}. Speaks the protocols of X-Road 7.8.", ""]
+    lines += ["%description", f"{fields['Summary']}. Speaks the protocols of X-Road 7.8.", ""]
     lines += ["%install", f"cp -a '{root}/.' %{{buildroot}}/", "rm -r %{buildroot}/DEBIAN", ""]
     for script, section, words in _SCRIPTS:
         file = root / "DEBIAN" / script
@@ -102,5 +104,5 @@ def _files(root: Path) -> Iterator[str]:
 
 
 def _architecture() -> str:
-    told = subprocess.run(["rpm", "--eval", "%{_target_cpu}"], check=True, capture_output=True, text=True)
-    return told.stdout.strip()
+    run = subprocess.run(["rpm", "--eval", "%{_target_cpu}"], check=True, capture_output=True, text=True)
+    return run.stdout.strip()

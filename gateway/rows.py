@@ -72,7 +72,7 @@ def insert_all(rows: Run, into: str, columns: Sequence[str], values: Sequence[Se
 
 
 def next_ids(rows: Run, sequence: str, count: int) -> range:
-    """As many numbers as `next_id` would give, one after the other."""
+    """``count`` numbers of a sequence, one after the other, that nobody had before and nobody will have again."""
     (row,) = rows("UPDATE sequence SET value = value + ? WHERE name = ? RETURNING value", (count, sequence))
     return range(int(row[0]) - count + 1, int(row[0]) + 1)
 

@@ -248,6 +248,14 @@ class TokenFailed(Fault):
         self.is_lost = is_lost
 
 
+class UnexpectedStatus(ValueError):
+    """An answer whose HTTP status is not the one that was expected; ``expected`` says which, in words."""
+
+    def __init__(self, status: int, expected: str = "200 was expected") -> None:
+        super().__init__(f"HTTP {status} where {expected}")
+        self.status = status
+
+
 class WireFault(msgspec.Struct, frozen=True):
     """A fault as it stands in an envelope: code in the sender's spelling, untrusted text."""
 
@@ -290,37 +298,37 @@ def _kind_of(code: str) -> Kind:
     return Kind.INTERNAL_ERROR
 
 
-class _Saying:
+class _FaultMark:
     """A ``with`` block that tells a fault on its way out something, once. A class, as every message passes a dozen."""
 
-    __slots__ = ("_say",)
+    __slots__ = ("_mark",)
 
-    def __init__(self, say: Callable[[Fault], None]) -> None:
-        self._say = say
+    def __init__(self, mark: Callable[[Fault], None]) -> None:
+        self._mark = mark
 
     def __enter__(self) -> None:
-        """Begin."""
+        """Enter the step; it does nothing until a fault leaves it."""
 
     def __exit__(self, kind: object, raised: BaseException | None, trace: object) -> None:
         if isinstance(raised, Fault) and not isinstance(raised, PeerFault) and raised.origin is None:
-            self._say(raised)
+            self._mark(raised)
 
 
 @cache
-def step(prefix: Step) -> _Saying:
+def step(prefix: Step) -> _FaultMark:
     """Add an inner prefix to any fault raised inside. A `PeerFault` is passed on untouched."""
 
-    def say(fault: Fault) -> None:
+    def mark(fault: Fault) -> None:
         fault.steps = (*fault.steps, prefix)
 
-    return _Saying(say)
+    return _FaultMark(mark)
 
 
 @cache
-def origin(side: Origin) -> _Saying:
+def origin(side: Origin) -> _FaultMark:
     """Say on which side a fault raised inside lies, unless that has been said already."""
 
-    def say(fault: Fault) -> None:
+    def mark(fault: Fault) -> None:
         fault.origin = side
 
-    return _Saying(say)
+    return _FaultMark(mark)

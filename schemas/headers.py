@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
 
 from schemas.faults import BadMessage, Kind
 
@@ -46,10 +47,33 @@ KEPT = "x-road-"
 GATEWAYS_OWN = frozenset(
     ("x-road-error", "x-road-service", "x-road-security-server", "x-road-request-hash", "x-sacbe-policy")
 )
+# What frameworks take another method or another path from than those of the request line.
+_OTHER_METHOD = frozenset(("x-http-method-override", "x-http-method", "x-method-override"))
+_OTHER_TARGET = frozenset(("x-original-url", "x-rewrite-url", "x-override-url"))
+_METHOD_PARAMETER = "_method"
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _BAD_IN_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+# RFC 9112 3.2 with RFC 3986 3.2.2: a name (which may be empty), an IPv4 or a bracketed address, and a port.
+_HOST = re.compile(
+    r"(?:\[(?:[0-9A-Fa-f:.]+(?:%25[\w.~%-]+)?|[vV][0-9A-Fa-f]+\.[\w.~!$&'()*+,;=:-]+)\]|(?:[\w.~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(?::\d*)?",
+    re.ASCII,
+)
 _NOT_ALPHANUMERIC = re.compile(r"[^0-9a-z]")
 _SHOWN = 80
+
+
+def problem_of_host(values: Sequence[str], *, may_be_missing: bool) -> str:
+    """The problem with a request's header Host, empty when there is none; ``values`` are all that the request has.
+
+    A request of HTTP/1.0 may lack it. Whoever answers gives 400 (RFC 9112 3.2, a MUST).
+    """
+    if not values:
+        return "" if may_be_missing else "the header Host is missing; HTTP/1.1 asks for exactly one"
+    if len(values) > 1:
+        return f"the header Host came {len(values)} times; exactly one was expected"
+    if _HOST.fullmatch(values[0]) is None:
+        return f"the header Host is {values[0][:_SHOWN]!r}; a name or an address was expected, with or without a port"
+    return ""
 
 
 def is_name(name: str) -> bool:
@@ -64,11 +88,16 @@ def is_value(value: str) -> bool:
 
 def twin_of(name: str) -> str | None:
     """The deciding or framing name that a server takes ``name`` for which keeps letters and digits only; else None."""
-    lower = name.lower()
-    folded = _NOT_ALPHANUMERIC.sub("-", lower)
+    lower, folded = name.lower(), _folded(name)
     if folded == lower:
         return None
     return folded if folded in HOP_HEADERS or folded.startswith(DECIDING) else None
+
+
+@lru_cache(maxsize=1024)
+def _folded(name: str) -> str:
+    """A name as a server has it that keeps letters and digits only."""
+    return _NOT_ALPHANUMERIC.sub("-", name.lower())
 
 
 def check_headers(headers: Sequence[tuple[str, str]], kind: Kind) -> None:
@@ -107,7 +136,7 @@ def check_headers(headers: Sequence[tuple[str, str]], kind: Kind) -> None:
 
 @lru_cache(maxsize=1024)
 def _known_header(name: str) -> tuple[str, bool, str | None] | None:
-    """Of a name: in lower case, whether it decides, and what it can be mistaken for; None when it is no name."""
+    """A header's name in lower case, whether it decides, and what it can be mistaken for; None for what is no header name."""
     if not is_name(name):
         return None
     lower = name.lower()
@@ -129,6 +158,21 @@ def _contradiction(name: str) -> BadMessage:
 def is_deciding(lower_name: str) -> bool:
     """Whether a header of this name (in lower case) decides something on the road, or how the body is read."""
     return lower_name.startswith(DECIDING) or lower_name in ("content-type", "content-encoding")
+
+
+def overriding_of(method: str, query: str | None, headers: Iterable[tuple[str, str]]) -> str | None:
+    """The header, or the parameter of the query, by which a system may act on another method or path than was decided on.
+
+    A header that says the request's own method leads nowhere else, and counts for none.
+    """
+    for name, value in headers:
+        folded = _folded(name)
+        if folded in _OTHER_TARGET or (folded in _OTHER_METHOD and value.upper() != method.upper()):
+            return name
+    for name, value in parse_qsl(query, keep_blank_values=True) if query else ():
+        if name.strip().lower() == _METHOD_PARAMETER and value.upper() != method.upper():
+            return _METHOD_PARAMETER
+    return None
 
 
 def without_gateways_own(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

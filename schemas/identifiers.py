@@ -351,6 +351,10 @@ def _children(element: etree._Element) -> dict[str, str]:
             raise BadMessage(Kind.INVALID_XML, f"{name.localname!r} is no part of an identifier")
         if name.localname in values:
             raise BadMessage(Kind.INVALID_XML, f"identifier part {name.localname!r} appears twice")
+        if len(child):
+            raise BadMessage(
+                Kind.INVALID_XML, f"identifier part {name.localname!r} holds an element; a text was expected"
+            )
         values[name.localname] = child.text or ""
     return values
 

@@ -5,7 +5,8 @@
 sorted or ASCII because a person, a digest or X-Road wants it so, a name that stands twice must be seen, or it was kept by an
 earlier release and may hold what msgspec reads no more (half a surrogate pair).
 
-What both refuse: nesting too deep, and numbers that are none (``NaN``, ``Infinity``, ``1e400``). Spec: RFC 8259 6, 8.1, 9.
+What both refuse: nesting too deep, and numbers that are none (``NaN``, ``Infinity``, ``1e400``). `load_json` refuses whole numbers
+beyond 64 bits too, which no field keeps, unless the text is somebody else's to understand. Spec: RFC 8259 6, 8.1, 9.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import msgspec
 
+from schemas.numbers import signed_number
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -27,12 +30,22 @@ JsonSyntaxError = json.JSONDecodeError
 
 
 def load_json(
-    raw: bytes | str, *, object_pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None
+    raw: bytes | str,
+    *,
+    object_pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None,
+    any_integer: bool = False,
 ) -> Any:
-    """The value; of a name that stands twice in an object, the last, unless the hook decides. Raises ValueError, whatever is wrong."""
+    """The value; of a name that stands twice in an object, the last, unless the hook decides. Raises ValueError, whatever is wrong.
+
+    ``any_integer`` lets whole numbers be that are larger than what is kept, for what is looked at and not kept.
+    """
     try:
         return json.loads(
-            raw, object_pairs_hook=object_pairs_hook, parse_constant=_no_constant, parse_float=_finite
+            raw,
+            object_pairs_hook=object_pairs_hook,
+            parse_constant=_no_constant,
+            parse_float=_finite,
+            parse_int=None if any_integer else _kept,
         )
     except RecursionError:
         raise ValueError("it nests too deep") from None
@@ -93,6 +106,13 @@ def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON number")
+
+
+def _kept(text: str) -> int:
+    value = signed_number(text)
+    if value is None:
+        raise ValueError(f"the number {text[:40]} is larger than any that is kept")
+    return value
 
 
 def _finite(text: str) -> float:

@@ -35,6 +35,7 @@ from schemas.identifiers import (
 from schemas.jsontext import dump_json, load_json
 from schemas.multipart import MultipartParser, PartData, PartEnd, PartStart, parse_content_type
 from schemas.names import check_text
+from schemas.numbers import whole_number
 from schemas.safexml import XmlLimits, parse_xml
 
 if TYPE_CHECKING:
@@ -186,16 +187,19 @@ def parse_request(raw: bytes) -> ManagementMessage:
         raise _of_identifier(fault) from fault
     if not isinstance(service_id, ServiceId):
         raise _bad("the SOAP header 'service' names no service")
-    message_id = (_only(head, "id").text or "").strip()
+    message_id = _text(_only(head, "id"))
     if not message_id:
         raise _bad("the SOAP header 'id' is empty; every request needs an id of its own")
-    user = head.find(_x("userId"))
+    check_text(message_id, "the SOAP header 'id'", longest=None)
+    users = head.findall(_x("userId"))
+    if len(users) > 1:
+        raise _bad("the SOAP header 'userId' stands twice")
     request = _request(body)
     if service_id.service_code != request.service.value:
         raise _bad(
             f"the SOAP header asks for {service_id.service_code!r}, the body is {request.service.value!r}"
         )
-    header = RequestHeader(client, service_id.client, message_id, None if user is None else user.text)
+    header = RequestHeader(client, service_id.client, message_id, _text(users[0]) if users else None)
     return ManagementMessage(header, request, raw)
 
 
@@ -203,10 +207,10 @@ def _split(raw: bytes) -> tuple[etree._Element, etree._Element]:
     if not raw.strip():
         raise _bad("the request is empty; a SOAP envelope was expected")
     root = parse_xml(raw, kind=Kind.INVALID_REQUEST, what="management request", limits=_LIMITS)
-    head, body = root.find(_HEADER), root.find(_BODY)
-    if root.tag != _ENVELOPE or head is None or body is None or len(body) != 1:
-        raise _bad("a SOAP 1.1 envelope with a header and one body element was expected")
-    return head, body[0]
+    # Exactly these, or another reader of the envelope takes the second where this one takes the first.
+    if root.tag != _ENVELOPE or [e.tag for e in root] != [_HEADER, _BODY] or len(root[1]) != 1:
+        raise _bad("a SOAP 1.1 envelope with one header and one body of one element was expected")
+    return root[0], root[1][0]
 
 
 def _request(body: etree._Element) -> ManagementRequest:
@@ -285,15 +289,13 @@ def parse_response(raw: bytes, service: ManagementServiceCode) -> int:
     if fault is not None:
         raise PeerFault(fault)
     _, body = _split(raw)
-    number = (body.findtext(_x("requestId")) or "").strip()
-    if body.tag != _x(f"{service.value}Response") or not (
-        number.isascii() and number.isdigit() and len(number) < 19
-    ):
+    number = whole_number((body.findtext(_x("requestId")) or "").strip())
+    if body.tag != _x(f"{service.value}Response") or number is None:
         raise BadMessage(
             Kind.INVALID_MESSAGE,
             f"the central server answered {body.tag!s:.100}; {service.value}Response with a requestId was expected",
         )
-    return int(number)
+    return number
 
 
 # What has become of a request
@@ -439,6 +441,8 @@ def _only(head: etree._Element, name: str) -> etree._Element:
 
 
 def _text(element: etree._Element | None) -> str | None:
+    if element is not None and len(element):
+        raise _bad(f"the element {etree.QName(element).localname!r} holds others; a text was expected")
     return None if element is None else (element.text or "").strip()
 
 
@@ -446,7 +450,7 @@ def _certificate(element: etree._Element | None) -> bytes | None:
     if element is None:
         return None
     try:
-        return base64.b64decode("".join((element.text or "").split()), validate=True)
+        return base64.b64decode("".join((_text(element) or "").split()), validate=True)
     except (binascii.Error, ValueError):
         raise _bad("authCert is not base64") from None
 

@@ -24,7 +24,7 @@ from xml.sax.saxutils import escape
 import msgspec
 
 from schemas.faults import BadMessage, Fault, Kind, Spelling
-from schemas.headers import HOP_HEADERS, check_headers
+from schemas.headers import HOP_HEADERS, check_headers, overriding_of
 from schemas.identifiers import (
     ClientId,
     ServerId,
@@ -89,6 +89,11 @@ class RestRequest(msgspec.Struct, frozen=True):
     def query(self) -> str | None:
         """The text behind the first ``?`` of the target, as sent; None without one."""
         return self.called.query
+
+    @property
+    def overriding(self) -> str | None:
+        """The header or parameter that may lead a system to another method or path than its request line says; see `overriding_of`."""
+        return overriding_of(self.method, self.query, self.headers)
 
     def to_message(self, attachments: tuple[Attachment, ...] = ()) -> Message:
         """The protocol-neutral message, with the digest of its body if it has one."""

@@ -172,11 +172,10 @@ class _Scan:
             raise BadMessage(Kind.INVALID_SOAP, f"the SOAP envelope is not well-formed XML: {err}") from err
 
     def found(self) -> Scanned:
-        """What was read. Everything that must be there has been checked. Raises `BadMessage` (``invalid_soap``)."""
+        """The envelope as read, complete: everything that must be there is. Raises `BadMessage` (``invalid_soap``)."""
         client, service = self._identifiers["client"], self._identifiers["service"]
         server = self._identifiers.get("securityServer")
-        if not isinstance(client, ClientId) or not isinstance(service, ServiceId):  # pragma: no cover
-            raise BadMessage(Kind.INVALID_SOAP, "client or service is of the wrong kind")
+        assert isinstance(client, ClientId) and isinstance(service, ServiceId)
         return Scanned(
             client,
             service,

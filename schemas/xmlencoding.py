@@ -44,11 +44,7 @@ def to_utf8(content: bytes, kind: Kind = Kind.INVALID_XML, what: str = "document
             kind,
             f"the {what} is not {encoding.upper()}{where}; name its encoding in the XML declaration or save it as UTF-8",
         ) from None
-    text = _DECLARATION.sub(r"<?xml\g<version>", text, count=1)
-    try:
-        return text.encode("utf-8")
-    except UnicodeEncodeError as err:
-        raise BadMessage(kind, f"the {what} holds half a surrogate pair, which is no character") from err
+    return _DECLARATION.sub(r"<?xml\g<version>", text, count=1).encode("utf-8")
 
 
 def _agreed(declared: str, shown: str, *, marked: bool, kind: Kind, what: str) -> str:

@@ -56,7 +56,7 @@ def load_document(
         raise broken(f"it is not {encoding.upper()} (byte {err.start}); save it as UTF-8") from None
     if text.lstrip(" \t\r\n")[:1] in ("{", "["):
         try:
-            value = load_json(text, object_pairs_hook=_members)
+            value = load_json(text, object_pairs_hook=_members, any_integer=True)
         except JsonSyntaxError:
             value = _load_yaml(text, bounds, texts)  # a flow mapping of YAML begins alike
         except ValueError as err:

@@ -39,18 +39,18 @@ class _Loader(yaml.CSafeLoader):
         return found
 
     def construct_core_int(self, node: yaml.ScalarNode) -> int:
-        """Decimal, ``0o`` or ``0x``."""
+        """A whole number in decimal, ``0o`` or ``0x`` (YAML 1.2.2, 10.3.2)."""
         text: str = node.value
         if text[:2] in ("0o", "0x"):
             return int(text[2:], 8 if text[1] == "o" else 16)
         return int(text)
 
     def construct_core_float(self, node: yaml.ScalarNode) -> float:
-        """Decimal."""
+        """A number with a point or an exponent, or infinite, as a float (YAML 1.2.2, 10.3.2)."""
         return float(node.value)
 
     def construct_text(self, node: yaml.ScalarNode) -> str:
-        """The text itself."""
+        """A scalar as its text, whatever a schema would make of it."""
         return str(self.construct_scalar(node))
 
     def refuse(self, node: yaml.Node) -> Any:

@@ -130,7 +130,7 @@ class _Entry(io.RawIOBase):
     ) -> None:
         self._writer, self._name, self._at = writer, name, at
         self._rewinds = rewinds
-        self._held: list[bytes] | None = None if goes_through else []
+        self._buffered: list[bytes] | None = None if goes_through else []
         self._start = writer._place
         self.size = self.checksum = 0
 
@@ -140,25 +140,25 @@ class _Entry(io.RawIOBase):
     def write(self, data: Buffer, /) -> int:
         raw = bytes(data)
         self.size, self.checksum = self.size + len(raw), zlib.crc32(raw, self.checksum)
-        if self._held is None:
+        if self._buffered is None:
             if self._rewinds:
                 self._writer._write(raw)
             return len(raw)
-        self._held.append(raw)
+        self._buffered.append(raw)
         if self.size > _IN_MEMORY:
-            held, self._held = self._held, None
+            buffered, self._buffered = self._buffered, None
             if self._rewinds:
                 self._writer._write(_local(self._name, self._at, _STORED, 0, 0, 0, wide=True))
-                for part in held:
+                for part in buffered:
                     self._writer._write(part)
         return len(raw)
 
     def finish(self) -> bool:
         """Say how large it became; whether it is written, and not only counted."""
         writer, facts = self._writer, (self._name, self._at, _STORED, self.checksum, self.size, self.size)
-        if self._held is not None:
+        if self._buffered is not None:
             writer._head(*facts)
-            for part in self._held:
+            for part in self._buffered:
                 writer._write(part)
         elif self._rewinds:
             end = writer._out.tell()
@@ -166,7 +166,7 @@ class _Entry(io.RawIOBase):
             writer._out.write(_local(*facts, wide=True))
             writer._out.seek(end)
             writer._directory.append(_listed(*facts, self._start))
-        return self._held is not None or self._rewinds
+        return self._buffered is not None or self._rewinds
 
 
 def _local(
@@ -183,7 +183,7 @@ def _local(
 
 
 def _listed(name: str, at: datetime, method: int, checksum: int, packed: int, size: int, place: int) -> bytes:
-    """What the directory says of a file."""
+    """A file's header in the central directory (APPNOTE 4.3.12)."""
     raw, flags = _raw(name)
     if size < _LONG and packed < _LONG and place < _LONG:
         time, date = _moment(at)

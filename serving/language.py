@@ -68,6 +68,12 @@ def in_every_language(text: Translatable) -> dict[str, str]:
     return {language: text.into(language) for language in languages()}
 
 
+def in_lines(texts: Sequence[Translatable]) -> Text:
+    """Several texts, a line each."""
+    named = {f"line{number}": text for number, text in enumerate(texts)}
+    return Text("\n".join(f"{{{name}}}" for name in named), named)
+
+
 def as_it_is(text: str) -> Translated:
     """A text that is the same for everybody, such as a code or a name."""
     return Translated({SOURCE_LANGUAGE: text})
@@ -171,7 +177,8 @@ def _filled(text: str, values: Mapping[str, object], language: str) -> str:
 def _in_language(value: object, language: str) -> object:
     if isinstance(value, tuple):
         return "; ".join(str(_in_language(part, language)) for part in value)
-    return value.into(language) if isinstance(value, (Text, Translated)) else value
+    into = getattr(value, "into", None)
+    return into(language) if callable(into) else value
 
 
 @functools.cache

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import ast
 import struct
-
-import msgspec
+from dataclasses import dataclass
 
 MAGIC = 0x950412DE
 
 
-class Translation(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Translation:
     """One text: its English and its translation; ``plural`` and a second translation where a number decides."""
 
     message: str

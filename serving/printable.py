@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import io
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from schemas.showing import CONTROLS, escape
+from serving.language import _
 
 if TYPE_CHECKING:
     import re
@@ -33,7 +35,24 @@ class SafeStream(io.TextIOWrapper):
         return len(text)
 
 
-def safe_stream(stream: IO[str]) -> IO[str]:
+class ClosedStream(io.TextIOBase):
+    """Stands for a standard output that was closed before the process began: every write to it fails."""
+
+    encoding = "utf-8"
+    errors = "backslashreplace"
+
+    def writable(self) -> bool:
+        """It is there to be written to, and says that it cannot be."""
+        return True
+
+    def write(self, text: str, /) -> int:
+        """Raises OSError (EBADF) unless there is nothing to write."""
+        if text:
+            raise OSError(errno.EBADF, _("standard output is closed; open it, or lead it to /dev/null"))
+        return 0
+
+
+def safe_stream(stream: Any) -> Any:
     """The stream, made safe; as it is when nothing but text goes through it."""
     buffer = getattr(stream, "buffer", None)
     if buffer is None or isinstance(stream, SafeStream):

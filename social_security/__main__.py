@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -30,11 +32,10 @@ from social_security.commands.publishing import publication
 from social_security.commands.quality import quality_page
 from social_security.commands.renapo import curp_states
 from social_security.domain.calendars import national_day
-from social_security.domain.pack import members
-from social_security.initialise import Making, check_making, first_secret, init_system
+from social_security.initialise import Making, check_making, first_secret, init_system, reaching
 from social_security.portal.commands import portal
 from social_security.wire.books import check_found
-from social_security.wire.gatewayclient import GatewayClient
+from social_security.wire.publication import edition_in, read_publication
 
 
 @click.group(cls=Program)
@@ -101,7 +102,7 @@ def seed_command(data: Path, member: str, registry: Path | None, secret_file: Pa
 
 @main.command("init")
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="new folder of the system")
-@click.option("--member", required=True, help="member code, as 15-ISSEMYM")
+@click.option("--member", "code", required=True, help="member code, as 15-ISSEMYM")
 @click.option(
     "--secret-file",
     required=True,
@@ -119,27 +120,31 @@ def seed_command(data: Path, member: str, registry: Path | None, secret_file: Pa
 @click.option(
     "--gateway",
     default="",
+    callback=lambda _context, _option, value: value.rstrip("/"),
     help="the member's own gateway, as http://127.0.0.1:8080: an institute and the registry tell each other their keys through it",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="where the system listens")
 @click.option(
     "--caller", "callers", multiple=True, help="a member that the gateway lets in; repeat for several"
 )
-def init_command(
-    data: Path,
-    member: str,
-    secret_file: Path,
-    registry_key: Path | None,
-    gateway: str,
-    host: str,
-    callers: tuple[str, ...],
-    database: str,
-) -> None:
+@click.option(
+    "--publication",
+    "publication_files",
+    type=(click.Path(path_type=Path, exists=True), click.Path(path_type=Path, exists=True), str),
+    metavar="FILE KEY DIGEST",
+    help="for a member that only ONIESS's publication knows: `publication show --out`, ONIESS's public key, its SHA-256 as read aloud",
+)
+def init_command(data: Path, publication_files: tuple[Path, Path, str] | None, **given: Any) -> None:
     """Make a member's system: folder, random keys, database, settings, unit file and the gateway's file. Prints what is left to do."""
-    making = Making(member, secret_file, registry_key, gateway.rstrip("/"), host, callers, database)
     try:
+        edition, published = edition_in(data), None
+        if publication_files is not None:
+            file, key, digest = publication_files
+            published = file.read_bytes(), key.read_bytes()
+            edition = read_publication(*published, digest, datetime.now(UTC))
+        making = Making(edition=edition, published=published, **given)
         check_making(making)
-        secret = first_secret(secret_file)
+        secret = first_secret(making.secret_file)
         for line in init_system(data, making, secret):
             click.echo(line)
     except ValueError as err:
@@ -153,11 +158,11 @@ def init_command(
 def look_up(settings: Path) -> None:
     """Ask the registry for a person: her CURP on standard input. Prints its answer; exit 1 when there is none."""
     loaded = config.load(settings, os.environ)
-    heard = asyncio.run(look_up_person(loaded, sys.stdin.readline().strip()))
+    response = asyncio.run(look_up_person(settings.parent, loaded, sys.stdin.readline().strip()))
     click.echo(
-        dump_json(heard.body, ensure_ascii=False) if heard.status else _("the gateway does not answer")
+        dump_json(response.body, ensure_ascii=False) if response.status else _("the gateway does not answer")
     )
-    sys.exit(0 if heard.is_done else 1)
+    sys.exit(0 if response.is_done else 1)
 
 
 main.add_command(import_rows)
@@ -173,14 +178,10 @@ main.add_command(import_rows)
 def conformance(settings: Path, out: Path | None) -> None:
     """Run the conformance suite against this member's own services, through its gateway; exit 1 when a test fails."""
     loaded = config.load(settings, os.environ)
-    member = members()[loaded.member].path
 
     async def run() -> dict[str, bool]:
-        gateway = GatewayClient(loaded.gateway, member, loaded.policy)
-        try:
-            return await run_suite(gateway, member, loaded.policy)
-        finally:
-            await gateway.close()
+        async with reaching(loaded.gateway, edition_in(settings.parent), loaded.member) as gateway:
+            return await run_suite(gateway, loaded.policy)
 
     outcomes = asyncio.run(run())
     for test in TESTS:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import functools
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 from cryptography import x509
 
+from serving.errors import OperatorError
+from serving.language import N_
 from serving.process.loops import Loop, Loops
 from social_security.clock import exercise_clock, machine_clock
-from social_security.domain.calendars import load_calendar
-from social_security.domain.pack import members
 from social_security.initialise import check_not_published
 from social_security.institute.operations import OwnActs, acts_of, readings_of
 from social_security.institute.overdue import expire_cases
@@ -42,72 +41,64 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from social_security.config import SystemSettings
-    from social_security.domain.calendars import Calendar
     from social_security.institute.ownsystem import OwnSystem
 
 REGISTRY = "00-RNSS"
 ONIESS = "00-ONIESS"
-# A member's own calendar document (`social_security.domain.calendars`), where its state publishes other days.
-CALENDAR = "calendar.json"
 TICK_S = 1.0
-# As which subsystem a system reads what ONIESS publishes; an institute as the one that reads conventions too.
-_READS_AS = {REGISTRY: "IDENT", ONIESS: "ALTA"}
 # What runs beside a system's services.
 LOOPS = web.AppKey("loops", Loops)
 
 
 def build(folder: Path, settings: SystemSettings, gateway: GatewayClient | None = None) -> web.Application:
     """The application of the member that the settings name; it asks others through ``gateway``, or through its gateway."""
-    way = gateway or GatewayClient(settings.gateway, members()[settings.member].path, settings.policy)
     if settings.member == REGISTRY:
-        return build_registry(folder, settings, way)
+        return build_registry(folder, settings, gateway)
     if settings.member == ONIESS:
-        return build_oniess(folder, settings, way)
-    return build_institute(folder, settings, way)
+        return build_oniess(folder, settings, gateway)
+    return build_institute(folder, settings, gateway)
 
 
-def build_registry(folder: Path, settings: SystemSettings, gateway: GatewayClient) -> web.Application:
+def build_registry(folder: Path, settings: SystemSettings, gateway: GatewayClient | None) -> web.Application:
     """The registry's services, and the sending of its notices."""
     keys = load_registry_keys(folder / "keys.json", settings.keys_secret.read(os.environ))
     if not settings.fixture_keys:
         check_not_published(keys)
-    member = members()[REGISTRY]
     store = RegistryStore(open_books_of(folder, settings, "registry", REGISTRY_STEPS), keys)
-    copy = PublicationCopy(folder, store.database, clock_of(settings))
+    copy = PublicationCopy(folder, REGISTRY, store.database, clock_of(settings))
+    way = _way(settings, copy, gateway)
     system = RegistryServices(
-        member.path,
+        way.member,
         store,
         keys,
         clock_of(settings),
-        load_calendar(REGISTRY, folder / CALENDAR),
+        copy,
         settings.policy,
-        gateway,
+        way,
     )
-    system.publication = copy
-    fetching = _fetching(copy, gateway, settings, folder, system)
+    fetching = copy.loop(way, settings.publication_s)
     services = SystemOperations(system, system.acts(), system.readings())
     app = services.app()
     add_dci(app, system)
     add_soap(app, services)
-    return _beside(app, gateway, settings.metrics_from, system.outbox.loop(), fetching)
+    return _beside(app, way, settings.metrics_from, system.outbox.loop(), fetching)
 
 
-def build_institute(folder: Path, settings: SystemSettings, gateway: GatewayClient) -> web.Application:
+def build_institute(folder: Path, settings: SystemSettings, gateway: GatewayClient | None) -> web.Application:
     """An institute's services, its daily routine, and the sending of its notices."""
     database = open_books_of(folder, settings, "institute", STEPS)
-    copy = PublicationCopy(folder, database, clock_of(settings))
-    member = members()[settings.member]
+    copy = PublicationCopy(folder, settings.member, database, clock_of(settings))
+    way = _way(settings, copy, gateway)
     system = InstituteServices(
-        member.path,
+        way.member,
         database,
         load_institute_keys(folder / "keys.json", settings.keys_secret.read(os.environ)),
         clock_of(settings),
-        load_calendar(settings.member, folder / CALENDAR),
+        copy,
         settings.policy,
-        gateway,
+        way,
         OwnActs(open_platform(settings.platform)),
     )
-    system.publication = copy
     if settings.periods_from:
         system.read_periods_of(open_own_system(Path(settings.periods_from)))
 
@@ -122,34 +113,33 @@ def build_institute(folder: Path, settings: SystemSettings, gateway: GatewayClie
     add_soap(app, services)
     daily = Loop("routine", routine, lambda: TICK_S, discreet=True)
     lapsing = Loop("overdue", overdue, lambda: TICK_S, event="overdue_failed", discreet=True)
-    fetching = _fetching(copy, gateway, settings, folder, system)
+    fetching = copy.loop(way, settings.publication_s)
     if system.own_system is not None:
         app.on_cleanup.append(functools.partial(_closed, system.own_system))
-    return _beside(app, gateway, settings.metrics_from, system.outbox.loop(), daily, lapsing, fetching)
+    return _beside(app, way, settings.metrics_from, system.outbox.loop(), daily, lapsing, fetching)
 
 
 async def _closed(system: OwnSystem, _app: web.Application) -> None:
     await system.close()
 
 
-def build_oniess(folder: Path, settings: SystemSettings, gateway: GatewayClient) -> web.Application:
+def build_oniess(folder: Path, settings: SystemSettings, gateway: GatewayClient | None) -> web.Application:
     """ONIESS's services and public readings."""
     database = open_books_of(folder, settings, "oniess", ONIESS_STEPS)
-    copy = PublicationCopy(folder, database, clock_of(settings))
-    member = members()[ONIESS]
+    copy = PublicationCopy(folder, ONIESS, database, clock_of(settings))
+    way = _way(settings, copy, gateway)
     authorities, servers = folder / "authorities.pem", folder / "server-authorities.pem"
     system = OniessServices(
-        member.path,
+        way.member,
         OniessStore(database),
         clock_of(settings),
-        load_calendar(ONIESS, folder / CALENDAR),
-        ZoneInfo(member.zone),
+        copy,
         settings.policy,
         Trusted(
             x509.load_pem_x509_certificates(authorities.read_bytes()) if authorities.exists() else (),
             x509.load_pem_x509_certificates(servers.read_bytes()) if servers.exists() else (),
         ),
-        gateway,
+        way,
     )
 
     collecting = Loop(
@@ -162,34 +152,23 @@ def build_oniess(folder: Path, settings: SystemSettings, gateway: GatewayClient)
         discreet=True,
     )
     app = SystemOperations(system, system.acts(), system.readings()).app()
-    fetching = _fetching(copy, gateway, settings, folder, system)
-    return _beside(app, gateway, settings.metrics_from, system.outbox.loop(), collecting, fetching)
+    fetching = copy.loop(way, settings.publication_s)
+    return _beside(app, way, settings.metrics_from, system.outbox.loop(), collecting, fetching)
 
 
-class _CountsDays(Protocol):
-    """A system that counts terms by a calendar, which ONIESS may publish anew while it runs."""
-
-    def count_by(self, calendar: Calendar) -> None:
-        """Count days by another version of the calendar from now on."""
-        ...
-
-
-def _fetching(
-    copy: PublicationCopy,
-    gateway: GatewayClient,
-    settings: SystemSettings,
-    folder: Path,
-    system: _CountsDays,
-) -> Loop:
-    """The loop that takes what ONIESS publishes; a new calendar counts from then on."""
-
-    async def fetch() -> None:
-        if await copy.refresh(gateway, _READS_AS.get(settings.member, "PORT")):
-            system.count_by(load_calendar(settings.member, folder / CALENDAR))
-
-    return Loop(
-        "publication", fetch, lambda: settings.publication_s, event="publication_failed", discreet=True
-    )
+def _way(settings: SystemSettings, copy: PublicationCopy, gateway: GatewayClient | None) -> GatewayClient:
+    """How the member that the settings name asks others, by the lists it goes by. Raises ValueError for no member."""
+    found = copy.edition().members.get(settings.member)
+    if found is None:
+        raise OperatorError(
+            N_(
+                "{member} is no member in the lists that this system goes by; expected one as 15-ISSEMYM",
+                member=settings.member[:40],
+            )
+        )
+    way = gateway or GatewayClient(settings.gateway, found.path, settings.policy)
+    way.edition = copy.edition
+    return way
 
 
 def _beside(app: web.Application, gateway: GatewayClient, metrics_from: str, *loops: Loop) -> web.Application:

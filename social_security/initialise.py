@@ -12,14 +12,17 @@ import contextlib
 import hmac
 import os
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from schemas.jsontext import dump_json
 from serving.config.secret import SecretSource
+from serving.errors import OperatorError
+from serving.language import N_
 from social_security.config import SystemSettings
 from social_security.config import load as load_system_settings
 from social_security.domain import pack
+from social_security.domain.edition import package_edition
 from social_security.domain.notices import all_notices
 from social_security.institute.stores.steps import STEPS
 from social_security.keys import (
@@ -37,13 +40,15 @@ from social_security.wire.books import open_books
 from social_security.wire.gatewayclient import GatewayClient
 from social_security.wire.gatewayfile import render_gateway
 from social_security.wire.keyfiles import key_digest, read_key, render_key
-from social_security.wire.keymessages import ask_registry_key, tell_own_key
+from social_security.wire.keymessages import announce_own_key, ask_registry_key
 from social_security.wire.privacynotices import add_notices
+from social_security.wire.publication import keep_publication
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from social_security.domain.edition import Edition
     from social_security.domain.pack import PackMember
     from social_security.keys import RegistryKeys
 
@@ -69,6 +74,9 @@ class Making:
     callers: tuple[str, ...] = ()
     # Where its books are, postgresql://...; empty: SQLite in its folder.
     database: str = ""
+    # The lists by which it is made: the package's, or those of the publication that comes with ONIESS's key in PEM.
+    edition: Edition = field(default_factory=package_edition)
+    published: tuple[bytes, bytes] | None = None
 
 
 def init_system(folder: Path, making: Making, secret: str) -> list[str]:
@@ -80,28 +88,38 @@ def init_system(folder: Path, making: Making, secret: str) -> list[str]:
     member = check_making(making)
     if folder.exists() and any(folder.iterdir()):
         if not making.gateway or not (folder / KEY_FILE).exists() or _member_of(folder) != making.code:
-            raise ValueError(f"{folder} is not empty: a system is made once, in a folder of its own")
+            raise OperatorError(
+                N_("{folder} is not empty: a system is made once, in a folder of its own", folder=folder)
+            )
         return introduce(folder, making, secret)
     if making.code not in (REGISTRY, ONIESS) and making.gateway and making.registry_key is None:
-        trusted = asyncio.run(_ask_registry_key(making, member.path))
+        trusted = asyncio.run(_ask_registry_key(making))
     elif making.code not in (REGISTRY, ONIESS):
         if making.registry_key is None:
-            raise ValueError(
-                f"an institute needs --gateway, to ask the registry, or --registry-key: the {KEY_FILE} that it has handed out"
+            raise OperatorError(
+                N_(
+                    "an institute needs --gateway, to ask the registry, or --registry-key: the {key_file} that it has handed out",
+                    key_file=KEY_FILE,
+                )
             )
-        trusted = read_key(making.registry_key, pack.members()[REGISTRY].path)
+        trusted = read_key(making.registry_key, making.edition.members[REGISTRY].path)
     else:
         trusted = None
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if making.published is not None:
+        keep_publication(folder, *making.published)
     _write_settings(folder, making)
     apply = f"gateway apply {folder / GATEWAY_FILE} (what it serves, and to whom)"
     start = f"start {unit_name(making.code)}"
     if making.code == ONIESS:
         books = open_books(folder, "oniess", ONIESS_STEPS)
-        add_notices(books, all_notices())
+        add_notices(books, all_notices(making.edition))
         books.close()
         return [_settings_left(folder, making), apply, start]
-    public = _init_registry(folder, secret) if trusted is None else _init_institute(folder, trusted, secret)
+    if trusted is None:
+        public = _init_registry(folder, making.edition, secret)
+    else:
+        public = _init_institute(folder, making.edition, trusted, secret)
     # Last of what is made: with it a second run knows whose folder it is. A crash before leaves one to be removed.
     (folder / KEY_FILE).write_text(render_key(member.path, public), encoding="ascii")
     if trusted is not None and making.gateway:
@@ -117,26 +135,26 @@ def init_system(folder: Path, making: Making, secret: str) -> list[str]:
 
 def introduce(folder: Path, making: Making, secret: str) -> list[str]:
     """Tell the registry an institute's public key by message; again, nothing changes. Raises ValueError when it is not taken."""
-    member = pack.members()[making.code].path
     public = tokens.public_key(load_institute_keys(folder / "keys.json", secret).own)
-    asyncio.run(_tell_own_key(making, member, public))
+    asyncio.run(_announce_own_key(making, public))
     return [f"the registry has this system's key; its digest: {key_digest(public)}"]
 
 
-async def _ask_registry_key(making: Making, member: str) -> dict[str, str]:
-    async with reaching(making.gateway, member) as asking:
-        return await ask_registry_key(asking, pack.members()[REGISTRY].path)
+async def _ask_registry_key(making: Making) -> dict[str, str]:
+    async with reaching(making.gateway, making.edition, making.code) as asking:
+        return await ask_registry_key(asking, making.edition.members[REGISTRY].path)
 
 
-async def _tell_own_key(making: Making, member: str, public: dict[str, str]) -> None:
-    async with reaching(making.gateway, member) as asking:
-        await tell_own_key(asking, pack.members()[REGISTRY].path, making.code, public)
+async def _announce_own_key(making: Making, public: dict[str, str]) -> None:
+    async with reaching(making.gateway, making.edition, making.code) as asking:
+        await announce_own_key(asking, making.edition.members[REGISTRY].path, making.code, public)
 
 
 @contextlib.asynccontextmanager
-async def reaching(gateway: str, member: str) -> AsyncIterator[GatewayClient]:
-    """The way to other members through a gateway, for as long as a system is being made."""
-    asking = GatewayClient(gateway, member, SystemSettings(member="").policy)
+async def reaching(gateway: str, edition: Edition, code: str) -> AsyncIterator[GatewayClient]:
+    """The way of a member to others through its gateway, for as long as a command runs."""
+    asking = GatewayClient(gateway, edition.members[code].path, SystemSettings(member="").policy)
+    asking.edition = lambda: edition
     try:
         yield asking
     finally:
@@ -145,16 +163,26 @@ async def reaching(gateway: str, member: str) -> AsyncIterator[GatewayClient]:
 
 def check_making(making: Making) -> PackMember:
     """The member whose system it is. Raises ValueError for nobody's, an authority's, or unknown callers."""
-    member = pack.members().get(making.code)
+    member = making.edition.members.get(making.code)
     if member is None:
-        raise ValueError(f"{making.code[:40]} is no member's code; expected one as 15-ISSEMYM")
-    if member.member_class == "GAR":
-        raise ValueError(
-            f"{making.code} is an authority: its system is a portal, made by `social_security portal init`"
+        raise OperatorError(
+            N_(
+                "{making} is no member's code; expected one as 15-ISSEMYM. A member that joined later is in ONIESS's publication: --publication",
+                making=making.code[:40],
+            )
         )
-    unknown = sorted(set(making.callers) - set(pack.members()))
+    if member.member_class == "GAR":
+        raise OperatorError(
+            N_(
+                "{making} is an authority: its system is a portal, made by `social_security portal init`",
+                making=making.code,
+            )
+        )
+    unknown = sorted(set(making.callers) - set(making.edition.members))
     if unknown:
-        raise ValueError(f"{unknown[0][:40]} is no member's code; expected one as 15-ISSEMYM")
+        raise OperatorError(
+            N_("{unknown} is no member's code; expected one as 15-ISSEMYM", unknown=unknown[0][:40])
+        )
     return member
 
 
@@ -183,20 +211,20 @@ def _member_of(folder: Path) -> str:
     return load_system_settings(folder / "settings.toml", {}).member
 
 
-def _init_registry(folder: Path, secret: str) -> dict[str, str]:
+def _init_registry(folder: Path, edition: Edition, secret: str) -> dict[str, str]:
     keys = new_registry_keys()
     store = RegistryStore(open_books(folder, "registry", REGISTRY_STEPS), keys)
-    add_notices(store.database, all_notices())
+    add_notices(store.database, all_notices(edition))
     store.close()
     # Last: without the keys' file the folder counts as not made, and nothing was kept under the keys.
     save_registry_keys(folder / "keys.json", keys, secret)
     return tokens.public_key(keys.signing)
 
 
-def _init_institute(folder: Path, registry: dict[str, str], secret: str) -> dict[str, str]:
+def _init_institute(folder: Path, edition: Edition, registry: dict[str, str], secret: str) -> dict[str, str]:
     own = tokens.new_key()
     database = open_books(folder, "institute", STEPS)
-    add_notices(database, all_notices())
+    add_notices(database, all_notices(edition))
     database.close()
     save_institute_keys(folder / "keys.json", InstituteKeys(own, registry), secret)
     return tokens.public_key(own)
@@ -207,9 +235,11 @@ def check_not_published(keys: RegistryKeys) -> None:
     fixture = pack.persons()
     for name, used in (("registry_key", keys.pid), ("index_key", keys.index)):
         if hmac.compare_digest(bytes.fromhex(fixture[name]), used):
-            raise ValueError(
-                f"these are the published fixture keys ({name} of persons.json): everybody can compute the pseudonyms. "
-                "Make the registry with `social_security init`; exercises set fixture_keys = true"
+            raise OperatorError(
+                N_(
+                    "these are the published fixture keys ({name} of persons.json): everybody can compute the pseudonyms. Make the registry with `social_security init`; exercises set fixture_keys = true",
+                    name=name,
+                )
             )
 
 
@@ -233,7 +263,7 @@ def _write_settings(folder: Path, making: Making) -> None:
     )
     url = f"http://{making.host}:{SystemSettings(member='').port}"
     (folder / GATEWAY_FILE).write_text(
-        render_gateway(making.code, url, (making.code, *making.callers)), encoding="utf-8"
+        render_gateway(making.edition, making.code, url, (making.code, *making.callers)), encoding="utf-8"
     )
     (folder / unit_name(making.code)).write_text(
         f"[Unit]\nDescription=Sacbe, system of {making.code}\nAfter=network-online.target\n\n"

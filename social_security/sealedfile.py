@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from schemas.jsontext import dump_json, load_json
 from serving.errors import OperatorError
+from serving.language import N_
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +30,9 @@ _ROUNDS, _MEMORY_KIB, _LANES = 3, 64 * 1024, 4
 def write_sealed(path: Path, value: object, secret: str) -> None:
     """Write a new file; one that is there is left alone (FileExistsError)."""
     if len(secret) < SHORTEST:
-        raise OperatorError(f"a passphrase that seals keys has at least {SHORTEST} characters")
+        raise OperatorError(
+            N_("a passphrase that seals keys has at least {shortest} characters", shortest=SHORTEST)
+        )
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     salt, nonce = secrets.token_bytes(16), secrets.token_bytes(12)
     clear = dump_json(value).encode()
@@ -47,15 +50,24 @@ def read_sealed(path: Path, secret: str) -> Any:
     try:
         record = load_json(path.read_bytes())
     except (OSError, ValueError) as err:
-        raise OperatorError(f"{path} cannot be read: {type(err).__name__}") from err
+        raise OperatorError(N_("{path} cannot be read: {name}", path=path, name=type(err).__name__)) from err
     if not isinstance(record, dict) or record.get("format") != FORMAT:
-        raise OperatorError(f"{path} is not sealed by a passphrase ({FORMAT}); make the system's keys anew")
+        raise OperatorError(
+            N_(
+                "{path} is not sealed by a passphrase ({format}); make the system's keys anew",
+                path=path,
+                format=FORMAT,
+            )
+        )
     try:
         salt, sealed = (base64.b64decode(record[n], validate=True) for n in ("salt", "sealed"))
         clear = AESGCM(_stretch(secret, salt)).decrypt(sealed[:12], sealed[12:], path.name.encode())
     except (InvalidTag, KeyError, TypeError, ValueError) as err:
         raise OperatorError(
-            f"{path} does not open: the passphrase is another one, or the file is damaged (keys_secret in the settings)"
+            N_(
+                "{path} does not open: the passphrase is another one, or the file is damaged (keys_secret in the settings)",
+                path=path,
+            )
         ) from err
     return load_json(clear)
 

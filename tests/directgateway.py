@@ -12,18 +12,20 @@ import json
 import re
 import shutil
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
-from zoneinfo import ZoneInfo
 
 from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from social_security.commands import seed
 from social_security.commands.moving import move_books
 from social_security.domain import pack
-from social_security.domain.calendars import load_calendar
+from social_security.domain.edition import package_edition
 from social_security.domain.notices import notice_of
+from social_security.domain.published import build_payload, sign_payload
 from social_security.institute.operations import OwnActs, acts_of, readings_of
 from social_security.institute.overdue import expire_cases
 from social_security.institute.services import InstituteServices
@@ -36,8 +38,9 @@ from social_security.registry.services import RegistryServices
 from social_security.registry.store import RegistryStore
 from social_security.registry.tables import STEPS as REGISTRY_STEPS
 from social_security.wire.books import open_books
-from social_security.wire.gatewayclient import GatewayClient, Heard
+from social_security.wire.gatewayclient import GatewayAnswer, GatewayClient
 from social_security.wire.platform import open_platform
+from social_security.wire.publication import KEY_FILE, PublicationCopy
 from social_security.wire.service import SystemOperations
 from tests.social import SECRET, seeded
 
@@ -59,24 +62,24 @@ class DirectGateway(GatewayClient):
 
     async def _send(
         self, method: str, place: str, headers: Mapping[str, str], body: Mapping[str, Any] | None
-    ) -> Heard:
+    ) -> GatewayAnswer:
         if "getPolicyRefusals" in place:
-            return Heard(200, {"refusals": []})
+            return GatewayAnswer(200, {"refusals": []})
         if "getEvidenceStatistics" in place:
-            return Heard(200, {"month": "2026-02", "messages": 40, "timestampedInTime": 38})
+            return GatewayAnswer(200, {"month": "2026-02", "messages": 40, "timestampedInTime": 38})
         parts = place.split("/", 5)
         if len(parts) < 6:
-            return Heard(404, {})
+            return GatewayAnswer(404, {})
         if parts[2] not in self._country.systems:
-            return Heard(0, {})
+            return GatewayAnswer(0, {})
         fates = self._country.fates
         fate = fates.pop(0) if fates and body is not None else "carried"
         if fate == "lost":
-            return Heard(0, {})
+            return GatewayAnswer(0, {})
         if fate == "twice":
             await self._country.carry(parts[2], method, f"/{parts[5]}", headers, body)
         heard = await self._country.carry(parts[2], method, f"/{parts[5]}", headers, body)
-        return Heard(0, {}) if fate == "unheard" else heard
+        return GatewayAnswer(0, {}) if fate == "unheard" else heard
 
 
 @dataclass(slots=True)
@@ -107,12 +110,12 @@ class DirectCountry:
         keys = _keys(base)
         self.registry = RegistryServices(
             pack.members()["00-RNSS"].path, RegistryStore(open_books(self.folder / "00-RNSS", "registry", REGISTRY_STEPS), keys["00-RNSS"]),
-            keys["00-RNSS"], self._now, load_calendar("00-RNSS"), POLICY, self._gateway("00-RNSS"),
+            keys["00-RNSS"], self._now, self._lists("00-RNSS"), POLICY, self._gateway("00-RNSS"),
         )  # fmt: skip
         self.oniess = oniess = OniessServices(
             pack.members()["00-ONIESS"].path,
             OniessStore(open_books(self.folder / "00-ONIESS", "oniess", ONIESS_STEPS)),
-            self._now, load_calendar("00-ONIESS"), ZoneInfo("America/Mexico_City"), POLICY, Trusted(),
+            self._now, self._lists("00-ONIESS"), POLICY, Trusted(),
             self._gateway("00-ONIESS"),
         )  # fmt: skip
         self.systems["00-RNSS"] = SystemOperations(
@@ -124,12 +127,33 @@ class DirectCountry:
 
     def start(self, code: str, gateway: DirectGateway | None = None) -> None:
         """Start an institute's system over what is on its disk; after a crash, once more."""
+        database = open_books(self.folder / code, "institute", STEPS)
+        lists = PublicationCopy(self.folder / code, code, database, self._now)
         made = InstituteServices(
-            pack.members()[code].path, open_books(self.folder / code, "institute", STEPS), _LOADED[code],
-            self._now, load_calendar(code), POLICY, gateway or self._gateway(code), OwnActs(open_platform("")),
+            pack.members()[code].path, database, _LOADED[code], self._now, lists, POLICY, gateway or self._gateway(code), OwnActs(open_platform("")),
         )  # fmt: skip
         self.institutes[code] = made
         self.systems[code] = SystemOperations(made, acts_of(made), readings_of(made))
+
+    def publish_leaving(self, code: str, heir: str) -> None:
+        """ONIESS publishes that a member has left to another, and every institute takes it."""
+        payload = build_payload(1, self.now, self.now + timedelta(days=3650), {
+            "members": {"members": [
+                m | ({"successor": heir} if m["code"] == code else {}) for m in pack.document("members.json")["members"]
+            ]},
+            **{name: pack.document(f"{name}.json") for name in ("calendars", "benefits")},
+            "conventions": {"conventions": self.oniess.store.conventions()},
+            "notices": {"notices": []},
+        })  # fmt: skip
+        key = Ed25519PrivateKey.generate()
+        envelope = json.loads(sign_payload(payload, key))
+        pem = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        for each, made in self.institutes.items():
+            (self.folder / each / KEY_FILE).write_bytes(pem)
+            made.publication = made.conventions.publication = PublicationCopy(
+                self.folder / each, each, made.database, self._now
+            )
+            assert made.publication.take(envelope)
 
     def close(self) -> None:
         """Close the databases."""
@@ -141,12 +165,15 @@ class DirectCountry:
     def _now(self) -> datetime:
         return self.now
 
+    def _lists(self, code: str) -> PublicationCopy:
+        return PublicationCopy(self.folder / code, code, None, self._now)
+
     def _gateway(self, code: str) -> DirectGateway:
         return DirectGateway(pack.members()[code].path, self)
 
     async def carry(
         self, code: str, method: str, path: str, headers: Mapping[str, str], body: Mapping[str, Any] | None
-    ) -> Heard:
+    ) -> GatewayAnswer:
         """One request at a system: an operation, or a public reading."""
         system = self.systems[code]
         for name in system.acts:
@@ -156,13 +183,13 @@ class DirectCountry:
                 outcome = await system.carry_out(
                     operation, headers, path, found.groupdict(), dict(body or {})
                 )
-                return Heard(outcome.status, json.loads(json.dumps(dict(outcome.body))))
+                return GatewayAnswer(outcome.status, json.loads(json.dumps(dict(outcome.body))))
         place, _, query = path.partition("?")
         given = system.readings[place](dict(parse_qsl(query)))
         answer = await given if inspect.isawaitable(given) else given
         assert isinstance(answer, web.Response)
         value = json.loads(answer.text or "{}")
-        return Heard(answer.status, {"filas": value} if isinstance(value, list) else value)
+        return GatewayAnswer(answer.status, {"filas": value} if isinstance(value, list) else value)
 
     async def ask(
         self,
@@ -174,12 +201,12 @@ class DirectCountry:
         case: str,
         role: str,
         gate: str = "",
-    ) -> Heard:
+    ) -> GatewayAnswer:
         """One request as a member's people make it: ``client`` is as 15-ISSEMYM/PORT; ``gate`` is one of an application's."""
         code, _, subsystem = client.partition("/")
         self.number += 1
         described = pack.operations()[operation]
-        uri, digest = notice_of(code)
+        uri, digest = notice_of(package_edition(), code)
         known = pack.members().get(code)
         headers = {
             "X-Road-Client": f"{known.path if known else code}/{subsystem}",

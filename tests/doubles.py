@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gateway.clients.descriptions.reading import parse_description
 from gateway.exchange.ports import PeerAnswer, ServiceAnswer
 from schemas.faults import Fault
 
@@ -23,11 +24,17 @@ if TYPE_CHECKING:
     from certs.algorithms import SignatureAlgorithm
     from certs.signing import MessageSignature
     from certs.tokens.port import KeyId, Signer, SigningIdentity
-    from gateway.clients.model import Service
+    from gateway.clients.descriptions.described import ParsedDescription
+    from gateway.clients.model import Service, ServiceType
     from gateway.exchange.ports import ServiceCall, Signing
     from gateway.messagelog.record import LogEntry
     from schemas.globalconf.shared import SecurityServer
     from schemas.identifiers import ClientId
+
+
+async def read_here(kind: ServiceType, content: bytes, url: str) -> ParsedDescription:
+    """Read a service description without a process of its own."""
+    return parse_description(kind, content, url)
 
 
 class MemoryTokens:

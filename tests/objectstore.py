@@ -1,26 +1,29 @@
 """An object store for tests that speaks as much of S3 as our tools ask for, and refuses as S3 documents it.
 
-PUT (with ``If-None-Match: *``), GET with ranges, HEAD and ListObjectsV2 in pages, addressed by path, signed by AWS Signature Version 4;
-as a bucket with Object Lock it takes only objects that bring a checksum. What it is not asked for it answers with 501.
+PUT (with ``If-None-Match: *``), GET with ranges, HEAD, ListObjectsV2 in pages and DeleteObjects, addressed by path, signed by AWS Signature
+Version 4; as a bucket with Object Lock it takes only objects that bring a checksum. What it is not asked for it answers with 501.
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
+import os
 import re
-from contextlib import asynccontextmanager
+import threading
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, unescape
 
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
 KEY_ID, SECRET, REGION, BUCKET = "AKIATEST", "a secret of the test", "mx-test-1", "evidencia"
 _CREDENTIAL = re.compile(
@@ -37,6 +40,10 @@ class ObjectStore:
         self.objects: dict[str, bytes] = {}
         self.puts: list[str] = []
         self.url = ""
+        # When everything in it was written, as it says.
+        self.modified = "2024-01-01T00:00:00.000Z"
+        # While it is set, every request is refused with 503.
+        self.is_away = False
         self._ignores_conditions = ignores_conditions
         self._conflicts = conflicts
         self._page = page
@@ -60,6 +67,10 @@ class ObjectStore:
         bucket, _, key = request.path.lstrip("/").partition("/")
         if bucket != BUCKET:
             return _error(404, "NoSuchBucket")
+        if self.is_away:
+            return _error(503, "SlowDown")
+        if request.method == "POST" and "delete" in request.query:
+            return self._delete(body)
         if request.method == "PUT" and key:
             return self._put(request, key, body)
         if request.method == "GET" and not key and request.query.get("list-type") == "2":
@@ -101,12 +112,25 @@ class ObjectStore:
         headers["Content-Range"] = f"bytes {start}-{end}/{len(content)}"
         return web.Response(status=206, body=content[start : end + 1], headers=headers)
 
+    def _delete(self, body: bytes) -> web.Response:
+        keys = [unescape(key) for key in re.findall(r"<Key>([^<]*)</Key>", body.decode())]
+        for key in keys:
+            self.objects.pop(key, None)
+        found = "".join(f"<Deleted><Key>{escape(key)}</Key></Deleted>" for key in keys)
+        text = (
+            f'<?xml version="1.0" encoding="UTF-8"?><DeleteResult xmlns="{_NAMESPACE}">{found}</DeleteResult>'
+        )
+        return web.Response(text=text, content_type="application/xml")
+
     def _list(self, request: web.Request) -> web.Response:
-        prefix, after = request.query.get("prefix", ""), request.query.get("continuation-token", "")
+        prefix, after = (
+            request.query.get("prefix", ""),
+            request.query.get("continuation-token", request.query.get("start-after", "")),
+        )
         left = sorted(k for k in self.objects if k.startswith(prefix) and k > after)
         some, more = left[: self._page], left[self._page :]
         contents = "".join(
-            f"<Contents><Key>{escape(k)}</Key><LastModified>2024-01-01T00:00:00.000Z</LastModified>"
+            f"<Contents><Key>{escape(k)}</Key><LastModified>{self.modified}</LastModified>"
             f"<ETag>{escape(_tag(self.objects[k]))}</ETag><Size>{len(self.objects[k])}</Size></Contents>"
             for k in some
         )
@@ -127,6 +151,27 @@ async def serve_objects(store: ObjectStore) -> AsyncIterator[ObjectStore]:
     async with TestServer(app, host="127.0.0.1") as server:
         store.url = str(server.make_url("")).rstrip("/")
         yield store
+
+
+@contextmanager
+def objects_beside(store: ObjectStore) -> Iterator[ObjectStore]:
+    """The store in a thread of its own, for what asks it from a thread that waits; its variables are this process's meanwhile."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="object store")
+    thread.start()
+    serving = serve_objects(store)
+    asyncio.run_coroutine_threadsafe(serving.__aenter__(), loop).result(60)
+    before = {name: os.environ.get(name) for name in store.environment()}
+    os.environ.update(store.environment())
+    try:
+        yield store
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
+        asyncio.run_coroutine_threadsafe(serving.__aexit__(None, None, None), loop).result(60)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(60)
+        loop.close()
 
 
 def _refused(request: web.Request, body: bytes) -> web.Response | None:

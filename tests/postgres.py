@@ -22,13 +22,20 @@ BINARIES = "/usr/lib/postgresql/*/bin"
 class Cluster:
     """One running cluster."""
 
-    def __init__(self, *, is_durable: bool = False, standby_of: Cluster | None = None) -> None:
-        self._durable = "" if is_durable else " -c fsync=off"
+    def __init__(
+        self,
+        *,
+        is_durable: bool = False,
+        standby_of: Cluster | None = None,
+        beside: Path | None = None,
+        connections: int = 100,
+    ) -> None:
+        self._options = f"-c max_connections={connections}{'' if is_durable else ' -c fsync=off'}"
         self._initdb = need("initdb", package="postgresql", beside=BINARIES)
         self._pg_ctl = need("pg_ctl", package="postgresql", beside=BINARIES)
         # Not pytest's folder: the server's user must reach it, and a socket's path has 107 characters at most.
         if standby_of is None:
-            self.folder = Path(tempfile.mkdtemp(prefix="sacbe-pg-"))
+            self.folder = Path(tempfile.mkdtemp(prefix="sacbe-pg-", dir=beside))
         else:
             self.folder = standby_of.standby_folder
             self.folder.mkdir(mode=0o700)
@@ -65,7 +72,7 @@ class Cluster:
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
-        options = f"-k {self.folder} -c listen_addresses=''{self._durable}"
+        options = f"-k {self.folder} -c listen_addresses='' {self._options}"
         self._run(
             self._pg_ctl,
             "-D",

@@ -23,8 +23,9 @@ from serving.config.secret import SecretSource
 from social_security import app, config
 from social_security.commands import seed
 from social_security.domain import pack
+from social_security.domain.edition import package_edition
 from social_security.domain.notices import notice_of
-from social_security.wire.gatewayclient import GatewayClient, Heard
+from social_security.wire.gatewayclient import GatewayAnswer, GatewayClient
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -48,21 +49,21 @@ class LocalRoad(GatewayClient):
 
     async def _send(
         self, method: str, place: str, headers: Mapping[str, str], body: Mapping[str, Any] | None
-    ) -> Heard:
+    ) -> GatewayAnswer:
         code = place.split("/")[2]
         path = "/" + place.split("/", 5)[5] if place.count("/") >= 5 else ""
         if "getPolicyRefusals" in place:
             if not self.tells:
-                return Heard(0, {})
+                return GatewayAnswer(0, {})
             after = int(place.rpartition("=")[2])
-            return Heard(200, {"refusals": [r for r in self.refusals if r["number"] > after]})
+            return GatewayAnswer(200, {"refusals": [r for r in self.refusals if r["number"] > after]})
         if "getEvidenceStatistics" in place:
-            return Heard(200, {"month": "2026-03", "messages": 40, "timestampedInTime": 38})
+            return GatewayAnswer(200, {"month": "2026-03", "messages": 40, "timestampedInTime": 38})
         if code in self.down or code not in self._country.clients:
-            return Heard(0, {})
+            return GatewayAnswer(0, {})
         async with self._country.clients[code].request(method, path, headers=headers, json=body) as answer:
             value = json.loads(await answer.read() or b"{}")
-            return Heard(answer.status, value if isinstance(value, dict) else {})
+            return GatewayAnswer(answer.status, value if isinstance(value, dict) else {})
 
 
 @dataclass(slots=True)
@@ -95,7 +96,7 @@ class SmallCountry:
         """One call as it would come from the provider's gateway; status and body."""
         described = pack.operations()[operation]
         code, subsystem = client.split("/")
-        uri, digest = notice_of(code)
+        uri, digest = notice_of(package_edition(), code)
         sent = {
             "X-Road-Client": f"{pack.members()[code].path}/{subsystem}",
             "X-Road-Id": f"m-{self.folder.name}-{len(sent_ids)}",

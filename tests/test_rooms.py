@@ -1,4 +1,4 @@
-"""docs/rooms.md is true: each place it names exists, and each folder of the gateway has its row."""
+"""docs/rooms.md is true: each place it names exists, and each folder of the packages is named."""
 
 from __future__ import annotations
 
@@ -20,6 +20,16 @@ def rows_of_folders() -> set[str]:
 
 def test_every_folder_of_the_gateway_has_a_row() -> None:
     assert rows_of_folders() == FOLDERS
+
+
+@pytest.mark.parametrize("package", ["schemas", "certs", "serving", "central_server", "social_security"])
+def test_every_folder_of_the_other_packages_is_named(package: str) -> None:
+    folders = {
+        f"{package}/{path.name}/"
+        for path in (PROJECT / package).iterdir()
+        if path.is_dir() and (path / "__init__.py").exists()
+    }
+    assert folders - set(re.findall(r"`([\w/]+)`", ROOMS)) == set()
 
 
 @pytest.mark.parametrize("place", sorted(set(re.findall(r"`([\w./]+/[\w./]*)`", ROOMS))))

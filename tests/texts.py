@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import ast
 import inspect
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 import jinja2
-import msgspec
 from jinja2.ext import extract_from_ast
 
 from serving.cli.helptexts import whole_lines
@@ -34,6 +34,7 @@ CONSOLE_PLACES = (
     "serving/api/",
     "serving/errors.py",
     "serving/entrance.py",
+    "serving/process/failing.py",
     "gateway/admin/",
     "gateway/health/",
     "gateway/settings/",
@@ -151,7 +152,7 @@ def bring_in_step(path: Path) -> tuple[int, int]:
     for (message, plural), files in sorted(texts.items(), key=lambda item: (item[0][0], item[0][1] or "")):
         empty = Translation(message, ("",) if plural is None else ("", ""), plural)
         comments = tuple(f"#: {file}" for file in sorted(files))
-        made.append(msgspec.structs.replace(known.get((message, plural), empty), comments=comments))
+        made.append(replace(known.get((message, plural), empty), comments=comments))
     path.write_text(render_po((header, *made)), encoding="utf-8")
     return sum(not all(e.translations) for e in made), len(known.keys() - texts.keys())
 

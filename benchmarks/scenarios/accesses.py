@@ -119,8 +119,8 @@ def s09(stage: Stage) -> None:
     testigo = {
         "testigo": stage.token("26-ISSSTESON/AFIL", pid_of("ana", "26-ISSSTESON"), "15-ISSEMYM", hidden)
     }
-    asked = stage.ask("26-ISSSTESON/AFIL", "15-ISSEMYM", "consultarAfiliacion", testigo, hidden)
-    stage.done(asked, "the hidden inquiry")
+    inquiry = stage.ask("26-ISSSTESON/AFIL", "15-ISSEMYM", "consultarAfiliacion", testigo, hidden)
+    stage.done(inquiry, "the hidden inquiry")
     bad = Call(
         "PUR-AFIL", "CONS-26-2026-00000030", "ANALISTA_AFILIACION", "x", headers={"X-OSS-Oculto": "mx:X-1"}
     )
@@ -138,7 +138,7 @@ def s09(stage: Stage) -> None:
         any(r["messageId"] == tried.message_id and r["outcome"] == "NEGADO" for r in rows),
         "the refused look-up is shown",
     )
-    stage.expect(not any(r["messageId"] == asked.message_id for r in rows), "the hidden one is not")
+    stage.expect(not any(r["messageId"] == inquiry.message_id for r in rows), "the hidden one is not")
     stage.expect("analista" not in str(rows), "nobody's local id is shown")
     stage.expect(
         [r["logtime"] for r in rows] == sorted((r["logtime"] for r in rows), reverse=True), "newest first"
@@ -146,7 +146,7 @@ def s09(stage: Stage) -> None:
     stage.at("2026-07-01T09:00:00-06:00")
     later = stage.ask("15-ISSEMYM/BITACORA", "15-ISSEMYM", "findUsage", mine, look)
     stage.expect(
-        any(r["messageId"] == asked.message_id for r in later.body["usages"]), "from 2026-07-01 it is shown"
+        any(r["messageId"] == inquiry.message_id for r in later.body["usages"]), "from 2026-07-01 it is shown"
     )
     _at_the_gateway(stage, mine, look)
     later = stage.ask("15-ISSEMYM/BITACORA", "15-ISSEMYM", "findUsage", mine, look)
@@ -159,7 +159,7 @@ def s09(stage: Stage) -> None:
         "SS-200",
         "no X-Road-UserId",
     )
-    _guarantor(stage, asked.message_id)
+    _guarantor(stage, inquiry.message_id)
     _ten_thousand(stage, mine, look)
     stage.prove([tried, later])
 

@@ -13,13 +13,18 @@ from tests.directgateway import INSTITUTES, DirectCountry
 
 if TYPE_CHECKING:
     from social_security.institute.stores.cases import Case
-    from social_security.wire.gatewayclient import Heard
+    from social_security.wire.gatewayclient import GatewayAnswer
 
 ISSEMYM, SONORA, IPE = INSTITUTES
 MEMBERS = {code: pack.members()[code].path for code in INSTITUTES}
 PIDS: dict[str, dict[str, str]] = {p["name"]: p["pids"] for p in pack.persons()["persons"]}
 CURPS: dict[str, str] = {p["name"]: p["curp"] for p in pack.persons()["persons"]}
-ANALYST, PERSON, SYSTEM, DESK = "ANALISTA_PORTABILIDAD", "TITULAR", "SISTEMA", "ANALISTA_AFILIACION"
+ANALYST, PERSON, SYSTEM, AFFILIATION_ANALYST = (
+    "ANALISTA_PORTABILIDAD",
+    "TITULAR",
+    "SISTEMA",
+    "ANALISTA_AFILIACION",
+)
 CONVENTION = "CONV-DEMO-2025-01"
 
 
@@ -32,27 +37,27 @@ class Acts:
     failures: list[str] = field(default_factory=list)
     filed: int = 0
 
-    def expect(self, held: object, what: str) -> None:
+    def expect(self, ok: object, what: str) -> None:
         """Count a check; one that does not hold is a failure."""
         self.checks += 1
-        if not held:
+        if not ok:
             self.failures.append(what)
 
-    def refused(self, heard: Heard, code: str, what: str, where: str | None = None) -> None:
+    def refused(self, response: GatewayAnswer, code: str, what: str, where: str | None = None) -> None:
         """An answer that must be a refusal with this code, in both languages, at this field if one is named."""
-        body = heard.body
+        body = response.body
         named = where is None or body.get("campo") == where
         self.expect(
-            body.get("codigo") == code and named, f"{what}: expected {code}, came {heard.status} {body}"
+            body.get("codigo") == code and named, f"{what}: expected {code}, came {response.status} {body}"
         )
         self.expect(
             "message" in body or "limiteImpugnacion" in body, f"{what}: neither English nor an appeal"
         )
 
-    def done(self, heard: Heard, what: str) -> dict[str, Any]:
+    def done(self, response: GatewayAnswer, what: str) -> dict[str, Any]:
         """The body of an answer that must be a success."""
-        self.expect(heard.is_done, f"{what}: {heard.status} {heard.body}")
-        return heard.body
+        self.expect(response.is_done, f"{what}: {response.status} {response.body}")
+        return response.body
 
     def at(self, *moment: int) -> None:
         """Set every clock, in UTC."""
@@ -64,21 +69,29 @@ class Acts:
 
     # Vital events and links
 
-    async def look_up(self, code: str, who: str) -> Heard:
+    async def look_up(self, code: str, who: str) -> GatewayAnswer:
         """The registry's answer to an institute's look-up by CURP."""
         case = f"CONS-{code[:2]}-2026-00000001"
         return await self.c.ask(
-            f"{code}/AFIL", "00-RNSS", "buscarBeneficiario", {"curp": CURPS[who]}, "PUR-IDENT", case, DESK
+            f"{code}/AFIL",
+            "00-RNSS",
+            "buscarBeneficiario",
+            {"curp": CURPS[who]},
+            "PUR-IDENT",
+            case,
+            AFFILIATION_ANALYST,
         )
 
-    async def vital(self, code: str, pid: str, kind: str, day: str, **more: Any) -> Heard:
+    async def vital(self, code: str, pid: str, kind: str, day: str, **more: Any) -> GatewayAnswer:
         """A vital event that an institute reports; a death comes with its act unless ``acta`` is None."""
         body = {"idEvento": str(uuid.uuid4()), "pid": pid, "tipo": kind, "fechaEvento": day, **more}
         if kind == "FALLECIMIENTO":
             body.setdefault("acta", {"numero": "AD-2026-15", "oficialia": "15-057 Toluca 01", "fecha": day})
         body = {n: v for n, v in body.items() if v is not None}
         case = f"CONS-{code[:2]}-2026-00000001"
-        return await self.c.ask(f"{code}/VITAL", "00-RNSS", "notificarEvento", body, "PUR-VITAL", case, DESK)
+        return await self.c.ask(
+            f"{code}/VITAL", "00-RNSS", "notificarEvento", body, "PUR-VITAL", case, AFFILIATION_ANALYST
+        )
 
     def state_of(self, code: str, who: str) -> str:
         """A person's state in an institute's file."""
@@ -87,7 +100,7 @@ class Acts:
 
     # Rights
 
-    async def file(self, code: str, who: str, right: str, **more: Any) -> tuple[str, Heard]:
+    async def file(self, code: str, who: str, right: str, **more: Any) -> tuple[str, GatewayAnswer]:
         """A request for a right; its folio and the answer."""
         self.filed += 1
         folio = f"ARCO-{code[:2]}-2026-{self.filed:08d}"
@@ -100,17 +113,17 @@ class Acts:
 
     async def arco(
         self, code: str, folio: str, state: str, role: str = "UNIDAD_TRANSPARENCIA", **more: Any
-    ) -> Heard:
+    ) -> GatewayAnswer:
         """A request's next state."""
         client = f"{code[:2]}-GARANTE/SUPERV" if role == "GARANTE" else f"{code}/ARCO"
         body = {"estado": state, "ocurridoEl": self.c.now.isoformat(), **more}
         return await self.c.ask(client, code, "avanzarArco", body, "PUR-ARCO", folio, role)
 
-    async def granted(self, code: str, who: str, right: str, **more: Any) -> Heard:
+    async def granted(self, code: str, who: str, right: str, **more: Any) -> GatewayAnswer:
         """A request that is filed, granted and carried out; the last answer."""
-        folio, heard = await self.file(code, who, right, **more)
-        if not heard.is_done:
-            return heard
+        folio, response = await self.file(code, who, right, **more)
+        if not response.is_done:
+            return response
         await self.arco(code, folio, "EN_TRAMITE")
         await self.arco(code, folio, "PROCEDENTE")
         return await self.arco(code, folio, "EFECTIVA")
@@ -130,7 +143,7 @@ class Acts:
         served = self.c.institutes[code].periods.served(PIDS[who][code])  # type: ignore[arg-type]
         return {"idPeriodo": served[0].period_id, "evidenciaSha256": "0" * 64, **changes}
 
-    async def history(self, code: str, who: str, role: str = PERSON, **more: Any) -> Heard:
+    async def history(self, code: str, who: str, role: str = PERSON, **more: Any) -> GatewayAnswer:
         """The history that an institute certifies."""
         case = f"CONS-{code[:2]}-2026-00000001"
         return await self.c.ask(
@@ -145,7 +158,7 @@ class Acts:
 
     # Portability
 
-    async def open(self, code: str, who: str, benefit: str, number: int = 1, **more: Any) -> Heard:
+    async def open(self, code: str, who: str, benefit: str, number: int = 1, **more: Any) -> GatewayAnswer:
         """A case opened at an institute, which tells the others."""
         body = {
             "pid": PIDS[who][code], "convenio": CONVENTION, "beneficio": benefit, "avisar": True,
@@ -154,12 +167,12 @@ class Acts:
         case = f"PORT-{code[:2]}-2026-{number:08d}"
         return await self.c.ask(f"{code}/PORT", code, "abrirCaso", body, "PUR-PORT", case, ANALYST)
 
-    async def step(self, code: str, case: str, name: str, role: str = ANALYST, **more: Any) -> Heard:
+    async def step(self, code: str, case: str, name: str, role: str = ANALYST, **more: Any) -> GatewayAnswer:
         """A case's next step from a desk; everything that is queued is sent after it."""
         body = {"evento": name, **more}
-        heard = await self.c.ask(f"{code}/PORT", code, "avanzarCaso", body, "PUR-PORT", case, role)
+        response = await self.c.ask(f"{code}/PORT", code, "avanzarCaso", body, "PUR-PORT", case, role)
         await self.c.settle()
-        return heard
+        return response
 
     async def to_totals(self, code: str, who: str, benefit: str, number: int = 1) -> str:
         """A case with totals of all three; its id."""
@@ -188,6 +201,6 @@ class Acts:
             "responsable": k.responsible, "contraparte": list(k.counterparties), "hashAnterior": k.last_hash, **more,
         }  # fmt: skip
 
-    async def post(self, sender: str, to: str, event: dict[str, Any], role: str = ANALYST) -> Heard:
+    async def post(self, sender: str, to: str, event: dict[str, Any], role: str = ANALYST) -> GatewayAnswer:
         """An event of a case sent to a participant."""
         return await self.c.ask(f"{sender}/PORT", to, "agregarEvento", event, "PUR-PORT", event["caso"], role)

@@ -188,7 +188,7 @@ def s10(stage: Stage) -> None:
     stage.prove([stage.replies[0], in_path])
     _quota(stage)
     _rogue(stage)
-    _held_at_home(stage, pair, port)
+    _kept_at_home(stage, pair, port)
     stage.expect(len(trace()) == len(pack.operations()), "the matrix from law to evidence has no gap")
     _escalated(stage, pair)
 
@@ -288,16 +288,16 @@ def _rogue(stage: Stage) -> None:
 _LIVES = (12, 60, 240)
 
 
-def _before(ends: datetime, held: Callable[[], bool]) -> bool:
+def _before(ends: datetime, ok: Callable[[], bool]) -> bool:
     """Whether something was seen to hold before a moment."""
     while datetime.now(UTC) < ends:
-        if held():
+        if ok():
             return True
         time.sleep(0.2)
     return False
 
 
-def _held_at_home(stage: Stage, pair: dict[str, str], port: Call) -> None:
+def _kept_at_home(stage: Stage, pair: dict[str, str], port: Call) -> None:
     """With a pre-check IPE's own gateway refuses early what the provider's would, and says the rule."""
     data = str(stage.country.folder / "30-IPE")
     before = stage.country.governing.policy_id()
@@ -325,10 +325,10 @@ def _escalated(stage: Stage, pair: dict[str, str]) -> None:
         60,
     )
     read = country.send("30-IPE/PORT", "MX/GOB/00-ONIESS/GOBIERNO", "GET", "/violaciones").body
-    told = [v for v in read["violaciones"] if v["miembro"] == member]
+    report = [v for v in read["violaciones"] if v["miembro"] == member]
     stage.expect(
-        sum(v["casos"] for v in told) >= 3 and all(v["regla"] for v in told),
-        f"IPE's violations are public by rule: {told}",
+        sum(v["casos"] for v in report) >= 3 and all(v["regla"] for v in report),
+        f"IPE's violations are public by rule: {report}",
     )
     laid = country.send("30-IPE/PORT", "MX/GOB/00-ONIESS/GOBIERNO", "GET", "/ordenes").body["propuestas"]
     order = next(p["documento"] for p in laid if p["miembro"] == member)

@@ -155,7 +155,7 @@ def _day_without(stage: Stage) -> None:
 def _breach(stage: Stage) -> None:
     """A lost key: the record with its notices, and the open cases with the suspended member."""
     file = stage.country.folder / "vulneracion.json"
-    told = {
+    report = {
         "fecha": "2026-05-12",
         "motivo": "Pérdida de un equipo con la llave de firma de 30-IPE",
         "naturaleza": "Una llave de firma pudo quedar en manos de terceros.",
@@ -164,11 +164,11 @@ def _breach(stage: Stage) -> None:
         "medidas": "La llave fue revocada y el miembro, suspendido.",
         "contacto": "https://issemym.example/incidentes",
     }
-    file.write_text(json.dumps(told | {"medidas": ""}), encoding="utf-8")
+    file.write_text(json.dumps(report | {"medidas": ""}), encoding="utf-8")
     arguments = ("breach", "--member", "26-ISSSTESON", "--about", "MX/GOB/30-IPE", str(file))
     lacking = stage.officer("26-ISSSTESON", *arguments)
     stage.expect(lacking.returncode != 0 and "medidas" in lacking.stderr, f"no measures: {lacking.stderr}")
-    file.write_text(json.dumps(told), encoding="utf-8")
+    file.write_text(json.dumps(report), encoding="utf-8")
     done = stage.officer("26-ISSSTESON", *arguments)
     stage.expect(
         "breach 1: 4 notices" in done.stdout, f"authority and three persons: {done.stdout} {done.stderr}"

@@ -10,6 +10,7 @@ from benchmarks.calls import Call
 from benchmarks.scenarios.stage import PortCase, Stage, curp_of, pid_of
 from benchmarks.soapcalls import soap_call
 from social_security.domain import eventchain
+from social_security.domain.edition import package_edition
 from social_security.domain.history import Period, parse_rules, share, total
 from social_security.domain.notices import notice_of
 from social_security.wire.gatewayfile import DCI
@@ -99,7 +100,7 @@ def s02(stage: Stage) -> None:
 def _over_dci(stage: Stage) -> None:
     """A DCI speaker finds the same person, and an expression finds nobody."""
     country, at = stage.country, "2026-03-02T09:00:00-06:00"
-    uri, digest = notice_of("15-ISSEMYM")
+    uri, digest = notice_of(package_edition(), "15-ISSEMYM")
 
     def search(**criteria: Any) -> Reply:
         entry = {

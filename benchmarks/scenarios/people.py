@@ -112,8 +112,8 @@ def _provisional(stage: Stage, pid: str) -> None:
     stage.done(waiting.advance("VERIFICANDO_IDENTIDAD"), "identity")
     stage.done(waiting.advance("VERIFICANDO_ORIGEN"), "origin, which stays silent")
     stage.at("2026-05-06T10:00:00-06:00")
-    held = stage.done(waiting.advance("ADMITIDA_PROVISIONAL"), "provisional")
-    stage.expect(held["fechaLimite"] == "2026-08-04", f"for 90 days: {held['fechaLimite']}")
+    admitted = stage.done(waiting.advance("ADMITIDA_PROVISIONAL"), "provisional")
+    stage.expect(admitted["fechaLimite"] == "2026-08-04", f"for 90 days: {admitted['fechaLimite']}")
     stage.at("2026-08-05T00:30:00-06:00")
     rows = "SELECT state FROM admission WHERE case_id = 'EXT-14-2026-00000002'"
     stage.wait("it lapses visibly", lambda: query(stage, "14-IPEJAL", rows) == [("CADUCADA",)])
@@ -145,9 +145,9 @@ def s12(stage: Stage) -> None:
         "which changes nothing",
     )
     _strangers(stage, death, why)
-    told = stage.ask("30-IPE/VITAL", "00-RNSS", "notificarEvento", death, why)
-    stage.done(told, "the death is reported")
-    stage.prove([told])
+    report = stage.ask("30-IPE/VITAL", "00-RNSS", "notificarEvento", death, why)
+    stage.done(report, "the death is reported")
+    stage.prove([report])
     state = "SELECT state FROM affiliation WHERE pid = '{}'"
     for code in ("30-IPE", "26-ISSSTESON"):
         sql = state.format(pid_of("maria-ines", code))
@@ -292,8 +292,8 @@ def _merge(stage: Stage, find: Any) -> None:
     by = ("--officer", "of-1")
     forged = stage.officer("00-RNSS", "merge", *by, "--signature", "ab" * 64, text=f"{one}\n{other}\n")
     stage.expect(forged.returncode != 0, "nothing is merged by a signature that is not hers")
-    said = stage.officer("00-RNSS", "decision", *by, text=f"{one}\n{other}\n").stdout
-    signed = key.sign(said.encode()).hex()
+    decision = stage.officer("00-RNSS", "decision", *by, text=f"{one}\n{other}\n").stdout
+    signed = key.sign(decision.encode()).hex()
     merged = stage.officer("00-RNSS", "merge", *by, "--signature", signed, text=f"{one}\n{other}\n")
     stage.expect(merged.returncode == 0, f"merged: {merged.stderr}")
     stage.expect(find(one).get("pid") == find(other).get("pid"), "by an officer's decision they are one")

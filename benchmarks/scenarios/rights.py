@@ -219,12 +219,12 @@ def _open_again(stage: Stage) -> PortCase:
         PortCase(parties[0], number, *parties[1:])
         for number in ("PORT-14-2026-00000001", "PORT-14-2026-00000006")
     )
-    held = f"SELECT state FROM case_entry WHERE case_id = '{old.case}'"
+    claims = f"SELECT state FROM case_entry WHERE case_id = '{old.case}'"
     stage.wait(
         "the case whose term has passed ends at both institutes and at the registry",
         lambda: (
             {old.seen_by(code)["estado"] for code in ("14-IPEJAL", "26-ISSSTESON")} == {"VENCIDA"}
-            and query(stage, "00-RNSS", held) == [("CERRADO",)]
+            and query(stage, "00-RNSS", claims) == [("CERRADO",)]
         ),
         60,
     )

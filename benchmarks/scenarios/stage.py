@@ -57,16 +57,16 @@ class Stage:
         self.outcome = outcome
         self.replies: list[Reply] = []
 
-    def expect(self, held: object, what: str) -> None:
+    def expect(self, ok: object, what: str) -> None:
         """Count a check; one that does not hold is a failure of the scenario."""
         self.outcome.checks += 1
-        if not held:
+        if not ok:
             self.outcome.failures.append(what)
 
-    def need(self, held: object, what: str) -> None:
+    def need(self, ok: object, what: str) -> None:
         """A check without which the scenario cannot go on."""
-        self.expect(held, what)
-        if not held:
+        self.expect(ok, what)
+        if not ok:
             raise Failed(what)
 
     def at(self, moment: str) -> None:
@@ -95,9 +95,9 @@ class Stage:
         if "mensaje" in reply.body:
             self.expect(reply.body.get("message"), f"{what}: no English text")
         else:
-            said = str(reply.body.get("motivacion", ""))
+            reasons = str(reply.body.get("motivacion", ""))
             self.expect(
-                len(said) >= 20 and "limiteImpugnacion" in reply.body,
+                len(reasons) >= 20 and "limiteImpugnacion" in reply.body,
                 f"{what}: refusal without reasons or last day",
             )
 
@@ -120,10 +120,10 @@ class Stage:
                 self.outcome.containers += 1
                 self.expect(evidence.verdict.is_valid, f"{evidence.file.name}: {evidence.verdict.code}")
 
-    def wait(self, what: str, held: Callable[[], bool], limit_s: float = 60.0) -> None:
+    def wait(self, what: str, ok: Callable[[], bool], limit_s: float = 60.0) -> None:
         """Wait until something that happens by itself has happened."""
         deadline = time.monotonic() + limit_s
-        while not held():
+        while not ok():
             if time.monotonic() > deadline:
                 raise Failed(f"did not happen within {limit_s:g} s: {what}")
             time.sleep(0.1)

@@ -86,7 +86,7 @@ async def v16(a: Acts) -> None:
     for benefit, order in (("JUBILACION", INSTITUTES), ("VEJEZ", tuple(reversed(INSTITUTES)))):
         number = 1 if benefit == "JUBILACION" else 2
         answers = await asyncio.gather(*(a.open(code, "ana", benefit, number) for code in order))
-        winners = [code for code, heard in zip(order, answers, strict=True) if heard.is_done]
+        winners = [code for code, response in zip(order, answers, strict=True) if response.is_done]
         a.expect(len(winners) == 1, f"{benefit}: {[h.status for h in answers]}")
         await a.c.settle()
         case = f"PORT-{winners[0][:2]}-2026-{number:08d}"
@@ -113,16 +113,16 @@ async def v17(a: Acts) -> None:
 async def v18(a: Acts) -> None:
     """Shares are computed by days to the centavo, and amounts that are no shares are refused by everybody"""
     case = await a.to_totals(SONORA, "ana", "JUBILACION")
-    told = a.c.institutes[SONORA].cases.events(case)[-1].event["totalizacion"]
-    a.expect(sum(p["montoCentavos"] for p in told["partes"]) == 1_800_000, f"{told}")
-    exact = [1_800_000 * p["dias"] / told["diasUnion"] for p in told["partes"]]
+    totals = a.c.institutes[SONORA].cases.events(case)[-1].event["totalizacion"]
+    a.expect(sum(p["montoCentavos"] for p in totals["partes"]) == 1_800_000, f"{totals}")
+    exact = [1_800_000 * p["dias"] / totals["diasUnion"] for p in totals["partes"]]
     a.expect(
-        all(abs(p["montoCentavos"] - e) < 1 for p, e in zip(told["partes"], exact, strict=True)), f"{exact}"
+        all(abs(p["montoCentavos"] - e) < 1 for p, e in zip(totals["partes"], exact, strict=True)), f"{exact}"
     )
     a.done(await a.step(SONORA, case, "INVALIDAR"), "taken back")
     for amounts in ((1, 1, 1_799_998), (600_000, 600_000, 600_000), (1_800_000, 0, 0)):
-        parts = [p | {"montoCentavos": m} for p, m in zip(told["partes"], amounts, strict=True)]
-        event = a.event(SONORA, case, "TOTALIZAR", "TOTALIZADA", totalizacion={**told, "partes": parts})
+        parts = [p | {"montoCentavos": m} for p, m in zip(totals["partes"], amounts, strict=True)]
+        event = a.event(SONORA, case, "TOTALIZAR", "TOTALIZADA", totalizacion={**totals, "partes": parts})
         for code in INSTITUTES:
             a.refused(await a.post(SONORA, code, event), "SS-406", f"{amounts} at {code}")
 
@@ -133,9 +133,9 @@ async def v19(a: Acts) -> None:
         ((SONORA, ["14-IPEJAL"], "JUBILACION"), (ISSEMYM, ["14-IPEJAL", "11-ISSEG"], "VEJEZ"), (IPE, [SONORA], "ORFANDAD")), 1
     ):  # fmt: skip
         parties = [pack.members()[o].path for o in others]
-        heard = await a.open(code, "ana", benefit, number, contrapartes=parties)
-        reasons = str(heard.body.get("motivacion", ""))
-        a.refused(heard, "SS-403", f"{code} with {others}")
+        response = await a.open(code, "ana", benefit, number, contrapartes=parties)
+        reasons = str(response.body.get("motivacion", ""))
+        a.refused(response, "SS-403", f"{code} with {others}")
         for member in (MEMBERS[code], *parties):
             a.expect(reasons.count(member) == 2, f"{member} in: {reasons}")
 

@@ -6,7 +6,18 @@ from typing import Any
 
 from click.testing import CliRunner
 
-from benchmarks.scenarios.acts import CURPS, DESK, IPE, ISSEMYM, MEMBERS, PERSON, PIDS, SONORA, SYSTEM, Acts
+from benchmarks.scenarios.acts import (
+    AFFILIATION_ANALYST,
+    CURPS,
+    IPE,
+    ISSEMYM,
+    MEMBERS,
+    PERSON,
+    PIDS,
+    SONORA,
+    SYSTEM,
+    Acts,
+)
 from social_security.__main__ import main as social_command
 from social_security.commands.seed import rid_of
 from social_security.domain import pack
@@ -60,8 +71,8 @@ async def v03(a: Acts) -> None:
     )
     a.expect(report["aplicado"], "it is applied")
     for code, who in ((ISSEMYM, "ana"), (SONORA, "maria-ines"), (IPE, "ana")):
-        heard = await a.vital(code, PIDS[who][code], "ANULACION", "2026-03-01", anula=_event(1))
-        a.expect(not heard.is_done, f"{code} annuls for {who}: {heard.body}")
+        response = await a.vital(code, PIDS[who][code], "ANULACION", "2026-03-01", anula=_event(1))
+        a.expect(not response.is_done, f"{code} annuls for {who}: {response.body}")
     await a.c.settle()
     a.expect(a.state_of(SONORA, "maria-ines") == "FALLECIDA", "it stands")
     a.done(
@@ -136,19 +147,19 @@ async def v23(a: Acts) -> None:
     taken = body | {"codigoPropuesto": "30-IPE", "entidad": "30"}
     a.refused(await _onboard(a, "solicitarAlta", taken, "ALTA-30-2026-00000001"), "SS-205", "a member's code")
     for filed in ("2020-02-29", "2026-03-01", "2027-03-02"):
-        heard = await _onboard(a, "resolverCompuerta", GATE | {"presentadaEl": filed}, case, "impacto")
-        a.refused(heard, "SS-601", filed, "presentadaEl")
+        response = await _onboard(a, "resolverCompuerta", GATE | {"presentadaEl": filed}, case, "impacto")
+        a.refused(response, "SS-601", filed, "presentadaEl")
     for by in (SONORA, "00-RNSS", "30-GARANTE"):
-        heard = await _onboard(a, "resolverCompuerta", GATE, case, "documentos", by=by)
-        a.refused(heard, "SS-210", by)
+        response = await _onboard(a, "resolverCompuerta", GATE, case, "documentos", by=by)
+        a.refused(response, "SS-210", by)
     for day in ("2027-03-02", "2026-03-01", "2026-03-03"):
         a.refused(await _onboard(a, "activarAlta", {"fecha": day}, case), "SS-600", day)
 
 
 async def v24(a: Acts) -> None:
     """Coverage is of 22 and 32 with its source, and nothing is counted that nobody told"""
-    heard = await a.c.carry("00-ONIESS", "GET", "/indicadores?periodo=2026-02", {}, None)
-    rows = {r["id"]: r for r in heard.body["filas"]}
+    response = await a.c.carry("00-ONIESS", "GET", "/indicadores?periodo=2026-02", {}, None)
+    rows = {r["id"]: r for r in response.body["filas"]}
     a.expect((rows["IND-01"]["numerador"], rows["IND-01"]["denominador"]) == (3, 22), f"{rows['IND-01']}")
     a.expect("32" in rows["IND-01"]["fuente"], "of 32 states")
     a.expect(rows["IND-13"]["numerador"] is None, "no invented counts")
@@ -160,11 +171,11 @@ async def v25(a: Acts) -> None:
         a.done(await a.look_up(code, "ana"), code)
     a.done(await a.look_up(IPE, "maria-ines"), "another person")
     for code in (ISSEMYM, IPE):
-        heard = await a.c.ask(
+        response = await a.c.ask(
             f"{code}/BITACORA", "00-RNSS", "findUsage", {"pid": PIDS["ana"][code]}, "PUR-BITACORA",
             f"CONS-{code[:2]}-2026-00000001", PERSON,
         )  # fmt: skip
-        lookers = [u["receiverCode"] for u in a.done(heard, code)["usages"]]
+        lookers = [u["receiverCode"] for u in a.done(response, code)["usages"]]
         a.expect(lookers.count(MEMBERS[SONORA]) == 2, f"through {code}: {lookers}")
 
 
@@ -199,17 +210,17 @@ async def v27(a: Acts) -> None:
         {"desde": "2001-02-28", "hasta": "2000-02-29"},
         {"desde": "0001-01-01"},
     ):
-        heard = await a.c.ask(
+        response = await a.c.ask(
             f"{IPE}/AFIL", "00-RNSS", "registrarVinculos", {"vinculos": [entry | days]}, "PUR-AFIL",
-            "CONS-30-2026-00000001", DESK,
+            "CONS-30-2026-00000001", AFFILIATION_ANALYST,
         )  # fmt: skip
-        a.refused(heard, "SS-103", str(days))
+        a.refused(response, "SS-103", str(days))
     for destination in ("MX/GOB/99-NADIE", "MX/GOB/23-ISSQROO"):
-        heard = await a.c.ask(
+        response = await a.c.ask(
             f"{IPE}/PORT", "00-RNSS", "traducirPid", {"pid": PIDS["ana"][IPE], "destino": destination}, "PUR-PORT",
             "PORT-30-2026-00000001", SYSTEM,
         )  # fmt: skip
-        a.refused(heard, "SS-300", destination)
+        a.refused(response, "SS-300", destination)
     for text in ("Corrijan\x00", "a\x1bb", "\ud800", "fin\uffff"):
         a.refused(
             (await a.file(SONORA, "ana", "ACCESO", descripcion=text))[1], "SS-100", repr(text), "descripcion"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.scenarios.acts import DESK, IPE, ISSEMYM, MEMBERS, PIDS, SONORA, Acts
+from benchmarks.scenarios.acts import AFFILIATION_ANALYST, IPE, ISSEMYM, MEMBERS, PIDS, SONORA, Acts
 
 if TYPE_CHECKING:
     pass
@@ -16,8 +16,8 @@ async def v05(a: Acts) -> None:
         (IPE, "REVOCAR", "CUMPLIDA", "2023-06-30"),
         (SONORA, "ORDENAR_ENTREGA", "EFECTIVA", "2014-12-31"),
     ):
-        wanted = a.period(code, "ana", hasta=until)
-        folio = await a.won(code, "ana", "RECTIFICACION", decision, periodo=wanted)
+        period = a.period(code, "ana", hasta=until)
+        folio = await a.won(code, "ana", "RECTIFICACION", decision, periodo=period)
         a.done(await a.arco(code, folio, by), f"{by} at {code}")
         periods = a.done(await a.history(code, "ana"), "the history")["periodos"]
         a.expect([(p["hasta"], p["version"]) for p in periods] == [(until, 2)], f"{code}: {periods}")
@@ -53,8 +53,8 @@ async def v07(a: Acts) -> None:
         "evidenciaSha256": "1" * 64,
     }
     a.done(await a.granted(IPE, "ana", "RECTIFICACION", periodo=missing), "a missing period")
-    told = (await a.history(IPE, "ana")).body["periodos"]
-    a.expect({p["desde"] for p in told} == {"2015-03-02", "2024-02-01"}, f"both: {told}")
+    answered = (await a.history(IPE, "ana")).body["periodos"]
+    a.expect({p["desde"] for p in answered} == {"2015-03-02", "2024-02-01"}, f"both: {answered}")
 
 
 async def v08(a: Acts) -> None:
@@ -64,33 +64,35 @@ async def v08(a: Acts) -> None:
         {"hasta": "1987-01-15"}, {"hasta": "2099-12-31"}, {"desde": "1800-02-28"}, {"diasDescontados": 36_600},
         {"diasReintegrados": 1}, {"desde": "1990-01-01", "hasta": "1989-12-31"},
     ):  # fmt: skip
-        heard = await a.granted(
+        response = await a.granted(
             SONORA, "maria-ines", "RECTIFICACION", periodo=a.period(SONORA, "maria-ines", **changes)
         )
-        a.expect(heard.body.get("codigo") in ("SS-103", "SS-406", "SS-100"), f"{changes}: {heard.body}")
+        a.expect(response.body.get("codigo") in ("SS-103", "SS-406", "SS-100"), f"{changes}: {response.body}")
     a.expect((await a.history(SONORA, "maria-ines")).body["totalDias"] == before, "nothing has changed")
 
 
 async def v09(a: Acts) -> None:
     """Cancelled data has no ordinary use; an opposition never blocks her own view, and is withdrawn at once"""
     await a.granted(IPE, "ana", "OPOSICION", datos=["afiliacion"], propositos=["PUR-AFIL"])
-    a.refused(await _affiliation(a, IPE, "ana", DESK), "SS-208", "the desk")
+    a.refused(await _affiliation(a, IPE, "ana", AFFILIATION_ANALYST), "SS-208", "the desk")
     a.done(await a.history(IPE, "ana"), "her own view")
     _, withdrawn = await a.file(
         IPE, "ana", "OPOSICION", datos=["afiliacion"], propositos=["PUR-AFIL"], retirar=True
     )
     a.done(withdrawn, "the withdrawal")
-    a.done(await _affiliation(a, IPE, "ana", DESK), "the desk again")
+    a.done(await _affiliation(a, IPE, "ana", AFFILIATION_ANALYST), "the desk again")
     a.done(
         await a.granted(SONORA, "ana", "CANCELACION", datos=["historia", "afiliacion"]), "the cancellation"
     )
-    a.refused(await _affiliation(a, SONORA, "ana", DESK), "SS-208", "what was cancelled")
+    a.refused(await _affiliation(a, SONORA, "ana", AFFILIATION_ANALYST), "SS-208", "what was cancelled")
 
 
 async def v10(a: Acts) -> None:
     """Every clock is the institute's own: neither requests nor answers are of another time, and terms skip its holidays"""
-    for said in ("2030-01-01T09:00:00-06:00", "2020-02-29T09:00:00-06:00", "2026-03-02T15:11:00+00:00"):
-        a.expect(not (await a.file(IPE, "ana", "ACCESO", recibidaEl=said))[1].is_done, f"received {said}")
+    for received in ("2030-01-01T09:00:00-06:00", "2020-02-29T09:00:00-06:00", "2026-03-02T15:11:00+00:00"):
+        a.expect(
+            not (await a.file(IPE, "ana", "ACCESO", recibidaEl=received))[1].is_done, f"received {received}"
+        )
     folio, filed = await a.file(IPE, "ana", "ACCESO")
     a.expect(a.done(filed, "now")["limiteRespuesta"] == "2026-03-30", f"twenty working days: {filed.body}")
     a.expect(
@@ -110,8 +112,8 @@ async def v11(a: Acts) -> None:
     await a.granted(
         IPE, "ana", "RECTIFICACION", periodo=a.period(IPE, "ana", diasDescontados=100, diasReintegrados=40)
     )
-    told = (await a.history(IPE, "ana")).body
-    a.expect(told["totalDias"] == whole - 60, f"{whole} less 60: {told['totalDias']}")
+    answered = (await a.history(IPE, "ana")).body
+    a.expect(answered["totalDias"] == whole - 60, f"{whole} less 60: {answered['totalDias']}")
     case = await a.to_totals(IPE, "ana", "VEJEZ")
     parts = a.c.institutes[IPE].cases.events(case)[-1].event["totalizacion"]["partes"]
     own = next(p["dias"] for p in parts if p["instituto"] == MEMBERS[IPE])

@@ -82,7 +82,8 @@ def row(method: str, path: str, handler: Handler, summary: str, *permissions: st
         try:
             return await handler(call)
         except Refused as refusal:
-            raise Problem(refusal.code.status, refusal.code, list(refusal.metadata)) from refusal
+            code = refusal.code
+            raise Problem(code.status, code, list(refusal.metadata), words=refusal.text) from refusal
 
     tag = more.pop("tag", path.split("/")[1])
     return Operation(method, path, guarded, summary, permissions, tag=tag, **more)

@@ -306,8 +306,15 @@ class _Members:
             views = [client_view(c.id, c.name, owner) for c, owner in listed]
             return PagedClients(views, PagingMetadata(total, len(views), query.limit, query.offset))
         term = (query.q or "").lower()
-        matching = [r for r in self._rows.value() if term in r.searched]
-        matching = [r for r in matching if _is_match(r, query, records.instance)]
+        matching = self._rows.value()
+        if term:
+            matching = [r for r in matching if term in r.searched]
+        if query.client_type is not None:
+            is_subsystem = query.client_type == "SUBSYSTEM"
+            matching = [r for r in matching if bool(r.subsystem_code) == is_subsystem]
+        filters = (query.name, query.instance, query.member_class, query.member_code, query.subsystem_code)
+        if any(filters):
+            matching = [r for r in matching if _is_match(r, query, records.instance)]
         if query.security_server is not None:
             server = servers.need_server(records, server_of(query.security_server))
             there = {_key(c.id) for c in servers.clients_of(records, server)} | {_key(server.id.owner)}
@@ -339,8 +346,7 @@ def _key(client: ClientId) -> tuple[str, str, str]:
 
 def _is_match(row: ClientRow, query: ClientsQuery, instance: str) -> bool:
     return (
-        query.client_type in (None, "SUBSYSTEM" if row.subsystem_code else "MEMBER")
-        and matches(query.name, row.member_name, row.name)
+        matches(query.name, row.member_name, row.name)
         and matches(query.instance, instance)
         and matches(query.member_class, row.member_class)
         and matches(query.member_code, row.member_code)

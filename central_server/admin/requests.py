@@ -177,15 +177,16 @@ class _Requests:
 
     def _search(self, query: RequestsQuery) -> tuple[list[RequestRow], PagingMetadata]:
         """One page of the requests that match, as rows."""
-        rows = self._rows.value()
-        needed = bool(query.query or query.q) or query.sort == "security_server_owner"
+        term = (query.query or query.q or "").lower()
+        needed = bool(term) or query.sort == "security_server_owner"
         names = names_of_members(self._context.read()) if needed else {}
+        owners = {member for member, name in names.items() if term and term in name.lower()}
 
         def owner(found: RequestRow) -> str:
             return names.get(found.owner, "")
 
         return page_of(
-            [r for r in rows if _is_match(r, query, owner(r))],
+            [r for r in _chosen(self._rows.value(), query) if _is_found(r, term, owners)],
             query,
             {
                 "id": lambda r: r.number,
@@ -312,15 +313,26 @@ def _number(call: Call) -> int:
     return number_of(call, "management_request_id", RegistryCode.MANAGEMENT_REQUEST_NOT_FOUND)
 
 
-def _is_match(found: RequestRow, query: RequestsQuery, owner: str) -> bool:
-    types = None if query.types is None else query.types.split(",")
+def _chosen(rows: Sequence[RequestRow], query: RequestsQuery) -> list[RequestRow]:
+    """The requests of a state, an origin, types and a server; a filter that is not set costs nothing a row."""
     server = query.server_id_of_binder or query.server_id
-    encoded = found.server.replace("/", ":")
-    searched = f"{found.number}\0{owner}\0{encoded}\0{found.type}\0{found.client.replace('/', ':')}"
-    return (
-        (query.status is None or query.status.replace("_", " ") == found.status)
-        and query.origin in (None, found.origin)
-        and (types is None or found.type in types)
-        and server in (None, encoded)
-        and (query.query or query.q or "").lower() in searched.lower()
-    )
+    found = list(rows)
+    if query.status is not None:
+        status = query.status.replace("_", " ")
+        found = [r for r in found if r.status == status]
+    if query.origin is not None:
+        found = [r for r in found if r.origin == query.origin]
+    if query.types is not None:
+        types = query.types.split(",")
+        found = [r for r in found if r.type in types]
+    if server is not None:
+        found = [r for r in found if r.server.replace("/", ":") == server]
+    return found
+
+
+def _is_found(row: RequestRow, term: str, owners: set[tuple[str, str]]) -> bool:
+    """Whether a request has a term, in lower case, in what is said of it, or is of one of the owners."""
+    if not term:
+        return True
+    searched = f"{row.number}\0{row.server}\0{row.type}\0{row.client}".lower()
+    return term in searched or term in searched.replace("/", ":") or (bool(owners) and row.owner in owners)

@@ -15,7 +15,9 @@ from central_server.store import sources
 from schemas.faults import Fault
 from schemas.globalconf.anchor import file_name, parse_anchor
 from schemas.globalconf.parts import FILE_NAMES, PRIVATE_ID, SHARED_ID
+from schemas.numbers import whole_number
 from serving.api.operations import Download, MultipartForm
+from serving.language import N_
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -184,8 +186,9 @@ class _Sources:
             if part.content_id == content_id and source == "internal":
                 return Download(part.raw, "application/xml", part.file_name)
         published = self._context.node.published.current
-        if published is not None and version.isdigit():
-            for made in published.parts.get(int(version), ()):
+        number = whole_number(version)
+        if published is not None and number is not None:
+            for made in published.parts.get(number, ()):
                 if made.content_id == content_id and (source == "internal" or content_id == SHARED_ID):
                     return Download(made.content, "application/xml", made.file_name)
         raise refuse(RegistryCode.CONFIGURATION_PART_FILE_NOT_FOUND, content_id, version)
@@ -228,7 +231,7 @@ def _uploaded_anchor(call: Call) -> Anchor:
     except Fault as fault:
         raise refuse(RegistryCode.MALFORMED_ANCHOR, fault.detail) from fault
     if anchor.generated_at is None:
-        raise refuse(RegistryCode.MALFORMED_ANCHOR, "generatedAt is missing")
+        raise refuse(RegistryCode.MALFORMED_ANCHOR, N_("generatedAt is missing"))
     return anchor
 
 

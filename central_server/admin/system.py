@@ -22,7 +22,7 @@ from central_server.publication.generate import host_of
 from central_server.registry.model import OWNERS_GROUP
 from central_server.registry.refusals import RegistryCode, refuse
 from central_server.store import members, servers, sources
-from central_server.store.loading import provider, set_provider
+from central_server.store.loading import number_parameter, provider, set_provider
 from central_server.store.requests import NewRequest, RequestOrigin, RequestState, RequestType
 from certs.certificates import parse_certificate, parse_name
 from schemas.faults import Kind, TokenFailed
@@ -30,6 +30,7 @@ from schemas.identifiers import suspicious_characters
 from serving.api.certificateview import CertificateDetails, certificate_details
 from serving.api.operations import Download, MultipartForm
 from serving.api.problems import Problem
+from serving.language import N_
 from serving.storage.audit import AuditLog
 
 if TYPE_CHECKING:
@@ -80,6 +81,8 @@ class ClusterNode(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
     node_address: str
     status: str
     configuration_generated: str | None = None
+    # Until when what it made last holds at the gateways, if it makes no other.
+    configuration_expires: str | None = None
 
 
 class ClusterStatus(msgspec.Struct, frozen=True):
@@ -264,7 +267,9 @@ class _System:
         return Version(self._context.version)
 
     async def cluster(self, call: Call) -> ClusterStatus:
-        nodes = [_node(*found, call.now) for found in sources.list_nodes(self._context.read())]
+        records = self._context.read()
+        lifetime = timedelta(seconds=number_parameter(records, "expire_interval_s"))
+        nodes = [_node(*found, call.now, lifetime) for found in sources.list_nodes(records)]
         return ClusterStatus(
             len(nodes) > 1, self._context.node.store.node, nodes, all(n.status == "OK" for n in nodes)
         )
@@ -279,13 +284,20 @@ def _webhook(url: str) -> str:
     return check_url(url)
 
 
-def _node(name: str, address: str, published_at: str | None, now: datetime) -> ClusterNode:
-    status = "UNKNOWN"
+def _node(
+    name: str, address: str, published_at: str | None, now: datetime, lifetime: timedelta
+) -> ClusterNode:
+    status, expires = "UNKNOWN", None
     if published_at is not None:
-        age = now - datetime.fromisoformat(published_at)
+        at = datetime.fromisoformat(published_at)
+        age, expires = now - at, (at + lifetime).isoformat()
         status = "OK" if age < timedelta(minutes=3) else "WARN" if age < timedelta(minutes=10) else "ERROR"
     return ClusterNode(
-        node_name=name, node_address=address, status=status, configuration_generated=published_at
+        node_name=name,
+        node_address=address,
+        status=status,
+        configuration_generated=published_at,
+        configuration_expires=expires,
     )
 
 
@@ -339,7 +351,7 @@ class _Services:
     def _der(self) -> bytes:
         found = sources.tls_certificate(self._context.read())
         if found is None:
-            raise refuse(RegistryCode.CONFIGURATION_NOT_FOUND, "no TLS certificate has been made yet")
+            raise refuse(RegistryCode.CONFIGURATION_NOT_FOUND, N_("no TLS certificate has been made yet"))
         return found[1]
 
     async def certificate(self, _call: Call) -> CertificateDetails:

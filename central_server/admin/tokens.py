@@ -16,6 +16,7 @@ from certs.certificates import parse_certificate
 from certs.tokens.port import SOFTWARE_TOKEN_ID
 from schemas.faults import Kind, TokenFailed
 from serving.api.problems import Problem
+from serving.language import N_
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,7 +124,7 @@ class _SigningKeyHandlers:
         token_id, keys = call.path["token_id"], self._context.node.keys
         await self._check_token(token_id)
         if not await keys.is_open(token_id):
-            raise refuse(RegistryCode.TOKEN_ACTION_NOT_POSSIBLE, "the token is locked already")
+            raise refuse(RegistryCode.TOKEN_ACTION_NOT_POSSIBLE, N_("the token is locked already"))
         await keys.log_out(token_id)
         return self._token(token_id, await keys.state(token_id))
 

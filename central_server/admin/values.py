@@ -12,6 +12,7 @@ from central_server.registry.refusals import RegistryCode, refuse
 from schemas.faults import BadMessage
 from schemas.globalconf.shared import CostType
 from schemas.identifiers import ClientId, ServerId
+from schemas.numbers import whole_number
 from schemas.target import check_address
 from serving.api.problems import Problem
 from serving.process.outward import address_of, check_reached
@@ -197,9 +198,10 @@ def server_of(encoded: str) -> ServerId:
 def number_of(call: Call, name: str, code: RegistryCode) -> int:
     """A row's number out of the path. Raises `Refused` with ``code`` for what is no number."""
     text = call.path[name]
-    if not (text.isascii() and text.isdigit() and len(text) < 16):
+    number = whole_number(text)
+    if number is None:
         raise refuse(code, text)
-    return int(text)
+    return number
 
 
 # Forms

@@ -57,7 +57,7 @@ def apply(data: Path, settings: Path | None, dry_run: bool, prune: bool, as_json
         found = apply_registry(store, desired, prune=prune, dry_run=dry_run)
     finally:
         store.close()
-    _tell(found, dry_run=dry_run, as_json=as_json)
+    _print_plan(found, dry_run=dry_run, as_json=as_json)
 
 
 def apply_registry(store: CentralStore, desired: Registry, *, prune: bool, dry_run: bool) -> Plan:
@@ -94,7 +94,7 @@ def _registered(records: Records, instance: str | None) -> Registered:
     return Registered() if instance is None else registered_by_request(records)
 
 
-def _tell(found: Plan, *, dry_run: bool, as_json: bool) -> None:
+def _print_plan(found: Plan, *, dry_run: bool, as_json: bool) -> None:
     applied = bool(found.changes) and not dry_run
     if as_json:
         outcome = {"changes": found.changes, "stays": found.stays, "applied": applied}

@@ -17,6 +17,7 @@ from central_server.config import load
 from central_server.publication.node import CentralNode, open_store
 from certs.edges.profilefiles import load_profiles
 from certs.edges.tokenfiles import write_whole
+from serving.cli.commands import ask_secret
 from serving.cli.serverfolder import ServerFolders
 from serving.cli.usercommands import CALLS, Where
 from serving.config.secret import read_secret_file
@@ -35,7 +36,7 @@ FOLDERS = ServerFolders(
     "central-data",
     ("central.sqlite", "settings.toml", "token"),
     "SACBE_CENTRAL_NODE_DATABASE",
-    "central-server found",
+    "central-server bootstrap",
 )
 # Folders whose tokens a process may hold: a central server's, and a configuration proxy's from its first step on.
 HOLDERS = replace(FOLDERS, marks=(*FOLDERS.marks, "source-anchor.xml"))
@@ -75,7 +76,7 @@ def read_pin(pin_file: Path | None) -> str:
     """The PIN: from a file, the environment variable SACBE_PIN, or a prompt."""
     if pin_file is not None:
         return read_secret_file(pin_file)
-    return os.environ.get("SACBE_PIN") or str(click.prompt("PIN", hide_input=True))
+    return os.environ.get("SACBE_PIN") or ask_secret("PIN", "--pin-file")
 
 
 def new_pin(pin_file: Path | None) -> str:

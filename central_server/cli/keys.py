@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
 from central_server.cli.folder import DATA, PIN, SETTINGS, open_node, opened_store, read_pin, utc_now
+from central_server.store.loading import number_parameter
 from central_server.store.records import OPERATOR
-from central_server.store.sources import SOURCES, activate_signing_key, need_signing_key, signing_keys
+from central_server.store.sources import (
+    SOURCES,
+    activate_signing_key,
+    known_since,
+    need_signing_key,
+    signing_keys,
+)
 from certs.tokens.port import SOFTWARE_TOKEN_ID
 from schemas.jsontext import encode_json
 from serving.cli.commands import report_errors
 from serving.cli.usercommands import JSON
+from serving.errors import OperatorError
 from serving.language import _
 
 if TYPE_CHECKING:
@@ -33,10 +42,10 @@ def key() -> None: ...
 @report_errors
 def list_keys(data: Path, settings: Path | None, as_json: bool) -> None:
     with opened_store(data, settings) as store:
-        _say_keys(store.read(), as_json=as_json)
+        _print_keys(store.read(), as_json=as_json)
 
 
-def _say_keys(records: Records, *, as_json: bool) -> None:
+def _print_keys(records: Records, *, as_json: bool) -> None:
     for source in SOURCES:
         for found in signing_keys(records, source):
             if as_json:
@@ -86,13 +95,52 @@ def add(
 @DATA
 @SETTINGS
 @click.argument("key_id")
+@click.option("--force", is_flag=True, help="before every gateway that runs can have met the key")
 @report_errors
-def activate(data: Path, settings: Path | None, key_id: str) -> None:
+def activate(data: Path, settings: Path | None, key_id: str, *, force: bool) -> None:
+    now = utc_now()
     with (
         opened_store(data, settings) as store,
-        store.change(OPERATOR, utc_now()) as records,
+        store.change(OPERATOR, now) as records,
     ):
+        found = need_signing_key(records, key_id)
+        since = known_since(records, found, number_parameter(records, "expire_interval_s"))
+        if not force and not found.active:
+            _check_known(since, now)
         activate_signing_key(records, key_id)
+    moment = now if since is None else since[0]
+    click.echo(
+        _(
+            "done; a gateway that was off since before {moment} believes this key only once it has the new anchor: "
+            "central-server anchor {source}, then gateway globalconf replace-anchor there",
+            moment=_moment(moment),
+            source=found.source,
+        )
+    )
+
+
+def _check_known(since: tuple[datetime, datetime] | None, now: datetime) -> None:
+    """Refuse what would leave gateways without a configuration that they believe."""
+    if since is None:
+        raise OperatorError(
+            _(
+                "the key is not published yet, so no gateway would believe what it signs: let the server run and publish it "
+                "first; --force activates it all the same, and every gateway then needs the new anchor"
+            )
+        )
+    if now < since[1]:
+        raise OperatorError(
+            _(
+                "the key is published since {since}; not before {known} has every gateway that runs fetched it. Wait until "
+                "then; --force activates it now, and a gateway that has not fetched it then needs the new anchor",
+                since=_moment(since[0]),
+                known=_moment(since[1]),
+            )
+        )
+
+
+def _moment(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 @key.command(help="Forget a key that no longer signs.")

@@ -12,6 +12,7 @@ import click
 
 from central_server.admin.roles import central_roles
 from central_server.cli.apply import apply, export
+from central_server.cli.bootstrap import bootstrap, management_gateway
 from central_server.cli.folder import (
     DATA,
     FOLDERS,
@@ -28,7 +29,6 @@ from central_server.cli.folder import (
     settings_file,
     utc_now,
 )
-from central_server.cli.founding import found, management_gateway
 from central_server.cli.keys import key
 from central_server.cli.members import member, request
 from central_server.cli.proxy import proxy
@@ -143,7 +143,7 @@ main.add_command(backup_commands(BACKUP_CONTENT, FOLDERS, _instance_of, _safe))
 main.add_command(key)
 main.add_command(apply)
 main.add_command(export)
-main.add_command(found)
+main.add_command(bootstrap)
 main.add_command(status)
 main.add_command(health)
 main.add_command(support_commands(FOLDERS, read_settings, look))

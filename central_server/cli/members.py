@@ -145,7 +145,7 @@ def decline(data: Path, settings: Path | None, reason: str | None, number: int) 
 
 
 def _unregistered(store: CentralStore, whose: ClientId, needed: set[ClientId]) -> set[ClientId]:
-    """Those of ``needed`` that are no clients of a server of the member's own yet."""
+    """The clients of ``needed`` that are registered on no security server of the member's own yet."""
     records = store.read()
     own = [s for s in list_servers(records) if s.id.owner == whose]
     return {c for c in needed if all(find_server_client(records, s, c) is None for s in own)}

@@ -17,7 +17,7 @@ from schemas.jsontext import dump_json
 from serving.config.secret import read_secret_file
 from serving.databaseversions import check_version
 from serving.language import _
-from serving.process.addresses import ListenAddress, check_addresses, describe
+from serving.process.addresses import ListenAddress, check_addresses, describe, urls_by_purpose
 from serving.storage.database import opened_to_read
 from serving.storage.datafolder import check_initialised
 
@@ -42,7 +42,7 @@ def chosen_settings(
     admin = msgspec.structs.replace(chosen.admin, host=admin_at or chosen.admin.host)
     chosen = msgspec.structs.replace(chosen, listen=listen, admin=admin)
     if not chosen.node.database:  # a node that shares a database may have nothing of its own yet
-        check_initialised(data, _MARKS, "make one: central-server init --data ...")
+        check_initialised(data, _MARKS, _("make one: central-server init --data ..."))
     return chosen
 
 
@@ -102,7 +102,7 @@ def noted(data: Path, settings: CentralSettings) -> Iterator[None]:
         "health": next(
             (f"{a.local_url}/health" for a in addresses if a.purpose == "configuration" and a.port), None
         ),
-        "addresses": {a.purpose: a.url for a in addresses if a.port},
+        "addresses": urls_by_purpose(addresses),
     }
     # A crash leaves the note of a process that is gone: `status` looks whether its id still runs.
     write_whole(data / RUNNING, dump_json(note).encode())
@@ -120,7 +120,7 @@ def run_server(
 
     from central_server.app import CentralServer, log
     from serving.process import telemetry
-    from serving.process.supervised import say_ready, say_stopped, say_stopping
+    from serving.process.supervised import report_ready, report_stopped, report_stopping
 
     telemetry.configure(settings.log_level, settings=settings.logging)
     known = pin_file is not None or os.environ.get("SACBE_PIN")
@@ -131,11 +131,11 @@ def run_server(
     async def run() -> None:
         if await ending.start(server.start()):
             with noted(data, settings):
-                say_ready(log, listen_addresses(settings), os.environ)
+                report_ready(log, listen_addresses(settings), os.environ)
                 await ending.wait()
-        say_stopping(os.environ)
+        report_stopping(os.environ)
         await server.stop()
-        say_stopped(log)
+        report_stopped(log)
 
     server = CentralServer(data, settings, pin, arguments, ending.restart)
     uvloop.run(run())

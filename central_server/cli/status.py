@@ -19,6 +19,7 @@ from schemas.jsontext import dump_json, load_json
 from serving.cli.commands import report_errors
 from serving.cli.usercommands import JSON
 from serving.language import _
+from serving.process.addresses import PURPOSES, STATES, in_words, urls_by_purpose
 from serving.process.httpget import read_json_object
 
 NOT_RUNNING = 3
@@ -31,7 +32,7 @@ def look(data: Path, settings_file: Path | None) -> dict[str, Any]:
     addresses = listen_addresses(read_settings(data, settings_file))
     web = next((f"{a.local_url}/health" for a in addresses if a.purpose == "configuration" and a.port), "")
     state = read_json_object(str((note or {}).get("health") or web), TIMEOUT_S)
-    shown = (note or {}).get("addresses") or {a.purpose: a.url for a in addresses if a.port}
+    shown = (note or {}).get("addresses") or urls_by_purpose(addresses)
     found = {
         "running": note is not None or state is not None,
         "pid": (note or {}).get("pid"),
@@ -79,9 +80,9 @@ def status(data: Path, settings: Path | None, as_json: bool) -> None:
     else:
         running = _("running") if found["running"] else _("not running")
         click.echo(f"{running}, pid {found['pid']}" if found["pid"] else running)
-        _say(found)
+        _print_status(found)
         for purpose, url in found["addresses"].items():
-            click.echo(f"  {purpose:22} {url}")
+            click.echo(f"  {in_words(PURPOSES, purpose):26} {url}")
     sys.exit(_code(found))
 
 
@@ -91,12 +92,12 @@ def status(data: Path, settings: Path | None, as_json: bool) -> None:
 @report_errors
 def health(data: Path, settings: Path | None) -> None:
     found = look(data, settings)
-    _say(found)
+    _print_status(found)
     sys.exit(min(1, _code(found)))
 
 
-def _say(found: dict[str, Any]) -> None:
-    click.echo(found["status"])
+def _print_status(found: dict[str, Any]) -> None:
+    click.echo(in_words(STATES, found["status"]))
     for line in (*found["problems"], *found.get("warnings", ())):
         click.echo(f"- {line}")
 

@@ -28,7 +28,7 @@ from schemas.jsontext import encode_json
 from serving.cli.commands import report_errors
 from serving.cli.usercommands import JSON
 from serving.errors import OperatorError
-from serving.language import _
+from serving.language import N_, _
 from serving.storage.datafolder import claim
 from serving.storage.moving import set_aside
 
@@ -92,21 +92,21 @@ def _places(data: Path, settings: Path | None, to: str) -> tuple[str, str]:
     source = chosen.node.database
     if to == SQLITE:
         if not source:
-            raise OperatorError(_("{data} keeps its state in SQLite already", data=data))
+            raise OperatorError(N_("{data} keeps its state in SQLite already", data=data))
         _check_alone(data, settings)
         return source, ""
     if source and not (data / "central.sqlite").exists():
         raise OperatorError(
-            _("{data} keeps its state in a database already: move it to sqlite first", data=data)
+            N_("{data} keeps its state in a database already: move it to sqlite first", data=data)
         )
     if not to.startswith(POSTGRES_SCHEMES):
-        raise OperatorError(_("--to {to} is neither postgresql://user@host/database nor sqlite", to=to))
+        raise OperatorError(N_("--to {to} is neither postgresql://user@host/database nor sqlite", to=to))
     if has_password(to):
         raise OperatorError(
-            _("the address holds a password, which is to stand in a file that libpq reads: ?passfile=FILE")
+            N_("the address holds a password, which is to stand in a file that libpq reads: ?passfile=FILE")
         )
     if source not in ("", to):
-        raise OperatorError(_("the settings name {source}, not {to}", source=source, to=to))
+        raise OperatorError(N_("the settings name {source}, not {to}", source=source, to=to))
     with contextlib.closing(open_nodes(to)) as shared:
         check_not_moved(shared)
     return "", to
@@ -117,7 +117,7 @@ def _check_alone(data: Path, settings: Path | None) -> None:
         others = [name for name, *_rest in list_nodes(store.read()) if name != store.node]
     if others:
         raise OperatorError(
-            _(
+            N_(
                 "the nodes {others} share the database: stop and forget them first (central-server storage forget-node)",
                 others=", ".join(others),
             )
@@ -158,7 +158,7 @@ def add_node(data: Path, pin_file: Path | None, settings: Path | None, address: 
     chosen = read_settings(data, settings)
     if not chosen.node.database:
         raise OperatorError(
-            _("the settings name no database that nodes share: central-server storage move first")
+            N_("the settings name no database that nodes share: central-server storage move first")
         )
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     with claim(data.absolute()):
@@ -179,7 +179,7 @@ async def _add_node(data: Path, settings: Path | None, pin_file: Path | None, ad
         is_made = await node.keys.is_made()
         if known is not None and not is_made:
             raise OperatorError(
-                _(
+                N_(
                     "the node {name} has its address already ({known}), and this folder has no token: restore its backup here, "
                     "or forget it (central-server storage forget-node), or give this node another name in node.name",
                     name=node.store.node,

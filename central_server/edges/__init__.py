@@ -1,1 +1,1 @@
-"""Where the central server meets the network."""
+"""Listeners and callers of a central server: management services, the gatherer of services, notices, federation."""

@@ -12,9 +12,10 @@ from urllib.parse import urljoin
 import aiohttp
 
 from certs.configuration import verify_directory
-from schemas.faults import Fault, Kind
+from schemas.faults import Fault, Kind, UnexpectedStatus
 from schemas.globalconf.parts import PRIVATE_ID, SHARED_ID
 from schemas.globalconf.shared import CURRENT_VERSION, MINIMUM_VERSION, parse_shared
+from serving.process.failing import gathered
 from serving.process.outward import outward_session
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _LARGEST = 64 * 1024 * 1024
 
 async def check_external_source(anchor: Anchor, now: datetime) -> None:
     """Prove that one of an anchor's sources serves an external configuration. Raises `Fault`."""
-    failures = []
+    failures: list[tuple[str, Exception]] = []
     async with outward_session() as session:
         for source in anchor.sources:
             try:
@@ -36,13 +37,12 @@ async def check_external_source(anchor: Anchor, now: datetime) -> None:
                     session, anchor.instance, source.download_url, source.verification_certificates, now
                 )
             except (TimeoutError, Fault, aiohttp.ClientError, OSError, ValueError) as err:
-                failures.append(f"{source.download_url}: {err.detail if isinstance(err, Fault) else err}")
+                failures.append((source.download_url, err))
                 continue
             return
-    raise Fault(
-        Kind.GLOBAL_CONF_DOWNLOAD_FAILED,
-        f"the external configuration of {anchor.instance} could not be verified: " + "; ".join(failures),
-    )
+    text, errors = gathered(failures)
+    text = f"the external configuration of {anchor.instance} could not be verified: {text}"
+    raise Fault(Kind.GLOBAL_CONF_DOWNLOAD_FAILED, text) from errors
 
 
 async def _check(
@@ -53,7 +53,7 @@ async def _check(
         if status != 404:
             break
     if status != 200:
-        raise Fault(Kind.GLOBAL_CONF_DOWNLOAD_FAILED, f"HTTP {status} where 200 was expected")
+        raise UnexpectedStatus(status)
     directory = verify_directory(raw, certificates, now)
     listed = {part.content_id: part for part in directory.parts}
     if PRIVATE_ID in listed or SHARED_ID not in listed:
@@ -64,7 +64,7 @@ async def _check(
     part = listed[SHARED_ID]
     status, content = await get_bounded(session, urljoin(url, part.location))
     if status != 200:
-        raise Fault(Kind.GLOBAL_CONF_DOWNLOAD_FAILED, f"HTTP {status} for {part.location}")
+        raise UnexpectedStatus(status, f"200 was expected for {part.location}")
     part.check(content)
     found = parse_shared(content, directory.version).instance
     if found != instance:

@@ -38,6 +38,7 @@ from schemas.management import (
     render_response,
     render_status,
 )
+from schemas.numbers import whole_number
 from serving.errors import Refused
 from serving.storage.audit import AuditEntry
 
@@ -220,9 +221,12 @@ class ManagementEdge:
     async def _status(self, request: web.Request) -> web.Response:
         if not self.limit.admits(request.remote or "", self.monotonic()):
             return web.Response(status=429, headers={"Connection": "close"})
+        number = whole_number(request.match_info["number"])
         try:
-            found = self.keeper.find(int(request.match_info["number"]), request.match_info["message_id"])
+            found = None if number is None else self.keeper.find(number, request.match_info["message_id"])
         except Refused:
+            found = None
+        if found is None:
             return web.json_response({"status": 404}, status=404)
         return web.Response(body=render_status(found), content_type="application/json")
 

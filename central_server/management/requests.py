@@ -71,6 +71,11 @@ MANUAL = ApprovalPolicy()
 
 def add_request(records: Records, request: NewRequest, policy: ApprovalPolicy = MANUAL) -> KeptRequest:
     """Take a request: it waits, is approved automatically, or takes effect at once. Raises `Refused`."""
+    # The tables hold this instance's alone, and name it nowhere: another's would come in as one of this.
+    if request.server.instance != records.instance:
+        raise refuse(RegistryCode.MANAGEMENT_REQUEST_SERVER_NOT_FOUND, request.server.encoded())
+    if request.client is not None and request.client.instance != records.instance:
+        raise refuse(RegistryCode.MANAGEMENT_REQUEST_MEMBER_NOT_FOUND, request.client.encoded())
     waiting = _WAITING.get(request.type)
     if waiting is None:
         request = _IMMEDIATE[request.type](records, request)
@@ -269,6 +274,11 @@ def _register_client(records: Records, request: KeptRequest) -> None:
     server = servers.find_server(records, new_request.server)
     if server is None:
         raise refuse(RegistryCode.MANAGEMENT_REQUEST_SERVER_NOT_FOUND, new_request.server.encoded())
+    # Whatever was changed while the request waited: by a file, by an administrator, by a change of owner.
+    if client == server.id.owner:
+        raise refuse(RegistryCode.MANAGEMENT_REQUEST_CANNOT_REGISTER_OWNER)
+    if servers.find_server_client(records, server, client) is not None:
+        raise refuse(RegistryCode.MANAGEMENT_REQUEST_CLIENT_ALREADY_REGISTERED)
     _find_or_create_member(records, client.member)
     found = members.find_client(records, client)
     if found is None:

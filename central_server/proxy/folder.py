@@ -21,6 +21,8 @@ from certs.tokens.port import SOFTWARE_TOKEN_ID, KeyId, TokenStatus, TokenType
 from schemas.globalconf.anchor import Anchor, AnchorSource, parse_anchor, render_anchor
 from schemas.jsontext import decode_json, encode_json
 from serving.config.tokensettings import TokensSection
+from serving.errors import OperatorError
+from serving.language import N_
 from serving.process.devices import build_device, build_signers
 
 if TYPE_CHECKING:
@@ -77,7 +79,7 @@ class ProxyFolder:
 
     @property
     def is_made(self) -> bool:
-        """Whether it was made whole."""
+        """Whether the folder was made to its end: ``init`` writes its state last."""
         return (self.root / _STATE).exists()
 
     def state(self) -> ProxyState:
@@ -85,8 +87,11 @@ class ProxyFolder:
         try:
             return decode_json((self.root / _STATE).read_bytes(), ProxyState)
         except (OSError, msgspec.MsgspecError) as err:
-            raise ValueError(
-                f"{self.root} is no folder of a configuration proxy; make one: central-server proxy init"
+            raise OperatorError(
+                N_(
+                    "{root} is no folder of a configuration proxy; make one: central-server proxy init",
+                    root=self.root,
+                )
             ) from err
 
     def source(self) -> Anchor:
@@ -109,8 +114,12 @@ class ProxyFolder:
             state = await self.device.state()
         if self.device.type is TokenType.HARDWARE:
             if not state.logged_in:
-                raise ValueError(
-                    f"the token {self.token} is not logged in: {state.failure or 'say in keys.tokens where its PIN is'}"
+                raise OperatorError(
+                    N_(
+                        "the token {token} is not logged in: {reason}",
+                        token=self.token,
+                        reason=state.failure or N_("say in keys.tokens where its PIN is"),
+                    )
                 )
         elif state.status is TokenStatus.NOT_INITIALIZED:
             await self.device.make(pin())
@@ -129,7 +138,7 @@ class ProxyFolder:
     ) -> Anchor:
         """Token, key, and the anchor to hand out, in a folder that was begun. Raises ValueError."""
         if name and not _NAME.fullmatch(name):
-            raise ValueError(f"a proxy's name is letters, digits and hyphens, not {name!r}")
+            raise OperatorError(N_("a proxy's name is letters, digits and hyphens, not {name!r}", name=name))
         # Each step below is on disk when its line returns; a crash leaves what was made, and the next try goes on with it but for
         # a key without certificate, which stays on the token unused.
         await self.open_token(pin)

@@ -28,10 +28,11 @@ from central_server.publication.publish import (
     save_publication,
 )
 from certs.configuration import sign_directory, verify_directory
-from schemas.faults import Fault, Kind
+from schemas.faults import Fault, Kind, UnexpectedStatus
 from schemas.globalconf.directory import SHA512_URI, Directory, DirectoryPart
 from schemas.globalconf.parts import FILE_NAMES
 from schemas.globalconf.shared import CURRENT_VERSION, MINIMUM_VERSION
+from serving.process.failing import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,8 +68,7 @@ class Relay:
             try:
                 fetched = await self._fetch(session, source)
             except (TimeoutError, Fault, aiohttp.ClientError, OSError, ValueError) as err:
-                reason = err.detail if isinstance(err, Fault) else err
-                failures.append(f"{source.download_url}: {reason or type(err).__name__}")
+                failures.append(f"{source.download_url}: {text_of(err)}")
                 continue
             fresh = await self._sign(fetched)
             save_publication(fresh, self.folder)
@@ -89,7 +89,7 @@ class Relay:
             if status == 404:
                 continue
             if status != 200:
-                raise Fault(Kind.GLOBAL_CONF_DOWNLOAD_FAILED, f"HTTP {status} for version {version}")
+                raise UnexpectedStatus(status, f"200 was expected for version {version}")
             directory = verify_directory(raw, source.verification_certificates, self.now())
             if directory.version != version:
                 continue  # a server that knows no versions answers all alike
@@ -116,7 +116,7 @@ class Relay:
                 continue
             status, content = await get_bounded(session, urljoin(url, listed.location))
             if status != 200:
-                raise Fault(Kind.GLOBAL_CONF_DOWNLOAD_FAILED, f"HTTP {status} for {listed.location}")
+                raise UnexpectedStatus(status, f"200 was expected for {listed.location}")
             listed.check(content)
             parts.append(self._placed(listed, directory.version, content))
         return tuple(parts)

@@ -17,6 +17,8 @@ from central_server.publication.publish import (
     add_part_route,
     load_publication,
 )
+from serving.errors import OperatorError
+from serving.language import N_
 from serving.process.devices import signer_loops
 from serving.process.loops import Loop, Loops
 from serving.process.outward import outward_session
@@ -43,8 +45,11 @@ def build_app(
     """
     names = [folder.state().name for folder in folders]
     if len(set(names)) < len(names):
-        raise ValueError(
-            f"several proxies on one address need names that differ (proxy init --name), not {names}"
+        raise OperatorError(
+            N_(
+                "several proxies on one address need names that differ (proxy init --name), not {names}",
+                names=names,
+            )
         )
     app = web.Application()
     published = [Published(load_publication(folder.published)) for folder in folders]

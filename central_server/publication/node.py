@@ -41,6 +41,7 @@ from certs.tokens.soft import SoftToken
 from schemas.faults import Fault
 from schemas.globalconf.shared import CURRENT_VERSION
 from serving.errors import OperatorError, Refused
+from serving.language import N_
 from serving.storage.damage import reading_row
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ RETRY = timedelta(seconds=5)
 
 @dataclass(frozen=True, slots=True)
 class _Cached:
-    """What was generated from a generation of the store."""
+    """The parts generated from a generation of the store, and the rows at fault in it, in words."""
 
     generation: int
     generated: Generated
@@ -76,7 +77,7 @@ def open_store(data: Path, settings: CentralSettings) -> CentralStore:
 
 
 def _kept_publication(folder: Path) -> Publication | None:
-    """What was published last; None when it is damaged, for it is made anew then."""
+    """The publication on the disk; None without one, or when it is damaged, for it is made anew then."""
     try:
         return load_publication(folder)
     except ValueError as err:
@@ -135,7 +136,7 @@ class CentralNode:
         if known is not None and own is not None and is_made:
             raise refuse(RegistryCode.INIT_ALREADY_INITIALIZED)
         if known not in (None, instance):
-            raise refuse(RegistryCode.INIT_ALREADY_INITIALIZED, f"the instance is {known}")
+            raise refuse(RegistryCode.INIT_ALREADY_INITIALIZED, N_("the instance is {known}", known=known))
         if is_made:
             await self.keys.log_in(pin, actor, now)
         else:
@@ -150,7 +151,10 @@ class CentralNode:
     # Publishing
 
     async def publish_if_due(self, now: datetime) -> bool:
-        """Publish when the store changed, when the last directory is old, or when it is time to try again."""
+        """Publish when the store changed, when the last directory is old, or when it is time to try again; whether a new one is in force.
+
+        A generation that fails is logged, and stands in ``problem``; it is tried again after `RETRY`.
+        """
         generation = self.store.generation()
         current = self.published.current
         # One that lies ahead was made before the clock was set back: nobody waits for that time to come again.
@@ -186,7 +190,7 @@ class CentralNode:
         return True
 
     def _renewed_after(self) -> timedelta:
-        """As set, but at the latest when half of a directory's lifetime is over."""
+        """The time between two publications: ``regenerate_s``, but at most half of a directory's lifetime."""
         interval_s = self._publishing.regenerate_s
         lifetime = interval_s * 2 if self._cached is None else self._cached.generated.expire_interval_s
         return timedelta(seconds=min(interval_s, lifetime / 2))
@@ -199,9 +203,9 @@ class CentralNode:
                 _generate, records, generation, versions, self._publishing.witnesses
             )
         await self._sign(self._cached.generated, now)
-        self._say_faults(self._cached.faults)
+        self._log_faults(self._cached.faults)
 
-    def _say_faults(self, faults: tuple[str, ...]) -> None:
+    def _log_faults(self, faults: tuple[str, ...]) -> None:
         if faults != self.faults:
             for fault in faults:
                 log.error("registry row at fault", extra={"event": "row_at_fault", "reason": fault})

@@ -24,6 +24,7 @@ from certs.tls import TlsCredentials
 from certs.tokens.port import SOFTWARE_TOKEN_ID, KeyId, TokenStatus
 from certs.tokens.remote import sign_certificate, sign_request
 from schemas.faults import Kind, TokenFailed
+from serving.language import N_
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -46,7 +47,7 @@ class NodeKeys:
         self._opened: list[Callable[[], Awaitable[None]]] = []
 
     async def close(self) -> None:
-        """Let go of every token."""
+        """Close the session with every token."""
         for device in self._devices.values():
             await device.close()
 
@@ -88,7 +89,8 @@ class NodeKeys:
         state = await device.state()
         if not state.available:
             raise refuse(
-                RegistryCode.TOKEN_ACTION_NOT_POSSIBLE, state.failure or f"token {token_id} is not available"
+                RegistryCode.TOKEN_ACTION_NOT_POSSIBLE,
+                state.failure or N_("token {token_id} is not available", token_id=token_id),
             )
         await device.login(pin)
         if token_id == SOFTWARE_TOKEN_ID:
@@ -120,7 +122,7 @@ class NodeKeys:
         if not state.logged_in:
             raise refuse(
                 RegistryCode.TOKEN_ACTION_NOT_POSSIBLE,
-                state.failure or f"the token {token_id} is not logged in; log in first",
+                state.failure or N_("the token {token_id} is not logged in; log in first", token_id=token_id),
             )
         return device
 
@@ -213,7 +215,7 @@ class NodeKeys:
         """A signing request (DER) for the TLS key. Raises `Refused` while the token is locked or has no such key."""
         found = sources.tls_certificate(self._store.read())
         if found is None or not await self.is_open():
-            raise refuse(RegistryCode.TOKEN_ACTION_NOT_POSSIBLE, "the token is locked or has no TLS key")
+            raise refuse(RegistryCode.TOKEN_ACTION_NOT_POSSIBLE, N_("the token is locked or has no TLS key"))
         address = host_of(sources.node_address(self._store.read()) or "localhost")
         builder = (
             x509.CertificateSigningRequestBuilder()

@@ -34,6 +34,7 @@ from schemas.globalconf.shared import VERSIONS
 from schemas.globalconf.sharedwriting import oldest_same, render_shared
 from schemas.globalconf.witnesses import render_appointments
 from schemas.jsontext import dump_json, load_json
+from schemas.numbers import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 
     from central_server.registry.model import Registry
     from central_server.store.sources import SigningKey
-    from certs.algorithms import SignatureAlgorithm as Algorithm
     from certs.tokens.port import KeyId, Signer
     from schemas.globalconf.shared import SharedParameters
 
@@ -69,7 +69,7 @@ class Generated:
 
 @dataclass(frozen=True, slots=True)
 class PublishedPart:
-    """A part with its path and its SHA-512."""
+    """A part with the path it is served at and its SHA-512 digest (64 raw bytes)."""
 
     content_id: str
     file_name: str
@@ -87,7 +87,7 @@ class Publication:
     parts: dict[int, tuple[PublishedPart, ...]]
 
     def part(self, path: str) -> PublishedPart | None:
-        """The part at a path."""
+        """The part at a path of this generation; None when it has none there."""
         return next((p for parts in self.parts.values() for p in parts if p.path == path), None)
 
 
@@ -99,14 +99,14 @@ class Published:
     older: list[Publication] = field(default_factory=list)
 
     def put_in_force(self, fresh: Publication, keep: timedelta) -> None:
-        """Serve ``fresh`` from now on."""
+        """Serve ``fresh`` from now on; parts of publications younger than ``keep`` stay to be had."""
         if self.current is not None:
             self.older.append(self.current)
         self.current = fresh
         self.older = [p for p in self.older if fresh.at - p.at < keep]
 
     def part(self, path: str) -> bytes | None:
-        """A part of this generation or of one before it."""
+        """The bytes of the part at a path, of this generation or of one before it; None when there is none."""
         for publication in (self.current, *self.older):
             found = None if publication is None else publication.part(path)
             if found is not None:
@@ -138,11 +138,11 @@ def generate(registry: Registry, versions: Sequence[int] = VERSIONS, witnesses: 
 
 @dataclass(frozen=True, slots=True)
 class SourceKey:
-    """The active key of a source with its algorithm."""
+    """The active key of a source, with its certificate (DER) and the algorithm that it signs by."""
 
     key_id: KeyId
     certificate: bytes
-    algorithm: Algorithm
+    algorithm: SignatureAlgorithm
 
 
 def source_key(key: SigningKey, public_key: object, *, pss: bool = False) -> SourceKey:
@@ -192,7 +192,7 @@ def _place(made: GeneratedPart, version: int, stamp: str, old: PublishedPart | N
 
 
 def place_part(content_id: str, file_name: str, version: int, content: bytes, now: datetime) -> PublishedPart:
-    """A part at a path of this moment."""
+    """A part with its digest, at ``/V<version>/<moment>/<file name>``."""
     return _at(content_id, file_name, f"/V{version}/{_stamp(now)}/{file_name}", content)
 
 
@@ -205,7 +205,7 @@ def _stamp(now: datetime) -> str:
 
 
 def new_boundary() -> str:
-    """A boundary of a directory, fresh and random."""
+    """A boundary between the parts of a directory: 20 random letters and digits."""
     return "".join(secrets.choice(_ALPHABET) for _ in range(20))
 
 
@@ -297,9 +297,10 @@ def add_directory_route(app: web.Application, published: Published, prefix: str 
         current = published.current
         if current is None:
             return web.Response(status=503, text="no configuration has been published yet")
-        if not (version.isascii() and version.isdigit()) or (source, int(version)) not in current.directories:
+        number = whole_number(version)
+        if number is None or (source, number) not in current.directories:
             return web.Response(status=404)
-        body = current.directories[source, int(version)]
+        body = current.directories[source, number]
         etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
         if request.headers.get("If-None-Match") == etag:
             return web.Response(status=304, headers={"ETag": etag})

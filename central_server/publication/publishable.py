@@ -21,6 +21,7 @@ import msgspec
 
 from schemas.names import not_in_xml, spelled, without_unprintable
 from serving.errors import OperatorError
+from serving.language import N_
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -64,7 +65,14 @@ def publishable(registry: Registry) -> tuple[Registry, tuple[str, ...]]:
 def _check_whole(what: str, text: str) -> None:
     found = not_in_xml(text)
     if found:
-        raise OperatorError(f"{what}, {text!r}, holds {spelled(found)}, which XML cannot carry; correct it")
+        raise OperatorError(
+            N_(
+                "{what}, {text!r}, holds {found}, which XML cannot carry; correct it",
+                what=what,
+                text=text,
+                found=spelled(found),
+            )
+        )
 
 
 def _fits_xml(client: ClientId) -> bool:

@@ -15,6 +15,7 @@ import msgspec
 from central_server.registry.model import OWNERS_GROUP, RegisteredServer, Registry
 from schemas.globalconf.shared import GlobalGroup, Member
 from schemas.identifiers import GlobalGroupId
+from serving.language import _
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -174,59 +175,93 @@ def _kept_tsas(current: Registry, desired: Registry, *, prune: bool) -> Iterator
 
 
 def lines_of(registry: Registry) -> Iterator[str]:
-    """A registry as facts, a line each; two registries are the same when these are."""
-    yield f"address {registry.address}"
-    yield f"management service {registry.management_service.path()}"
-    yield f"OCSP responses are fresh for {registry.ocsp_freshness_s} s"
-    yield f"timestamps at least every {registry.timestamping_interval_s} s"
-    yield f"configuration expires after {registry.expire_interval_s} s"
+    """A registry as facts, a line each in the language of this process; two registries are the same when these are."""
+    yield _("address {address}", address=registry.address)
+    yield _("management service {path}", path=registry.management_service.path())
+    yield _("OCSP responses are fresh for {seconds} s", seconds=registry.ocsp_freshness_s)
+    yield _("timestamps at least every {seconds} s", seconds=registry.timestamping_interval_s)
+    yield _("configuration expires after {seconds} s", seconds=registry.expire_interval_s)
     for found in registry.member_classes:
-        yield f"member class {found.code}: {found.description}"
+        yield _("member class {code}: {description}", code=found.code, description=found.description)
     for member in registry.members:
-        yield f"member {member.id.path()}: {member.name}"
+        yield _("member {path}: {name}", path=member.id.path(), name=member.name)
         for subsystem in member.subsystems:
             name = "" if subsystem.name is None else f": {subsystem.name}"
-            yield f"subsystem {member.id.subsystem(subsystem.code).path()}{name}"
+            yield _("subsystem {path}{name}", path=member.id.subsystem(subsystem.code).path(), name=name)
     for server in registry.servers:
         yield from _server_lines(server)
     for group in registry.groups:
-        yield f"group {group.id.group_code}: {group.description}"
-        yield from (f"group {group.id.group_code} has {m.path()}" for m in group.members)
+        yield _("group {group}: {description}", group=group.id.group_code, description=group.description)
+        yield from (
+            _("group {group} has {path}", group=group.id.group_code, path=m.path()) for m in group.members
+        )
     for ca in registry.cas:
         yield from _ca_lines(ca)
     for tsa in registry.tsas:
-        yield f"TSA {tsa.name} at {tsa.url}, certificate {_digest(tsa.certificate)}{_cost(tsa.cost_type)}"
+        yield _(
+            "TSA {name} at {url}, certificate {digest}{cost}",
+            name=tsa.name,
+            url=tsa.url,
+            digest=_digest(tsa.certificate),
+            cost=_cost(tsa.cost_type),
+        )
 
 
 def _server_lines(server: RegisteredServer) -> Iterator[str]:
     name = server.id.path()
-    yield f"security server {name} at {server.address}"
+    yield _("security server {name} at {address}", name=name, address=server.address)
     if server.maintenance is not None:
-        yield f"security server {name} in maintenance: {server.maintenance}"
-    yield from (f"security server {name} authenticates by {_digest(d)}" for d in server.auth_certificates)
-    yield from (f"security server {name} has client {c.path()}" for c in server.clients)
+        yield _(
+            "security server {name} in maintenance: {maintenance}", name=name, maintenance=server.maintenance
+        )
+    yield from (
+        _("security server {name} authenticates by {digest}", name=name, digest=_digest(d))
+        for d in server.auth_certificates
+    )
+    yield from (
+        _("security server {name} has client {path}", name=name, path=c.path()) for c in server.clients
+    )
 
 
 def _ca_lines(ca: ApprovedCa) -> Iterator[str]:
-    use = ", for authentication only" if ca.authentication_only else ""
-    form = "" if ca.default_csr_format is None else f", requests as {ca.default_csr_format}"
-    yield f"CA {ca.name}: {_digest(ca.top.certificate)}, profile {ca.profile}{use}{form}"
+    use = _(", for authentication only") if ca.authentication_only else ""
+    form = "" if ca.default_csr_format is None else _(", requests as {format}", format=ca.default_csr_format)
+    yield _(
+        "CA {name}: {digest}, profile {profile}{use}{form}",
+        name=ca.name,
+        digest=_digest(ca.top.certificate),
+        profile=ca.profile,
+        use=use,
+        form=form,
+    )
     if ca.acme_server is not None:
         acme = ca.acme_server
         ids = ", ".join(
             i or "-" for i in (acme.ip_address, acme.authentication_profile_id, acme.signing_profile_id)
         )
-        yield f"CA {ca.name} takes orders at {acme.directory_url} ({ids})"
+        yield _(
+            "CA {name} takes orders at {directory_url} ({ids})",
+            name=ca.name,
+            directory_url=acme.directory_url,
+            ids=ids,
+        )
     for info in (ca.top, *ca.intermediates):
         if info is not ca.top:
-            yield f"CA {ca.name} has intermediate {_digest(info.certificate)}"
+            yield _("CA {name} has intermediate {digest}", name=ca.name, digest=_digest(info.certificate))
         yield from _responder_lines(ca.name, info)
 
 
 def _responder_lines(name: str, info: CaInfo) -> Iterator[str]:
     for ocsp in info.ocsp:
-        by = "" if ocsp.certificate is None else f", certificate {_digest(ocsp.certificate)}"
-        yield f"CA {name}: {_digest(info.certificate)} is asked about at {ocsp.url}{by}{_cost(ocsp.cost_type)}"
+        by = "" if ocsp.certificate is None else _(", certificate {digest}", digest=_digest(ocsp.certificate))
+        yield _(
+            "CA {name}: {digest} is asked about at {url}{by}{cost}",
+            name=name,
+            digest=_digest(info.certificate),
+            url=ocsp.url,
+            by=by,
+            cost=_cost(ocsp.cost_type),
+        )
 
 
 def _cost(cost: object) -> str:

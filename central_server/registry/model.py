@@ -42,7 +42,6 @@ here and cannot be written by hand. The format::
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -68,10 +67,12 @@ from schemas.globalconf.shared import (
 from schemas.globalconf.witnesses import Appointments
 from schemas.identifiers import ClientId, GlobalGroupId, ServerId
 from schemas.names import check_code, check_host, check_name, check_text
+from serving.config.textfiles import parse_toml
 from serving.errors import OperatorError
+from serving.language import N_, _
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Set
 
     from certs.profiles import CertificateProfiles
     from schemas.globalconf.anchor import Anchor
@@ -205,11 +206,7 @@ def parse_registry(
 
     ``read_certificate`` gives the DER behind a name; ``profiles`` are those that an authority's profile may name.
     """
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as err:
-        raise OperatorError(f"the file is not understood: {err}") from err
-    return read_registry(values, read_certificate, profiles)
+    return read_registry(parse_toml(text), read_certificate, profiles)
 
 
 def read_registry(
@@ -221,13 +218,13 @@ def read_registry(
     try:
         file = msgspec.convert(values, _RegistryFile)
     except msgspec.ValidationError as err:
-        raise OperatorError(f"the file is not understood: {err}") from err
+        raise OperatorError(N_("the file is not understood: {err}", err=err)) from err
     try:
         registry = _registry(file, read_certificate, profiles)
     except Fault as fault:
         raise OperatorError(fault.detail) from fault
     except OSError as err:
-        raise OperatorError(f"a certificate cannot be read: {err}") from err
+        raise OperatorError(N_("a certificate cannot be read: {err}", err=err)) from err
     problems = list(check_registry(registry))
     if problems:
         raise OperatorError("\n".join(problems))
@@ -321,35 +318,60 @@ def check_registry(registry: Registry) -> Iterable[str]:
     yield from _unsuitable(registry)
     members = {m.id for m in registry.members}
     clients = members | {m.id.subsystem(s.code) for m in registry.members for s in m.subsystems}
-    yield from _doubles("member", (m.id.path() for m in registry.members))
-    yield from _doubles("security server", (s.id.path() for s in registry.servers))
-    yield from _doubles("group", (g.id.group_code for g in registry.groups))
+    yield from _doubles(_("member"), (m.id.path() for m in registry.members))
+    yield from _doubles(_("security server"), (s.id.path() for s in registry.servers))
+    yield from _doubles(_("group"), (g.id.group_code for g in registry.groups))
     known_classes = {c.code for c in registry.member_classes}
     for member in registry.members:
         if member.id.instance != registry.instance:
-            yield f"member {member.id.path()} is not of instance {registry.instance}"
+            yield _(
+                "member {path} is not of instance {instance}",
+                path=member.id.path(),
+                instance=registry.instance,
+            )
         if member.id.member_class not in known_classes:
-            yield f"member {member.id.path()}: there is no member class {member.id.member_class}"
-        yield from _doubles(f"subsystem of {member.id.path()}", (s.code for s in member.subsystems))
-    for server in registry.servers:
-        if server.id.owner not in members:
-            yield f"security server {server.id.path()}: its owner is no member"
-        for client in server.clients:
-            if client not in clients:
-                yield f"security server {server.id.path()}: client {client.path()} is no member or subsystem"
-            if client == server.id.owner:
-                yield f"security server {server.id.path()}: its owner is its client anyway and is not listed"
+            yield _(
+                "member {path}: there is no member class {code}; add it as [[member_class]]",
+                path=member.id.path(),
+                code=member.id.member_class,
+            )
+        yield from _doubles(
+            _("subsystem of {path}", path=member.id.path()), (s.code for s in member.subsystems)
+        )
+    yield from _wrong_servers(registry, members, clients)
     for group in registry.groups:
         for found in sorted(group.members - clients):
-            yield f"group {group.id.group_code}: {found.path()} is no member or subsystem"
+            yield _(
+                "group {group}: {path} is no member or subsystem",
+                group=group.id.group_code,
+                path=found.path(),
+            )
     if registry.management_service not in clients:
-        yield (
-            f"management_service {registry.management_service.path()} is no member or subsystem; "
-            "without one no configuration can be made"
+        yield _(
+            "management_service {path} is no member or subsystem; without one no configuration can be made",
+            path=registry.management_service.path(),
         )
     digests = [der for server in registry.servers for der in server.auth_certificates]
     if len(set(digests)) != len(digests):
-        yield "an authentication certificate is registered twice"
+        yield _("an authentication certificate is registered twice")
+
+
+def _wrong_servers(registry: Registry, members: Set[ClientId], clients: Set[ClientId]) -> Iterable[str]:
+    for server in registry.servers:
+        if server.id.owner not in members:
+            yield _("security server {path}: its owner is no member", path=server.id.path())
+        for client in server.clients:
+            if client not in clients:
+                yield _(
+                    "security server {path}: client {client} is no member or subsystem",
+                    path=server.id.path(),
+                    client=client.path(),
+                )
+            if client == server.id.owner:
+                yield _(
+                    "security server {path}: its owner is its client anyway and is not listed",
+                    path=server.id.path(),
+                )
 
 
 def _unsuitable(registry: Registry) -> Iterable[str]:
@@ -367,8 +389,12 @@ def _unsuitable(registry: Registry) -> Iterable[str]:
         where = server.id.path()
         codes += [(f"security server {where!r}: the code", c) for c in server.id.components]
         hosts.append((f"security server {where!r}: the address", server.address))
-        if server.maintenance:
-            names.append((f"security server {where!r}: the notice", server.maintenance))
+        # As its owner's request may have it: in lines, and with nothing to see.
+        yield from _faults(
+            partial(check_text, lines=True),
+            server.maintenance or "",
+            f"security server {where!r}: the notice",
+        )
     for group in registry.groups:
         codes.append(("group", group.id.group_code))
         names.append((f"group {group.id.group_code!r}: the description", group.description))
@@ -395,19 +421,21 @@ def _doubles(what: str, names: Iterable[str]) -> Iterable[str]:
     seen: set[str] = set()
     for name in names:
         if name in seen:
-            yield f"{what} {name} is there twice"
+            yield _("{what} {name} is there twice", what=what, name=name)
         seen.add(name)
 
 
 def _client(text: str) -> ClientId:
     parts = text.split("/")
     if len(parts) not in (3, 4):
-        raise OperatorError(f"{text!r} is not instance/class/code or instance/class/code/subsystem")
+        raise OperatorError(
+            N_("{text!r} is not instance/class/code or instance/class/code/subsystem", text=text)
+        )
     return ClientId(*parts)
 
 
 def _server_id(text: str) -> ServerId:
     parts = text.split("/")
     if len(parts) != 4:
-        raise OperatorError(f"{text!r} is not instance/class/code/server")
+        raise OperatorError(N_("{text!r} is not instance/class/code/server", text=text))
     return ServerId(*parts)

@@ -114,7 +114,7 @@ class _Maker:
         self._left = MOST_VALUES
 
     def resolved(self, value: Any) -> dict[str, Any]:
-        """What a reference within the document means, or the value itself."""
+        """The value that a local ``$ref`` points to, or ``value`` itself when it is no reference."""
         for _ in range(DEEPEST):
             reference = value.get("$ref") if isinstance(value, dict) else None
             if not isinstance(reference, str):

@@ -31,6 +31,8 @@ from schemas.globalconf.shared import (
 )
 from schemas.globalconf.witnesses import Appointments
 from schemas.identifiers import ClientId, GlobalGroupId, parse_client_path
+from serving.errors import OperatorError
+from serving.language import N_
 from serving.storage.damage import reading_row
 
 if TYPE_CHECKING:
@@ -264,7 +266,13 @@ def import_registry(records: Records, desired: Registry) -> None:
     """Make the tables what a checked registry says. Raises ValueError."""
     known = records.parameter("instance")
     if known is not None and known != desired.instance:
-        raise ValueError(f"this central server is of instance {known}; the file is of {desired.instance}")
+        raise OperatorError(
+            N_(
+                "this central server is of instance {known}; the file is of {instance}",
+                known=known,
+                instance=desired.instance,
+            )
+        )
     records.set_parameter("instance", desired.instance)
     for name in DEFAULTS:
         records.set_parameter(name, str(getattr(desired, name)))
@@ -320,7 +328,7 @@ def _remove_clients(records: Records, desired: Registry) -> None:
             else:
                 members.delete_subsystem(records, client.id)
     codes = {c.code for c in desired.member_classes}
-    for code, _ in members.list_member_classes(records):
+    for code, _name in members.list_member_classes(records):
         if code not in codes:
             members.delete_member_class(records, code)
 

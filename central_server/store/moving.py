@@ -12,23 +12,20 @@ from typing import TYPE_CHECKING
 
 from central_server.store.steps import STEPS
 from serving.errors import OperatorError
-from serving.language import _
+from serving.language import N_, _
 from serving.login import users
 from serving.storage.audit import AuditLog
-from serving.storage.database import Database
-from serving.storage.moving import MovedPart, compare_tables, copy_tables, tables_in
+from serving.storage.moving import MovedPart, both_sides
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from serving.storage.database import AnyDatabase
-    from serving.storage.moving import MovedTable
 
 PARTS = (
     MovedPart("users and calls", "admin.sqlite", users.LOGIN_STEPS, users.SCHEMA),
-    MovedPart("registry", "central.sqlite", STEPS, ""),
+    MovedPart("registry", "central.sqlite", STEPS, "", last="parameter"),
 )
-_LAST = "parameter"
 
 
 def move_central(folder: Path, source: str, target: str) -> Generator[str]:
@@ -38,23 +35,22 @@ def move_central(folder: Path, source: str, target: str) -> Generator[str]:
     a source without a central server and a target with another one: nothing was switched.
     """
     with contextlib.ExitStack() as stack:
-
-        def opened(part: MovedPart, database: str) -> AnyDatabase:
-            return stack.enter_context(contextlib.closing(part.open(folder, database)))
-
-        pairs = [(part, opened(part, source), opened(part, target)) for part in PARTS]
-        _check_source(pairs[-1][1])
-        if not _holds_server(pairs[-1][2]):
-            for part, here, there in pairs:
-                for line in copy_tables(here, there, _tables(here, there)):
-                    yield f"{part.name}, {line}"
-            # A crash from here on leaves a target that the next move finds to be the same.
-        chains = [_continued(AuditLog(here), AuditLog(there)) for _part, here, there in pairs]
-        for (part, here, there), (count, is_longer) in zip(pairs, chains, strict=True):
+        sides = [
+            stack.enter_context(both_sides(((folder, source), (folder, target)), part)) for part in PARTS
+        ]
+        registry = sides[-1]
+        if not _holds_server(registry.here):
+            raise OperatorError(N_("there is no central server to be moved: nothing was ever written there"))
+        if not _holds_server(registry.there):
+            for side in sides:
+                yield from side.copy()
+                # A crash from here on leaves a target that the next move finds to be the same.
+        chains = [_continued(AuditLog(side.here), AuditLog(side.there)) for side in sides]
+        for side, (count, is_longer) in zip(sides, chains, strict=True):
             # Where the chain is longer, nodes ran on the target already: what it holds goes on from what is here.
             if not is_longer:
-                compare_tables(here, there, _tables(here, there))
-            yield f"{part.name}, {_('audit log of {count} entries: whole', count=count)}"
+                side.compare()
+            yield f"{side.name}, {_('audit log of {count} entries: whole', count=count)}"
 
 
 def _continued(here: AuditLog, there: AuditLog) -> tuple[int, bool]:
@@ -64,7 +60,7 @@ def _continued(here: AuditLog, there: AuditLog) -> tuple[int, bool]:
         count, last = there.verify(head)
     except OperatorError as err:
         raise OperatorError(
-            _(
+            N_(
                 "the target holds another central server, whose audit log does not go on from this one's ({err}); name an empty "
                 "database (createdb). Nothing was changed",
                 err=err,
@@ -73,17 +69,6 @@ def _continued(here: AuditLog, there: AuditLog) -> tuple[int, bool]:
     return count, last != head
 
 
-def _tables(here: AnyDatabase, there: AnyDatabase) -> list[MovedTable]:
-    sqlite = here if isinstance(here, Database) else there
-    if not isinstance(sqlite, Database):
-        raise OperatorError(_("a central server is moved between the SQLite of its folder and PostgreSQL"))
-    return sorted(tables_in(sqlite), key=lambda table: table.name == _LAST)
-
-
-def _check_source(database: AnyDatabase) -> None:
-    if not _holds_server(database):
-        raise OperatorError(_("there is no central server to be moved: nothing was ever written there"))
-
-
 def _holds_server(database: AnyDatabase) -> bool:
-    return bool(database.query(f"SELECT 1 FROM {_LAST} LIMIT 1"))
+    table = PARTS[-1].last
+    return bool(database.query(f"SELECT 1 FROM {table} LIMIT 1"))

@@ -14,6 +14,7 @@ from central_server.registry.refusals import RegistryCode, refuse
 from central_server.store.steps import STEPS
 from schemas.names import check_kept
 from serving.errors import OperatorError
+from serving.language import N_
 from serving.storage.audit import AuditEntry, append_text
 from serving.storage.damage import reading_row
 from serving.storage.database import keeps_texts, open_database
@@ -149,7 +150,7 @@ class Records:
         if self._instance is None:
             self._instance = self.parameter("instance")
         if self._instance is None:
-            raise refuse(RegistryCode.SERVER_NOT_INITIALIZED, "initialise the central server first")
+            raise refuse(RegistryCode.SERVER_NOT_INITIALIZED, N_("initialise the central server first"))
         return self._instance
 
     def parameter(self, name: str) -> str | None:

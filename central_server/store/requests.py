@@ -179,7 +179,7 @@ def request_rows(records: Records) -> list[RequestRow]:
     rows = records.rows(
         "SELECT id, type, origin, server, COALESCE(client, ''), status, created_at FROM management_request ORDER BY id"
     )
-    return [RequestRow(*r) for r in rows]
+    return list(map(RequestRow._make, rows))
 
 
 def page_of_requests(

@@ -14,7 +14,7 @@ from central_server.store.groups import add_group_member, find_group, remove_gro
 from central_server.store.members import KeptClient, find_client, kept_client, need_client
 from central_server.store.records import read_rows
 from schemas.identifiers import ClientId, ServerId, check_identifier
-from schemas.names import check_host
+from schemas.names import check_host, check_text
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -169,8 +169,9 @@ def set_address(records: Records, server: ServerId, address: str) -> KeptServer:
 
 
 def set_maintenance(records: Records, server: ServerId, notice: str | None) -> None:
-    """Put a server into maintenance mode with a notice, or (None) out of it."""
+    """Put a server into maintenance mode with a notice, which may have lines, or (None) out of it. Raises `BadMessage`."""
     found = need_server(records, server)
+    check_text(notice or "", f"security server {server.path()}: the notice", lines=True)
     records.rows(
         "UPDATE server SET maintenance = ?, updated_at = ? WHERE id = ?", notice, records.at, found.number
     )

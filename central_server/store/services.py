@@ -151,11 +151,11 @@ def _record_version(records: Records, number: int, path: str, found: FoundServic
     )
     if last is not None and last[1] == digest:
         return
-    following = 1 if last is None else int(last[0]) + 1
+    next_number = 1 if last is None else int(last[0]) + 1
     records.rows(
         "INSERT INTO service_version (service_id, number, digest, media_type, raw, seen_at) VALUES (?, ?, ?, ?, ?, ?)",
         number,
-        following,
+        next_number,
         digest,
         without_unsuitable(found.media_type),
         found.raw,

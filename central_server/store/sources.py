@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -14,7 +15,7 @@ from schemas.globalconf.anchor import parse_anchor
 from schemas.globalconf.shared import Source
 from schemas.names import check_code, check_name
 from serving.errors import OperatorError
-from serving.language import _
+from serving.language import N_
 
 if TYPE_CHECKING:
     from central_server.store.records import Records
@@ -89,10 +90,10 @@ def forget_node(records: Records, name: str) -> None:
     addresses = {known: address for known, address, _published in list_nodes(records)}
     if name not in addresses:
         raise OperatorError(
-            _("there is no node {name}; there are: {nodes}", name=name, nodes=", ".join(addresses))
+            N_("there is no node {name}; there are: {nodes}", name=name, nodes=", ".join(addresses))
         )
     if name == records.node:
-        raise OperatorError(_("{name} is this node: forget it from another one", name=name))
+        raise OperatorError(N_("{name} is this node: forget it from another one", name=name))
     keys = [k.key_id for source in SOURCES for k in signing_keys(records, source, name)]
     for table in ("signing_key", "tls_certificate", "central_witness"):
         records.rows(f"DELETE FROM {table} WHERE node = ?", name)
@@ -135,7 +136,8 @@ def need_signing_key(records: Records, key_id: str) -> SigningKey:
         for key in signing_keys(records, source):
             if key.key_id == key_id:
                 return key
-    raise refuse(RegistryCode.SIGNING_KEY_NOT_FOUND, key_id)
+    text = N_("there is no signing key {key}; central-server key list shows those there are", key=key_id)
+    raise refuse(RegistryCode.SIGNING_KEY_NOT_FOUND, key_id, text=text)
 
 
 def check_room_for_key(records: Records, source: str) -> None:
@@ -144,6 +146,9 @@ def check_room_for_key(records: Records, source: str) -> None:
         raise refuse(
             RegistryCode.TOKEN_ACTION_NOT_POSSIBLE,
             f"the {source} source has {MOST_KEYS} keys; delete one first",
+            text=N_(
+                "the {source} source has {number} keys; delete one first", source=source, number=MOST_KEYS
+            ),
         )
 
 
@@ -166,11 +171,27 @@ def add_signing_key(records: Records, key: SigningKey) -> SigningKey:
     return need_signing_key(records, key.key_id)
 
 
+def known_since(records: Records, key: SigningKey, lifetime_s: int) -> tuple[datetime, datetime] | None:
+    """Since when a key's certificate is published, and when every gateway that runs has met it; None before it is published.
+
+    A gateway whose configuration holds has fetched within that configuration's lifetime (``lifetime_s``, seconds); one that was stopped has not.
+    """
+    published = next((at for name, _address, at in list_nodes(records) if name == records.node), None)
+    made = datetime.fromisoformat(key.created_at)
+    if published is None or datetime.fromisoformat(published) < made:
+        return None
+    return made, made + timedelta(seconds=lifetime_s)
+
+
 def activate_signing_key(records: Records, key_id: str) -> None:
     """Sign with this key from now on. Raises `Refused`."""
     key = need_signing_key(records, key_id)
     if key.active:
-        raise refuse(RegistryCode.SIGNING_KEY_ACTION_NOT_POSSIBLE, "the key is active already")
+        raise refuse(
+            RegistryCode.SIGNING_KEY_ACTION_NOT_POSSIBLE,
+            "the key is active already",
+            text=N_("the key {key} signs already", key=key_id),
+        )
     old = signing_keys(records, key.source)[0]
     records.rows(
         "UPDATE signing_key SET active = CASE WHEN key_id = ? THEN 1 ELSE 0 END WHERE source = ? AND node = ?",
@@ -190,6 +211,7 @@ def delete_signing_key(records: Records, key_id: str) -> SigningKey:
         raise refuse(
             RegistryCode.SIGNING_KEY_ACTION_NOT_POSSIBLE,
             "the active key signs the configuration; activate another one first",
+            text=N_("the key {key} signs the configuration; activate another one first", key=key_id),
         )
     records.rows("DELETE FROM signing_key WHERE key_id = ?", key_id)
     records.note("DELETE_SIGNING_KEY", key.source, before=[f"key {key_id}"])

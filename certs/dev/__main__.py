@@ -54,7 +54,7 @@ def main() -> None:
     # Written before anything listens: who waits for the port finds the file.
     (options.dir / REGISTRY).write_text(lines, encoding="utf-8")
     print(
-        f"# For central-server found --trust, or to paste into a registry file; also in {options.dir / REGISTRY}"
+        f"# For central-server bootstrap --trust, or to paste into a registry file; also in {options.dir / REGISTRY}"
     )
     print(lines, flush=True)
     asyncio.run(serve(services, options.host, ports))

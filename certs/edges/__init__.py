@@ -1,1 +1,1 @@
-"""Where proving meets files and the network."""
+"""Files, devices and network of what is proved: tokens and signer processes, OCSP, timestamps, configurations."""

@@ -51,7 +51,7 @@ class Device(Protocol):
 
     @property
     def token_id(self) -> str:
-        """Its identifier in the admin API."""
+        """The token's identifier in the admin API."""
         ...
 
     @property
@@ -65,7 +65,7 @@ class Device(Protocol):
         ...
 
     async def state(self) -> DeviceState:
-        """How it stands now; never raises."""
+        """The token's state at this moment; never raises."""
         ...
 
     async def make(self, pin: str) -> None:
@@ -84,11 +84,11 @@ class Device(Protocol):
         """Let it open with another PIN. Raises `TokenFailed`."""
         ...
 
-    async def held_keys(self) -> tuple[DeviceKey, ...]:
+    async def device_keys(self) -> tuple[DeviceKey, ...]:
         """Its keys. Raises `TokenFailed` while it is not logged in."""
         ...
 
-    async def held_certificates(self) -> tuple[bytes, ...]:
+    async def device_certificates(self) -> tuple[bytes, ...]:
         """The certificates (DER) stored on it. Raises `TokenFailed` while it is not logged in."""
         ...
 
@@ -113,7 +113,7 @@ class Device(Protocol):
         ...
 
     async def close(self) -> None:
-        """Let go of it; keys in memory are forgotten."""
+        """Close the session with the token; keys in memory are forgotten. It is not used afterwards."""
         ...
 
 
@@ -152,14 +152,14 @@ class SoftwareDevice:
             raise TokenFailed(Kind.TOKEN_NOT_ACTIVE, "the token is locked; give its PIN first")
         await asyncio.to_thread(self._token.change_pin, old, new)
 
-    async def held_keys(self) -> tuple[DeviceKey, ...]:
+    async def device_keys(self) -> tuple[DeviceKey, ...]:
         """The keys in the token's folder."""
         return tuple(
             DeviceKey(i.id, i.kind.value, i.label, i.usage, public_bytes(self._token.public_key(i.id)))
             for i in self._token.key_infos()
         )
 
-    async def held_certificates(self) -> tuple[bytes, ...]:
+    async def device_certificates(self) -> tuple[bytes, ...]:
         """None: a software token holds keys alone."""
         return ()
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
-from schemas.faults import Kind, NotProved
+from schemas.faults import Kind, NotProved, UnexpectedStatus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,16 +26,18 @@ async def fetch_ocsp(
     timeout_s: float = TIMEOUT_S,
 ) -> bytes:
     """The answer of the first responder that gives one. Raises `NotProved` naming every failure."""
-    failures = []
+    failures: list[str] = []
+    errors: list[Exception] = []
     for url in urls:
         try:
             return await _post(session, url, request, "application/ocsp-request", timeout_s)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as err:
             failures.append(f"{url}: {err or type(err).__name__}")
+            errors.append(err)
     raise NotProved(
         Kind.CERT_VALIDATION,
         "no OCSP responder answered: " + ("; ".join(failures) or "none is configured for this CA"),
-    )
+    ) from (ExceptionGroup("no responder answered", errors) if errors else None)
 
 
 async def fetch_timestamp(
@@ -63,7 +65,7 @@ async def _post(
         url, data=body, headers={"Content-Type": content_type}, timeout=timeout, allow_redirects=False
     ) as answer:
         if answer.status != 200:
-            raise ValueError(f"HTTP {answer.status} where 200 was expected")
+            raise UnexpectedStatus(answer.status)
         return await read_answer(answer, _LARGEST)
 
 

@@ -10,12 +10,12 @@ from certs.profiles import STANDARD_PROFILES, CertificateProfiles
 if TYPE_CHECKING:
     from pathlib import Path
 
-FILE = "profiles.toml"
+PROFILES_FILE = "profiles.toml"
 
 
 def load_profiles(folder: Path) -> CertificateProfiles:
     """The standard profiles and those of a folder's file, if there is one. Raises ValueError naming the file."""
-    path = folder / FILE
+    path = folder / PROFILES_FILE
     if not path.exists():
         return STANDARD_PROFILES
     try:

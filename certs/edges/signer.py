@@ -33,7 +33,7 @@ log = logging.getLogger("signer")
 TOKEN_LOST = 3
 
 
-class Held(Protocol):
+class SignerToken(Protocol):
     """A token as this process holds it."""
 
     def state(self) -> TokenState:
@@ -81,7 +81,7 @@ class Held(Protocol):
         ...
 
 
-class HeldSoftware:
+class SoftSignerToken:
     """A software token that this process holds."""
 
     def __init__(self, token: SoftToken) -> None:
@@ -114,7 +114,7 @@ class HeldSoftware:
         return KeyOnToken(key_id, kind, label, usage, public)
 
 
-class HeldHardware:
+class HardSignerToken:
     """A token behind PKCS#11 that this process holds."""
 
     def __init__(self, token: HardToken) -> None:
@@ -175,8 +175,8 @@ class HeldHardware:
 class SignerServer:
     """Answers on a Unix socket for one token."""
 
-    def __init__(self, held: Held, path: Path) -> None:
-        self._held = held
+    def __init__(self, token: SignerToken, path: Path) -> None:
+        self._token = token
         self._path = path
         self._tasks: set[asyncio.Task[None]] = set()
         self.lost = asyncio.Event()
@@ -228,31 +228,31 @@ class SignerServer:
             await writer.drain()
 
     async def _do(self, ask: Ask) -> SignerAnswer:
-        held, key_id = self._held, signerwire.key_id(ask.key)
+        token, key_id = self._token, signerwire.key_id(ask.key)
         match ask.do:
             case "sign":
                 algorithm = SignatureAlgorithm.from_jca_name(ask.algorithm)
-                return SignerAnswer(ask.id, signature=await held.sign(key_id, ask.digest, algorithm))
+                return SignerAnswer(ask.id, signature=await token.sign(key_id, ask.digest, algorithm))
             case "state":
-                return SignerAnswer(ask.id, state=held.state())
+                return SignerAnswer(ask.id, state=token.state())
             case "keys":
-                return SignerAnswer(ask.id, keys=held.keys())
+                return SignerAnswer(ask.id, keys=token.keys())
             case "certificates":
-                return SignerAnswer(ask.id, certificates=held.certificates())
+                return SignerAnswer(ask.id, certificates=token.certificates())
             case "generate":
-                return SignerAnswer(ask.id, keys=[held.generate(ask.kind, ask.label, ask.usage)])
+                return SignerAnswer(ask.id, keys=[token.generate(ask.kind, ask.label, ask.usage)])
             case "remove":
-                held.remove(key_id)
+                token.remove(key_id)
             case "make":
-                held.make(ask.pin)
+                token.make(ask.pin)
             case "unlock":
-                held.unlock(ask.pin)
+                token.unlock(ask.pin)
             case "lock":
-                held.lock()
+                token.lock()
             case "derive":
-                return SignerAnswer(ask.id, secret=held.derive_secret(ask.purpose))
+                return SignerAnswer(ask.id, secret=token.derive_secret(ask.purpose))
             case "change_pin":
-                held.change_pin(ask.pin, ask.new_pin)
+                token.change_pin(ask.pin, ask.new_pin)
             case _:
                 raise ValueError(f"{ask.do!r} is nothing a signer does")
         return SignerAnswer(ask.id)

@@ -161,14 +161,14 @@ class RemoteDevice:
         """Change the PIN of the token."""
         await self._ask_first("change_pin", pin=old, new_pin=new)
 
-    async def held_keys(self) -> tuple[DeviceKey, ...]:
+    async def device_keys(self) -> tuple[DeviceKey, ...]:
         """The token's keys, with their public halves. Raises `TokenFailed`."""
         answer = await self._ask_first("keys")
         return tuple(
             DeviceKey(KeyId(k.id), k.kind, k.label, k.usage, k.public_key) for k in answer.keys or ()
         )
 
-    async def held_certificates(self) -> tuple[bytes, ...]:
+    async def device_certificates(self) -> tuple[bytes, ...]:
         """The certificates stored on it."""
         return tuple((await self._ask_first("certificates")).certificates or ())
 

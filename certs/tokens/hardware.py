@@ -373,7 +373,7 @@ def _text(raw: object) -> str:
 
 @contextlib.contextmanager
 def _failures(doing: str) -> Iterator[None]:
-    """What the module says, as a fault: the PIN, the key, or the token being gone."""
+    """Raise `TokenFailed` for an error of the PKCS#11 module inside: ``pin_incorrect``, the key missing, or the token gone."""
     try:
         yield
     except _WRONG_PIN as err:

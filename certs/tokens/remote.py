@@ -82,76 +82,52 @@ def _algorithm_for(public_key: PublicKey, *, pss: bool) -> SignatureAlgorithm:
 
 
 def _padding_named(algorithm: SignatureAlgorithm) -> padding.PSS | None:
-    """What the request or certificate says of its RSA signature's padding; None where the builder's own is right."""
+    """The RSA-PSS padding to name in the request or certificate; None for PKCS#1 v1.5 and ECDSA, which a builder names itself."""
     return algorithm.padding if isinstance(algorithm.padding, padding.PSS) else None
 
 
-class _RsaStandIn(rsa.RSAPrivateKey):
-    def __init__(self, public_key: rsa.RSAPublicKey, seen: Callable[[bytes], None], signature: bytes) -> None:
+class _StandIn:
+    """The private key that a builder asks for: it passes on what is to be signed, and gives the signature that the token made."""
+
+    def __init__(self, public_key: Any, seen: Callable[[bytes], None], signature: bytes) -> None:
         self._public, self._seen, self._signature = public_key, seen, signature
 
     def sign(self, data: Any, *_: Any, **__: Any) -> bytes:
         self._seen(bytes(data))
         return self._signature
 
-    def public_key(self) -> rsa.RSAPublicKey:
+    def public_key(self) -> Any:
         return self._public
 
     @property
     def key_size(self) -> int:
-        return self._public.key_size
+        return int(self._public.key_size)
 
+    def private_numbers(self) -> Any:
+        raise NotImplementedError
+
+    def private_bytes(self, *_: Any) -> bytes:
+        raise NotImplementedError
+
+    def __copy__(self) -> Any:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return self
+
+
+class _RsaStandIn(_StandIn, rsa.RSAPrivateKey):
     def decrypt(self, *_: Any) -> bytes:
         raise NotImplementedError
 
-    def private_numbers(self) -> rsa.RSAPrivateNumbers:
-        raise NotImplementedError
 
-    def private_bytes(self, *_: Any) -> bytes:
-        raise NotImplementedError
-
-    def __copy__(self) -> rsa.RSAPrivateKey:
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> rsa.RSAPrivateKey:
-        return self
-
-
-class _EcStandIn(ec.EllipticCurvePrivateKey):
-    def __init__(
-        self, public_key: ec.EllipticCurvePublicKey, seen: Callable[[bytes], None], signature: bytes
-    ) -> None:
-        self._public, self._seen, self._signature = public_key, seen, signature
-
-    def sign(self, data: Any, *_: Any, **__: Any) -> bytes:
-        self._seen(bytes(data))
-        return self._signature
-
-    def public_key(self) -> ec.EllipticCurvePublicKey:
-        return self._public
-
+class _EcStandIn(_StandIn, ec.EllipticCurvePrivateKey):
     @property
     def curve(self) -> ec.EllipticCurve:
-        return self._public.curve
-
-    @property
-    def key_size(self) -> int:
-        return self._public.curve.key_size
+        return self.public_key().curve  # type: ignore[no-any-return]
 
     def exchange(self, *_: Any) -> bytes:
         raise NotImplementedError
-
-    def private_numbers(self) -> ec.EllipticCurvePrivateNumbers:
-        raise NotImplementedError
-
-    def private_bytes(self, *_: Any) -> bytes:
-        raise NotImplementedError
-
-    def __copy__(self) -> ec.EllipticCurvePrivateKey:
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> ec.EllipticCurvePrivateKey:
-        return self
 
 
 def _stand_in(

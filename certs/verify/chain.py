@@ -82,7 +82,7 @@ class Anchors(Protocol):
         ...
 
     def signing_ca_certificates(self, instance: str) -> tuple[x509.Certificate, ...]:
-        """Those of them that may issue signing certificates."""
+        """The approved CA certificates of an instance that may issue signing certificates."""
         ...
 
 

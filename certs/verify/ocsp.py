@@ -71,7 +71,7 @@ class Responders(Protocol):
 
     @property
     def ocsp_freshness_s(self) -> int:
-        """How old an answer may be."""
+        """The greatest age of a response's thisUpdate, in seconds."""
         ...
 
     @property

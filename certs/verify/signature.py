@@ -76,7 +76,7 @@ class VerifiedSigner(msgspec.Struct, frozen=True):
 
 
 class _ProvedSigner(msgspec.Struct, frozen=True):
-    """What a certificate with its OCSP responses proves from ``since`` until before ``until``, at every moment between."""
+    """A signer proved by its certificate and OCSP responses, good at every moment from ``since`` until before ``until``."""
 
     member: ClientId
     certificate: x509.Certificate

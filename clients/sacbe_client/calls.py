@@ -175,15 +175,15 @@ def read_answer(status: int, headers: Iterable[tuple[str, str]], body: bytes, me
     code = answer.header("X-Road-Error")
     if code is None:
         return answer
-    said: dict[str, object] = {}
+    error: dict[str, object] = {}
     try:
         read = json.loads(body)
-        said = read if isinstance(read, dict) else {}
+        error = read if isinstance(read, dict) else {}
     except ValueError:
         pass
     raise CallError(
-        str(said.get("type") or code),
-        str(said.get("message") or "the gateway gave no words"),
-        detail=str(said.get("detail") or ""),
+        str(error.get("type") or code),
+        str(error.get("message") or "the gateway gave no words"),
+        detail=str(error.get("detail") or ""),
         status=status,
     )

@@ -50,7 +50,7 @@ class Gateway:
                 time.sleep(pause)
 
     def __enter__(self) -> Self:
-        """Open."""
+        """The client, whose connections close at the end of the block."""
         return self
 
     def __exit__(self, *raised: object) -> None:
@@ -90,7 +90,7 @@ class AsyncGateway:
                 await asyncio.sleep(pause)
 
     async def __aenter__(self) -> Self:
-        """Open."""
+        """The client, whose connections close at the end of the block."""
         return self
 
     async def __aexit__(self, *raised: object) -> None:

@@ -45,18 +45,18 @@ class GatewayOrigin:
             return
         digest = "" if certificate_der is None else hashlib.sha256(certificate_der).hexdigest()
         if digest not in {c.lower() for c in self.certificates}:
-            came = "none" if certificate_der is None else f"one with SHA-256 {digest}"
+            certificate = "none" if certificate_der is None else f"one with SHA-256 {digest}"
             raise NotFromGatewayError(
-                f"the gateway's certificate was expected on this connection; {came} was shown"
+                f"the gateway's certificate was expected on this connection; {certificate} was shown"
             )
 
     def _within(self, address: str | None) -> bool:
         if address is None:
             return False
         try:
-            came = ipaddress.ip_address(address.partition("%")[0])
+            parsed = ipaddress.ip_address(address.partition("%")[0])
         except ValueError:
             return False
-        if isinstance(came, ipaddress.IPv6Address) and came.ipv4_mapped is not None:
-            came = came.ipv4_mapped
-        return any(came in ipaddress.ip_network(n) for n in self.networks)
+        if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
+            parsed = parsed.ipv4_mapped
+        return any(parsed in ipaddress.ip_network(n) for n in self.networks)

@@ -70,7 +70,7 @@ class AccessRequestResource:
         plea = record.plea
         if not self.context.configuration().known_member(plea.client):
             raise conflict("client_not_found", plea.client.encoded())
-        with self.context.change() as tables:
+        async with self.context.change() as tables:
             endpoint = tables.endpoints.base(plea.provider, plea.service_code)
             if not tables.rights.all(subject=plea.client, endpoint_id=endpoint.id):
                 tables.rights.grant(endpoint, plea.client, call.now)
@@ -81,7 +81,7 @@ class AccessRequestResource:
         record = self._waiting(call)
         reason = call.body_as(DeclineBody).comments
         call.note(reason=reason)
-        with self.context.change() as tables:
+        async with self.context.change() as tables:
             tables.access_requests.decide(
                 record.id, AccessState.DECLINED, call.principal.name, call.now, reason
             )

@@ -11,7 +11,7 @@ import msgspec
 from gateway.admin.context import AdminContext, client_id, instant, row
 from gateway.admin.rights import RightResource
 from gateway.admin.values import EncodedId, Text
-from gateway.exchange.access import check_access, check_enabled, find_service
+from gateway.exchange.access import CalledEndpoint, check_access, check_enabled, find_service
 from schemas.faults import Fault
 from schemas.identifiers import ServiceId
 
@@ -115,8 +115,7 @@ class AccessResource:
                 self.context.configuration(),
                 client_id(query.consumer_id),
                 service,
-                method=query.method,
-                path=query.path or ("/" if query.method else None),
+                CalledEndpoint(query.method, query.path or "/") if query.method else None,
             )
             check_enabled(service)
         except Fault as fault:

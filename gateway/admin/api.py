@@ -152,13 +152,11 @@ def make_api(
     def watch() -> Callable[[], Sequence[str]]:
         before = state_of(process.store)
 
-        def after() -> Sequence[str]:
-            found = difference(before, state_of(process.store))
-            if found and process.gateway is not None:
-                process.gateway.reload(process.store.load())
-            return found
+        return lambda: difference(before, state_of(process.store))
 
-        return after
+    async def take() -> None:
+        if process.gateway is not None:
+            await process.gateway.read_and_reload()
 
     backups = _backup_resource(process)
     rows = operations(process, backups)
@@ -167,6 +165,7 @@ def make_api(
         version("sacbe"),
         rows,
         watch,
+        take,
         lambda: backups.closed,
         barred_where_read_only(process),
         add_pages,

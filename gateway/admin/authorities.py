@@ -218,7 +218,7 @@ class _Authorities:
         )
 
     def _ocsp(self, info: CaInfo, now: datetime, *, top: bool) -> str:
-        """What is known of the CA's own certificate; a root answers for itself and has no responder above it."""
+        """The OCSP status of the CA's own certificate; a root has no responder above it."""
         if top:
             return "NOT_AVAILABLE"
         try:

@@ -49,7 +49,7 @@ class ClientCertificates:
             der = read_certificate_der(call.file())
         except Fault as err:
             raise bad_request("invalid_certificate", err.detail) from err
-        with self.context.change() as tables:
+        async with self.context.change() as tables:
             tables.clients.add_certificate(client.id, der, call.now)
         return certificate_details(der)
 
@@ -58,7 +58,7 @@ class ClientCertificates:
 
     async def delete_certificate(self, call: Call) -> None:
         client, der = self._certificate(call)
-        with self.context.change() as tables:
+        async with self.context.change() as tables:
             tables.clients.remove_certificate(client, der)
 
     def _certificate(self, call: Call) -> tuple[ClientId, bytes]:

@@ -115,7 +115,7 @@ class ClientRequests:
             await self._ask(
                 call, client, RequestKind.CLIENT_RENAME, ManagementServiceCode.CLIENT_RENAME, name
             )
-        with self.context.change() as tables:
+        async with self.context.change() as tables:
             rename = RenameStatus.NAME_SUBMITTED if submitted else RenameStatus.NAME_SET
             tables.clients.set_name(client.id, name, rename)
 
@@ -126,7 +126,7 @@ class ClientRequests:
     async def delete_orphans(self, call: Call) -> None:
         for key_id in await self._orphans(call):
             await self.context.keys.delete_key(key_id)
-        self.context.gateway.reload()
+        await self.context.take()
 
     # Parts of the above
 

@@ -157,7 +157,7 @@ class ClientResource:
             [] if known else [Caution("unregistered_member", (identifier.member.encoded(),))],
             ignore=body.ignore_warnings,
         )
-        with self.context.change() as tables:
+        async with self.context.change() as tables:
             record = tables.clients.add(identifier, connection, call.now, new.subsystem_name)
         return ApiAnswer(self._view(record), headers={"Location": f"/api/clients/{identifier.encoded()}"})
 
@@ -166,7 +166,7 @@ class ClientResource:
         connection = _connection(
             call.body_as(ConnectionTypeWrapper).connection_type, "connection_type_required"
         )
-        with self.context.change() as tables:
+        async with self.context.change() as tables:
             tables.clients.set_connection(client.id, connection)
         return self._view(self.context.client(call))
 
@@ -176,7 +176,7 @@ class ClientResource:
             raise conflict("cannot_delete_owner")
         allowed = (ClientStatus.SAVED, ClientStatus.DELETION_IN_PROGRESS, ClientStatus.GLOBAL_ERROR)
         check_status(self.context, client, *allowed)
-        with self.context.change() as tables:
+        async with self.context.change() as tables:
             for request in tables.requests.all():
                 if request.subject == client.id.path():
                     tables.requests.remove(request.kind, request.subject)

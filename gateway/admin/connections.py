@@ -11,12 +11,14 @@ import aiohttp
 import msgspec
 
 from gateway.admin.context import AdminContext, client_id, row
+from gateway.admin.diagnostics import failure_code
 from gateway.admin.values import CodeWithMetadata, EncodedId
 from gateway.edges.probing import Probe, probe_rest, probe_soap
-from schemas.faults import Fault
+from schemas.faults import Fault, UnexpectedStatus
 from schemas.globalconf.anchor import parse_anchor
 from schemas.identifiers import ServerId
 from serving.api.problems import bad_request
+from serving.process.failing import FailureReason, fault_causes, reason_of
 from serving.process.outward import outward_session
 
 if TYPE_CHECKING:
@@ -72,13 +74,14 @@ class Connections:
         private = self.context.configuration().private
         service = None if private is None else private.management_service
         if service is None or service.registration_certificate is None:
-            return failure("the global configuration names no registration service")
+            nobody = "the global configuration names no registration service"
+            return failure(FailureReason(nobody, ("not_in_configuration",)))
         try:
             await self.context.gateway.management.channel.get_pinned(
                 service.registration_address, service.registration_certificate
             )
         except Fault as fault:
-            return failure(fault.detail)
+            return failure(reason_of(fault))
         return ConnectionStatus("OK")
 
     async def sources(self, _call: Call) -> list[GlobalConfConnection]:
@@ -100,7 +103,8 @@ class Connections:
         )
         if found is None:
             return ConnectionStatus("OK")
-        return ConnectionStatus("FAIL", CodeWithMetadata(found.code, [found.detail]))
+        causes = found.causes or fault_causes(found.code)
+        return ConnectionStatus("FAIL", CodeWithMetadata(found.code, [found.detail, *causes]))
 
 
 def server_of(text: str) -> ServerId:
@@ -111,9 +115,9 @@ def server_of(text: str) -> ServerId:
     return ServerId(*parts)
 
 
-def failure(text: str) -> ConnectionStatus:
-    """It was not reached, and why."""
-    return ConnectionStatus("FAIL", CodeWithMetadata("diagnostic_failure", [text]))
+def failure(reason: FailureReason) -> ConnectionStatus:
+    """The answer of a connection test that failed, with its reason."""
+    return ConnectionStatus("FAIL", failure_code(reason))
 
 
 async def _reach(session: aiohttp.ClientSession, url: str) -> ConnectionStatus:
@@ -121,6 +125,6 @@ async def _reach(session: aiohttp.ClientSession, url: str) -> ConnectionStatus:
         async with session.get(url, allow_redirects=False) as answer:
             if answer.status == 200:
                 return ConnectionStatus("OK")
-            return failure(f"{url} answered HTTP {answer.status}")
+            raise UnexpectedStatus(answer.status)
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as err:
-        return failure(f"{url} was not reached: {err or type(err).__name__}")
+        return failure(reason_of(err, f"{url} was not reached"))

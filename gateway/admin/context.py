@@ -14,12 +14,15 @@ from gateway.clients.records import ClientRecord, ClientStatus, RequestKind, der
 from schemas.faults import Fault
 from schemas.identifiers import ClientId, ServerId
 from schemas.management import ManagementRequest, ManagementServiceCode
+from schemas.numbers import whole_number
 from serving.api.operations import Call, Operation
 from serving.api.problems import Problem, bad_request, conflict, failed, not_found
 from serving.errors import Refused
+from serving.language import N_, Text
+from serving.process.failing import reason_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from datetime import datetime
 
     from certs.configuration import TrustedConfiguration
@@ -59,16 +62,19 @@ class AdminContext:
         """The server's configuration for reading."""
         return self.process.store.view
 
-    @contextlib.contextmanager
-    def change(self) -> Iterator[Tables]:
-        """The server's configuration for changing, in one transaction; the running gateway takes it at once."""
+    @contextlib.asynccontextmanager
+    async def change(self) -> AsyncIterator[Tables]:
+        """The server's configuration for changing, in one transaction; at its end the running gateway has taken it.
+
+        The whole of it is read in a thread, for messages go on meanwhile. Nothing may be awaited within.
+        """
         self.server_id()
         with self.process.store.change() as tables:
             yield tables
-        self.gateway.reload(self.process.store.load())
+        await self.take()
 
     async def take(self) -> None:
-        """Let the running gateway take what was changed, having read it in a thread."""
+        """Let the running gateway take what was changed; it is read in a thread."""
         await self.gateway.read_and_reload()
 
     def server_id(self) -> ServerId:
@@ -105,7 +111,7 @@ class AdminContext:
         return self.view.clients.get(identifier)
 
     def check_client(self, call: Call, client: ClientId) -> None:
-        """Refuse callers that are narrowed to other clients."""
+        """Refuse callers that are narrowed to other clients. Raises `Problem` (403)."""
         call.check_scope(client.encoded())
 
     # Management requests
@@ -130,7 +136,7 @@ class AdminContext:
         """Send a management request and follow it until it is settled. ``subject``: a client's or the server's path."""
         sent = await self.send(request)
         call.note(request=sent.request_id)
-        with self.change() as tables:
+        async with self.change() as tables:
             tables.requests.add(
                 kind, subject, detail, call.now, number=sent.request_id, message_id=sent.message_id
             )
@@ -140,7 +146,15 @@ class AdminContext:
         try:
             return await self.send_raw(request, None)
         except Fault as fault:
-            raise failed("management_request_sending_failed", f"{fault.code}: {fault.detail}") from fault
+            words = not_sent(fault)
+            raise failed(
+                "management_request_sending_failed", f"{fault.code}: {fault.detail}", words=words
+            ) from fault
+
+
+def not_sent(fault: Fault) -> Text:
+    """Why a management request was not sent, or not taken, for a person."""
+    return N_("The request to the central server did not succeed: {why}", why=reason_of(fault))
 
 
 def client_id(text: str) -> ClientId:
@@ -153,13 +167,14 @@ def client_id(text: str) -> ClientId:
 
 def number_of(text: str, code: str) -> int:
     """A database number from a path; what is no number names nothing. Raises `Problem` (404, ``code``)."""
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
+    number = whole_number(text)
+    if number is None:
         raise not_found(code, text)
-    return int(text)
+    return number
 
 
 def instant(at: datetime) -> str:
-    """A time as the API writes it."""
+    """A time in UTC as the API writes it: RFC 3339, whole seconds, ``Z``."""
     return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

@@ -27,7 +27,7 @@ from serving.errors import Caution, Refused
 
 # Services and endpoints together; a process takes half a second to begin, as long as a thread takes for thousands.
 LARGE = 300
-LIMITS = ChildLimits(seconds=120.0, processor_s=120)
+LIMITS = ChildLimits(seconds=120.0, processor_s=120, priority=10)  # not last: others wait for its transaction
 
 
 class DescriptionChange(msgspec.Struct, frozen=True):
@@ -126,11 +126,9 @@ def _too_much(reason: str) -> Refused:
     return Refused(GatewayCode.DESCRIPTION_TOO_LARGE, detail, detail)
 
 
-def main(processor_s: str, memory_bytes: str) -> None:
+def main(processor_s: str, memory_bytes: str, priority: str) -> None:
     """The process: an order on standard input, its answer on standard output."""
-    bound_itself(
-        processor_s, memory_bytes, priority=10, may_write=True
-    )  # not last: others wait for its transaction
+    bound_itself(processor_s, memory_bytes, priority, may_write=True)
     order = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=_Order)
     store = ServerConfStore(Path(order.where) if order.is_file else order.where)
     try:

@@ -19,6 +19,7 @@ from schemas.globalconf.shared import CostType
 from schemas.jsontext import encode_json
 from serving.api.backupoperations import BackupEncryption
 from serving.api.operations import Download
+from serving.process.failing import NO_REASON, FailureReason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,12 +49,24 @@ class FindingView(msgspec.Struct, frozen=True):
     stops_at: str | None = None
 
 
+class TrafficEndView(msgspec.Struct, frozen=True):
+    """Something that exchanges need: until when what is in hand holds, and whether this server renews it by itself."""
+
+    kind: str
+    subject: str
+    until: str
+    is_renewed: bool
+    es: FindingTexts
+    en: FindingTexts
+
+
 class DiagnosisView(msgspec.Struct, frozen=True):
-    """The findings of a diagnosis, worst first, and when traffic stops by them."""
+    """The findings of a diagnosis, worst first, when traffic stops by them, and what it rests on, the first to end first."""
 
     at: str
     findings: list[FindingView]
     stops_at: str | None = None
+    ends: list[TrafficEndView] = []
 
 
 class GlobalConfDiagnostics(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -154,13 +167,14 @@ class Diagnostics:
     async def globalconf(self, call: Call) -> GlobalConfDiagnostics:
         configuration = self.context.process.configuration()
         client = self.context.gateway.configuration_client
-        failure = client.last_failure
+        failure = client.last_failure or NO_REASON
         if configuration is not None and configuration.expires_at <= call.now:
             expired = f"the configuration in force expired at {instant(configuration.expires_at)}"
-            failure = f"{expired}; {failure}" if failure else expired
+            text = f"{expired}; {failure}" if failure else expired
+            failure = FailureReason(text, ("configuration_expired", *failure.causes))
         state = "FAIL" if failure else "WAITING" if configuration is None else "OK"
         return GlobalConfDiagnostics(
-            state, _at(client.looked_at), _at(client.next_look_at), client.last_url, _error(failure)
+            state, _at(client.looked_at), _at(client.next_look_at), client.last_url, failure_code(failure)
         )
 
     async def responders(self, _call: Call) -> list[CaOcspDiagnostics]:
@@ -178,14 +192,15 @@ class Diagnostics:
         if state is None:
             return OcspResponderDiagnostics(url, cost_type, "WAITING", None, next_round)
         return OcspResponderDiagnostics(
-            url, cost_type, _class(state.failure), _at(state.at), next_round, _error(state.failure)
+            url, cost_type, _class(state.failure), _at(state.at), next_round, failure_code(state.failure)
         )
 
     async def timestamping(self, _call: Call) -> list[TimestampingDiagnostics]:
         used = self.context.gateway.timestamper.used()
         found = [_authority(authority, state) for authority, state in used]
         urls = {authority.url for authority, _ in used}
-        refused = _error("the global configuration approves this authority no longer")
+        no_longer = "the global configuration approves this authority no longer"
+        refused = failure_code(FailureReason(no_longer, ("approved_no_longer",)))
         return found + [
             TimestampingDiagnostics(t.url, t.cost_type, "FAIL", None, refused)
             for t in self.context.view.timestamping.all()
@@ -205,7 +220,9 @@ class Diagnostics:
 
     async def memory(self, _call: Call) -> MemoryStatus:
         found = read_memory()
-        return MemoryStatus(found.most, found.held, found.used, ALERT_PERCENT, found.percent, found.is_tight)
+        return MemoryStatus(
+            found.most, found.resident, found.used, ALERT_PERCENT, found.percent, found.is_tight
+        )
 
     async def report(self, call: Call) -> Download:
         """Everything that support asks for first: versions, the centre's state and those of OCSP and TSA, what is wrong."""
@@ -239,11 +256,11 @@ def _authority(authority: ApprovedTsa, state: AuthorityState | None) -> Timestam
     if state is None:
         return TimestampingDiagnostics(authority.url, cost_type, "WAITING")
     return TimestampingDiagnostics(
-        authority.url, cost_type, _class(state.failure), instant(state.at), _error(state.failure)
+        authority.url, cost_type, _class(state.failure), instant(state.at), failure_code(state.failure)
     )
 
 
-def _class(failure: str | None) -> str:
+def _class(failure: FailureReason | None) -> str:
     return "OK" if failure is None else "FAIL"
 
 
@@ -251,5 +268,6 @@ def _at(at: datetime | None) -> str | None:
     return None if at is None else instant(at)
 
 
-def _error(text: str | None) -> CodeWithMetadata | None:
-    return CodeWithMetadata("diagnostic_failure", [text]) if text else None
+def failure_code(reason: FailureReason | None) -> CodeWithMetadata | None:
+    """A failure as the API says it: the text as it was found (English), behind it the causes."""
+    return CodeWithMetadata("diagnostic_failure", [reason.detail, *reason.causes]) if reason else None

@@ -15,8 +15,10 @@ from schemas.faults import Fault
 from schemas.globalconf.anchor import parse_anchor
 from schemas.identifiers import ClientId
 from serving.api.operations import Bytes, Download
-from serving.api.problems import bad_request, check_warnings, conflict, failed, not_found
+from serving.api.problems import Problem, bad_request, check_warnings, conflict, failed, not_found
 from serving.errors import Caution
+from serving.language import N_
+from serving.process.failing import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
@@ -181,14 +183,17 @@ def _read_anchor(raw: bytes) -> Anchor:
     try:
         return parse_anchor(raw)
     except (Fault, ValueError) as err:
-        raise bad_request("malformed_anchor", getattr(err, "detail", "the anchor cannot be read")) from err
+        words = N_("That is no configuration anchor: {why}", why=reason_of(err))
+        detail = getattr(err, "detail", "the anchor cannot be read")
+        raise Problem(400, "malformed_anchor", [detail], words=words) from err
 
 
 async def _fetched(attempt: Awaitable[None]) -> None:
     try:
         await attempt
     except Fault as fault:
-        raise failed("conf_download_failed", fault.detail) from fault
+        words = N_("The global configuration could not be downloaded: {why}", why=reason_of(fault))
+        raise failed("conf_download_failed", fault.detail, words=words) from fault
 
 
 def _anchor_view(anchor: Anchor) -> InitialAnchorView:

@@ -56,7 +56,7 @@ class InternalCertificate:
     async def make_certificate(self, call: Call) -> None:
         address = self.context.process.settings.systems.tls_address
         self.context.gateway.internal_tls.make(address, call.now)
-        self.context.gateway.reload()
+        await self.context.take()
 
     async def export_certificate(self, call: Call) -> Download:
         shown = self.context.gateway.internal_tls.current.chain[0]
@@ -73,5 +73,5 @@ class InternalCertificate:
             code = getattr(err, "code", "invalid_certificate")
             is_conflict = code in ("certificate_already_exists", "action_not_possible")
             raise Problem(409 if is_conflict else 400, code, [str(err)]) from err
-        self.context.gateway.reload()
+        await self.context.take()
         return certificate_details(der_of(found))

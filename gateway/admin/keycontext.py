@@ -16,6 +16,7 @@ from schemas.identifiers import ClientId
 from serving.api.operations import Call, Operation
 from serving.api.problems import Problem, bad_request
 from serving.errors import Refused
+from serving.process.failing import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -77,10 +78,10 @@ def row(method: str, path: str, handler: Handler, summary: str, *permissions: st
         except Refused as refused:
             raise refusal(refused, call) from refused
         except TokenFailed as fault:
-            raise Problem(409, f"core.{fault.code}", [fault.detail]) from fault
+            raise Problem(409, f"core.{fault.code}", [fault.detail], words=reason_of(fault)) from fault
         except Fault as fault:
             status = 400 if isinstance(fault, BadMessage) else 500
-            raise Problem(status, f"core.{fault.code}", [fault.detail]) from fault
+            raise Problem(status, f"core.{fault.code}", [fault.detail], words=reason_of(fault)) from fault
 
     tag = more.pop("tag", path.split("/")[1])
     errors = tuple({404, 409, *more.pop("errors", ())})

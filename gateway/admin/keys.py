@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
+from gateway.admin.context import not_sent
 from gateway.admin.keycontext import KeyAdminContext, check_may_request, member_of, row, usage_of
 from gateway.admin.keyviews import KeyView, csr_actions, key_actions, key_view
 from gateway.admin.tokens import CsrGenerate, NameBody
@@ -144,5 +145,5 @@ async def unregister(context: KeyAdminContext, certificate: KeyCertificate) -> N
     try:
         await context.send(request, None)
     except Fault as fault:
-        raise failed("management_request_sending_failed", fault.detail) from fault
+        raise failed("management_request_sending_failed", fault.detail, words=not_sent(fault)) from fault
     context.keys.mark_deletion_sent(certificate.hash)

@@ -50,6 +50,7 @@ class CertificateView(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=T
     renewed_cert_hash: str | None = None
     renewal_error: str | None = None
     ocsp_verify_before_activation_error: str | None = None
+    renewal_causes: list[str] | None = None
     next_automatic_renewal_time: str | None = None
 
 
@@ -152,6 +153,7 @@ def certificate_view(certificate: KeyCertificate, context: KeyAdminContext, call
         renewed_cert_hash=certificate.renewed_hash,
         renewal_error=certificate.renewal_error,
         ocsp_verify_before_activation_error=certificate.activation_error,
+        renewal_causes=list(certificate.renewal_causes) or None,
         next_automatic_renewal_time=None if renewal is None else renewal.strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
 

@@ -89,7 +89,7 @@ class LocalGroups:
 
     async def add(self, call: Call) -> LocalGroupView:
         client, body = self.context.client(call), call.body_as(LocalGroupAdd)
-        with self.context.change() as tables:
+        async with self.context.change() as tables:
             made = tables.groups.add(client.id, body.code, body.description, call.now)
         return self._view(made)
 
@@ -98,13 +98,13 @@ class LocalGroups:
 
     async def describe(self, call: Call) -> LocalGroupView:
         group = self._group(call)
-        with self.context.change() as tables:
+        async with self.context.change() as tables:
             tables.groups.set_description(group.id, call.body_as(LocalGroupDescription).description, call.now)
         return self._view(self._group(call))
 
     async def delete(self, call: Call) -> None:
         group = self._group(call)
-        with self.context.change() as tables:
+        async with self.context.change() as tables:
             tables.groups.remove(group.id)
 
     async def add_members(self, call: Call) -> LocalGroupMemberIds:
@@ -112,14 +112,14 @@ class LocalGroups:
         for member in members:
             if not self.context.configuration().known_member(member):
                 raise conflict("client_not_found", member.encoded())
-        with self.context.change() as tables:
+        async with self.context.change() as tables:
             for member in members:
                 tables.groups.add_member(group.id, member, call.now)
         return LocalGroupMemberIds([m.encoded() for m in members])
 
     async def remove_members(self, call: Call) -> None:
         group, members = self._group(call), self._members(call)
-        with self.context.change() as tables:
+        async with self.context.change() as tables:
             for member in members:
                 tables.groups.remove_member(group.id, member, call.now)
 

@@ -125,7 +125,7 @@ class RunningGateway(Protocol):
         ...
 
     async def read_and_reload(self) -> None:
-        """As `reload`, having read the server's configuration in a thread."""
+        """Do as `reload`; the server's configuration is read in a thread, so others are served meanwhile."""
         ...
 
     async def refresh_proofs(self) -> None:

@@ -11,6 +11,7 @@ from gateway.admin.context import AdminContext, client_id, instant, number_of, r
 from gateway.admin.services import find_service
 from gateway.admin.values import EncodedId, ServiceClient, Text
 from schemas.identifiers import ClientId, GlobalGroupId, LocalGroupId
+from schemas.numbers import whole_number
 from serving.api.problems import Problem, bad_request, conflict, not_found
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ class RightResource:
         subject = self._known_subject(client, call.path["sc_id"])
         codes = [i.service_code for i in call.body_as(AccessRights).items]
         self._check_codes(client, codes)
-        with self.context.change() as tables:
+        async with self.context.change() as tables:
             for code in codes:
                 tables.rights.grant(tables.endpoints.base(client, code), subject, call.now)
         return [r for r in self._opened(client, subject) if r.service_code in codes]
@@ -143,7 +144,7 @@ class RightResource:
         subject = self._subject(client, call.path["sc_id"])
         codes = [i.service_code for i in call.body_as(AccessRights).items]
         self._check_codes(client, codes)
-        with self.context.change() as tables:
+        async with self.context.change() as tables:
             for code in codes:
                 endpoint = tables.endpoints.base(client, code)
                 if not tables.rights.all(subject=subject, endpoint_id=endpoint.id):
@@ -161,19 +162,19 @@ class RightResource:
         return self._of_endpoint(self._base(call))
 
     async def grant_service(self, call: Call) -> list[ServiceClient]:
-        return self._grant(call, self._base(call))
+        return await self._grant(call, self._base(call))
 
     async def revoke_service(self, call: Call) -> None:
-        self._revoke(call, self._base(call))
+        await self._revoke(call, self._base(call))
 
     async def of_endpoint(self, call: Call) -> list[ServiceClient]:
         return self._of_endpoint(self._endpoint(call))
 
     async def grant_endpoint(self, call: Call) -> list[ServiceClient]:
-        return self._grant(call, self._endpoint(call))
+        return await self._grant(call, self._endpoint(call))
 
     async def revoke_endpoint(self, call: Call) -> None:
-        self._revoke(call, self._endpoint(call))
+        await self._revoke(call, self._endpoint(call))
 
     def _base(self, call: Call) -> EndpointRecord:
         service = find_service(self.context, call.path["id"]).id
@@ -189,16 +190,16 @@ class RightResource:
         rights = self.context.view.rights.all(endpoint_id=endpoint.id)
         return [self.view(endpoint.client, r.subject, instant(r.granted_at)) for r in rights]
 
-    def _grant(self, call: Call, endpoint: EndpointRecord) -> list[ServiceClient]:
+    async def _grant(self, call: Call, endpoint: EndpointRecord) -> list[ServiceClient]:
         subjects = self._body_subjects(call, endpoint.client)
-        with self.context.change() as tables:
+        async with self.context.change() as tables:
             for subject in subjects:
                 tables.rights.grant(endpoint, subject, call.now)
         return self._of_endpoint(endpoint)
 
-    def _revoke(self, call: Call, endpoint: EndpointRecord) -> None:
+    async def _revoke(self, call: Call, endpoint: EndpointRecord) -> None:
         subjects = [self._subject(endpoint.client, i.id, i.service_client_type) for i in _items(call)]
-        with self.context.change() as tables:
+        async with self.context.change() as tables:
             for subject in subjects:
                 tables.rights.revoke(endpoint, subject)
 
@@ -215,14 +216,8 @@ class RightResource:
         if kind not in (None, "GLOBALGROUP", "LOCALGROUP", "SUBSYSTEM"):
             raise bad_request("invalid_client_type", str(kind))
         parts = text.split(":")
-        if (
-            kind in (None, "LOCALGROUP")
-            and len(parts) == 1
-            and text.isascii()
-            and text.isdigit()
-            and len(text) < 19
-        ):
-            group = next((g for g in self.context.view.groups.all(client) if g.id == int(text)), None)
+        if kind in (None, "LOCALGROUP") and (number := whole_number(text)) is not None:
+            group = next((g for g in self.context.view.groups.all(client) if g.id == number), None)
             if group is None:
                 raise not_found("service_client_not_found", text)
             return LocalGroupId(group.code)

@@ -13,7 +13,7 @@ import msgspec
 
 from gateway.admin.context import AdminContext, row
 from gateway.settings.config import TABLE
-from serving.api.problems import bad_request, conflict, not_found
+from serving.api.problems import Problem, not_found
 from serving.config.settingtable import shown
 from serving.errors import OperatorError
 from serving.language import N_
@@ -128,9 +128,9 @@ class SettingResource:
 
 @contextlib.contextmanager
 def _refused(*, conflicting: bool = False) -> Iterator[None]:
-    """What settings refuse, as the API's answer."""
+    """Raise `Problem` (``invalid_setting``, 400, or 409 where ``conflicting``) for an `OperatorError` raised inside."""
     try:
         yield
     except OperatorError as err:
-        make = conflict if conflicting else bad_request
-        raise make("invalid_setting", str(err)) from err
+        status = 409 if conflicting else 400
+        raise Problem(status, "invalid_setting", [str(err)], words=err.text) from err

@@ -72,14 +72,14 @@ class System:
             if (approved.name, approved.url) == (body.name, body.url):
                 cost = (approved.cost_type or CostType.UNDEFINED).value
                 used = UsedService(approved.name, approved.url, cost)
-                with self.context.change() as tables:
+                async with self.context.change() as tables:
                     tables.timestamping.add(used, call.now)
                 return _service(used)
         raise bad_request("timestamping_service_not_found", body.name, body.url)
 
     async def delete_timestamping(self, call: Call) -> None:
         body = call.body_as(TimestampingServiceView)
-        with self.context.change() as tables:
+        async with self.context.change() as tables:
             tables.timestamping.remove(body.name, body.url, call.now)
 
     async def timestamp_order(self, _call: Call) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -121,9 +122,12 @@ class Traffic:
                 for g in group_exchanges(found, name, most)
             ]
 
+        @functools.cache
+        def named(at_ms: int) -> str:
+            return instant(datetime.fromtimestamp(at_ms / 1000, UTC))
+
         def interval(exchange: Exchanged) -> str:
-            at = exchange.begin_ms // span_ms * span_ms
-            return instant(datetime.fromtimestamp(at / 1000, UTC))
+            return named(exchange.begin_ms // span_ms * span_ms)
 
         return TrafficSummary(
             len(found),

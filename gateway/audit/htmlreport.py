@@ -16,7 +16,7 @@ import msgspec
 from certs.edges.configurationfiles import read_configuration_files
 from gateway.audit.judging import VALID
 from gateway.audit.recipes import read_facts, render_recipe, render_trust
-from gateway.audit.reporttexts import STANDARDS, TEXTS, say_found
+from gateway.audit.reporttexts import STANDARDS, TEXTS, finding_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -109,7 +109,7 @@ def _kind(found: list[Judgement]) -> str:
 def _shown(
     judgement: Judgement, place: int, trust: TrustedConfiguration, context: ReportContext
 ) -> dict[str, Any]:
-    """What the page says of a container. Raises OSError when it cannot be read a second time."""
+    """The template's values for one container. Raises OSError when it cannot be read a second time."""
     zone, language = ZoneInfo(context.zone), context.language
     signed_at = commands = ""
     if judgement.verdict == VALID:
@@ -117,7 +117,9 @@ def _shown(
         signed_at, commands = facts.signed_at, render_recipe(judgement, facts, trust, place, language)
     return {
         **judgement.row(),
-        "steps": [(n, outcome, say_found(n, detail, language)) for n, _, outcome, detail in judgement.steps],
+        "steps": [
+            (n, outcome, finding_text(n, detail, language)) for n, _, outcome, detail in judgement.steps
+        ],
         "local_time": _local_of(judgement.timestamp, zone),
         "signed_at": signed_at,
         "signed_at_local": _local_of(signed_at, zone),

@@ -134,7 +134,7 @@ def _time(moment: datetime | None) -> str:
 
 
 def _taken(source: IO[bytes]) -> tuple[IO[bytes], str]:
-    """What a stream has, in memory where that is little, to go back in; and its SHA-256 in hex."""
+    """The stream itself, or where it is small a copy in memory; and its SHA-256 in hex."""
     source.seek(0)
     content = source.read(_IN_MEMORY + 1)
     if len(content) > _IN_MEMORY:

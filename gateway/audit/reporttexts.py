@@ -153,7 +153,7 @@ _FOUND_IN_SPANISH: dict[int, tuple[tuple[str, str], ...]] = {
 }
 
 
-def say_found(number: int, detail: str, language: str) -> str:
+def finding_text(number: int, detail: str, language: str) -> str:
     """The words for what a step found, in the report's language; a text that has no other is quoted, and said to be in English."""
     if language != "es":
         return detail

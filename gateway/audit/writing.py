@@ -98,7 +98,7 @@ class SqliteReport:
             self._uncommitted = 0
 
     def verdicts(self) -> Counter[str]:
-        """How many of each verdict."""
+        """The number of containers by verdict, of all put in so far."""
         rows = self._database.conn.execute("SELECT verdict, count(*) FROM judgement GROUP BY verdict")
         return Counter(dict(rows.fetchall()))
 

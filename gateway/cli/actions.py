@@ -23,7 +23,7 @@ from gateway.cli.localaudit import record
 from gateway.server.running import AdminClient, Reply, local_client, remote_client
 from schemas.jsontext import encode_json
 from serving.cli.commands import report_errors
-from serving.cli.helptexts import language_option, say_options
+from serving.cli.helptexts import language_option, show_options
 from serving.cli.printing import print_value
 from serving.config.secret import read_secret_file
 from serving.language import _
@@ -126,7 +126,7 @@ class Action(click.Command):
             common: list[click.Parameter] = list(reversed(shared.__click_params__))  # type: ignore[attr-defined]
             self.params = [*own, *common, language_option()]
             self._has_options = True
-        say_options(self.params)
+        show_options(self.params)
         return super().get_params(ctx)
 
     def _run(self, **given: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import shutil
 import sys
 import tempfile
@@ -19,7 +20,7 @@ from gateway.cli.apikeys import WHERE
 from schemas.showing import shown, shown_json
 from serving.cli.commands import report_errors
 from serving.cli.usercommands import audit_commands
-from serving.language import _
+from serving.language import N_, Text, _, language_of
 from serving.storage.objects import is_address
 
 if TYPE_CHECKING:
@@ -29,6 +30,13 @@ if TYPE_CHECKING:
     from gateway.audit.judging import Judgement
 
 P = ParamSpec("P")
+# What is counted at the end, as it is said there; lines and files for programs have the keys.
+VERDICTS = {
+    "valid": N_("{count} valid"),
+    "proved": N_("{count} proved"),
+    "invalid": N_("{count} invalid"),
+    "unchecked": N_("{count} unchecked"),
+}
 
 _FOLDER = _("folder with the verification configuration")
 CONFIGURATION = click.option("--configuration", type=click.Path(path_type=Path, exists=True), help=_FOLDER)
@@ -357,8 +365,9 @@ def _show(judgement: Judgement, *, as_json: bool) -> None:
 
 def _counted(counts: Counter[str]) -> str:
     total = sum(counts.values())
-    line = ", ".join(f"{counts[v]} {v}" for v in ("valid", "proved", "invalid", "unchecked"))
-    return _("{total} containers: {said}", total=total, said=line)
+    words = (Text(word.message, {"count": counts[verdict]}) for verdict, word in VERDICTS.items())
+    line = ", ".join(word.into(language_of(os.environ)) for word in words)
+    return _("{total} containers: {verdicts}", total=total, verdicts=line)
 
 
 def _exit_code(counts: Counter[str]) -> int:

@@ -17,7 +17,7 @@ from gateway.edges.internaltls import export_certificate, kept_chain, replace_ke
 from gateway.settings.datafolder import DataFolder
 from schemas.identifiers import ClientId
 from serving.cli.commands import report_errors
-from serving.cli.printing import tell
+from serving.cli.printing import print_values
 from serving.cli.usercommands import JSON
 from serving.language import _
 from serving.storage.keysafe import KeySafe
@@ -51,7 +51,7 @@ def make(data: Path, pin_file: Path | None, settings_file: Path | None, address:
     chosen = address or settings.systems.tls_address
     credentials = _internal(data, settings_file, pin_file).make(chosen, datetime.now(UTC))
     _move_revision_on(data)
-    _say(credentials.chain[0])
+    _print_result(credentials.chain[0])
 
 
 @tls.command()
@@ -60,7 +60,7 @@ def make(data: Path, pin_file: Path | None, settings_file: Path | None, address:
 @report_errors
 def show(data: Path, as_json: bool) -> None:
     """Print the internal TLS certificate in use."""
-    tell(_shown(kept_chain(DataFolder(data).tls)[0]), as_json=as_json)
+    print_values(_shown(kept_chain(DataFolder(data).tls)[0]), as_json=as_json)
 
 
 @tls.command()
@@ -84,7 +84,7 @@ def import_certificate(data: Path, file: Path) -> None:
     """Show the certificate in FILE from now on."""
     certificate = replace_kept_chain(DataFolder(data).tls, file.read_bytes())
     _move_revision_on(data)
-    _say(certificate)
+    _print_result(certificate)
 
 
 @tls.command()
@@ -117,7 +117,7 @@ def list_clients(data: Path, as_json: bool) -> None:
     from certs.certificates import parse_certificate
 
     view = open_store(data).view
-    tell(
+    print_values(
         [
             {
                 "id": record.id.path(),
@@ -200,8 +200,8 @@ def _client(text: str) -> ClientId:
     return ClientId(*parts)
 
 
-def _say(certificate: x509.Certificate) -> None:
-    tell(_shown(certificate), as_json=False)
+def _print_result(certificate: x509.Certificate) -> None:
+    print_values(_shown(certificate), as_json=False)
 
 
 def _shown(certificate: x509.Certificate) -> dict[str, str]:

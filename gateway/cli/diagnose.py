@@ -82,20 +82,22 @@ async def _from_folder(data: Path, given: Path | None) -> Diagnosis:
     from gateway.keys.tokens import Tokens
     from gateway.settings.livesettings import LiveSettings, settings_file
     from serving.process.devices import build_devices
+    from serving.process.failing import FailureReason
 
     store = open_store(data)
     settings = LiveSettings(store.database, settings_file(data, given), os.environ).load()
     keyconf = KeyConfStore(store.database)
     tokens = Tokens(keyconf, build_devices(settings.keys, data))
     configuration = stored_configuration(data)
+    stopped = FailureReason("the gateway is not running", ("not_running",))
     members = sorted({c.id.member for c in store.load().clients})
 
-    def responses(certificate: x509.Certificate) -> tuple[bytes | None, str | None]:
+    def responses(certificate: x509.Certificate) -> tuple[bytes | None, FailureReason | None]:
         from certs.certificates import der_of
 
         digest = hashlib.sha1(der_of(certificate), usedforsecurity=False).hexdigest()
         path = data / "ocsp" / f"{digest}.ocsp"
-        return (path.read_bytes() if path.exists() else None), "the gateway is not running"
+        return (path.read_bytes() if path.exists() else None), stopped
 
     clock = await _ask_clocks(store.anchor(), configuration)
     sources = Sources(
@@ -103,7 +105,7 @@ async def _from_folder(data: Path, given: Path | None) -> Diagnosis:
         StoppedTokens(tokens, settings.keys),
         lambda: members,
         lambda: configuration,
-        lambda: "the gateway is not running",
+        lambda: stopped,
         responses,
         lambda: Timestamping(clock_offset_s=clock[0], clock_source=clock[1]) if clock else Timestamping(),
     )

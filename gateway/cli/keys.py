@@ -17,8 +17,8 @@ from gateway.cli.localaudit import audited
 from schemas.faults import Fault
 from schemas.identifiers import ClientId
 from schemas.jsontext import dump_json
-from serving.cli.commands import report_errors
-from serving.cli.printing import tell
+from serving.cli.commands import ask_secret, report_errors
+from serving.cli.printing import print_values
 from serving.cli.serverfolder import ServerFolders
 from serving.cli.usercommands import JSON
 from serving.config.secret import read_secret_file
@@ -54,7 +54,7 @@ def read_pin(pin_file: Path | None, prompt: str = "PIN") -> str:
         return read_secret_file(pin_file)
     if "SACBE_PIN" in os.environ:
         return os.environ["SACBE_PIN"]
-    return str(click.prompt(prompt, hide_input=True))
+    return ask_secret(prompt, "--pin-file")
 
 
 def open_store(data: Path) -> ServerConfStore:
@@ -146,7 +146,7 @@ def token() -> None:
 @report_errors
 def list_tokens(data: Path, as_json: bool) -> None:
     """Every token: id, type, PIN status, whether the running gateway is logged in to it, keys, name."""
-    tell(
+    print_values(
         asyncio.run(_folder_tokens(data)) if (found := _running_tokens(data)) is None else found,
         as_json=as_json,
     )
@@ -199,11 +199,11 @@ def change_pin(data: Path, pin_file: Path | None, new_pin_file: Path | None, tok
     """
     from certs.tokens.port import SOFTWARE_TOKEN_ID
 
-    old = read_pin(pin_file, "present PIN")
+    old = read_pin(pin_file, _("present PIN"))
     new = (
         read_secret_file(new_pin_file)
         if new_pin_file
-        else str(click.prompt(_("new PIN"), hide_input=True, confirmation_prompt=True))
+        else ask_secret(_("new PIN"), "--new-pin-file", confirm=True)
     )
 
     async def run() -> None:
@@ -261,7 +261,9 @@ def list_keys(data: Path, as_json: bool) -> None:
     from certs.tokens.soft import SoftToken
 
     infos = SoftToken(TokenFolder(data / "token")).key_infos()
-    tell([{"id": i.id, "kind": i.kind, "usage": i.usage, "label": i.label} for i in infos], as_json=as_json)
+    print_values(
+        [{"id": i.id, "kind": i.kind, "usage": i.usage, "label": i.label} for i in infos], as_json=as_json
+    )
 
 
 @key.command("make-csr")
@@ -353,7 +355,7 @@ def list_certificates(data: Path, as_json: bool) -> None:
     store = open_store(data)
     found = [(c, parse_certificate(c.der)) for c in KeyConfStore(store.database).certificates()]
     store.close()
-    tell(
+    print_values(
         [
             {
                 "hash": own.hash,

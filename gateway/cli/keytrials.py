@@ -25,7 +25,7 @@ from gateway.cli.keys import DATA, PIN, SETTINGS, opened, read_pin
 from gateway.cli.localaudit import record
 from schemas.faults import Fault
 from serving.cli.commands import report_errors
-from serving.cli.printing import tell
+from serving.cli.printing import print_values
 from serving.cli.usercommands import JSON
 from serving.language import _
 
@@ -205,7 +205,7 @@ def try_key(
             found = asyncio.run(run())
         except* Fault as failures:  # of several at once the first says it
             raise failures.exceptions[0] from None
-    tell([found], as_json=as_json)
+    print_values([found], as_json=as_json)
 
 
 @contextlib.contextmanager

@@ -105,8 +105,8 @@ def verify(
     if as_json:
         click.echo(encode_json(_as_json(wrong, findings) | {"cosigned": cosigned}))
     else:
-        _say(wrong, findings)
-        _say_cosigned(cosigned, findings)
+        _print_result(wrong, findings)
+        _print_cosigned(cosigned, findings)
     context.exit(1 if wrong is not None or (findings is not None and not findings.is_whole) else 0)
 
 
@@ -136,7 +136,7 @@ def _as_json(wrong: int | None, found: Findings | None) -> dict[str, object]:
     }
 
 
-def _say(wrong: int | None, found: Findings | None) -> None:
+def _print_result(wrong: int | None, found: Findings | None) -> None:
     if wrong is None:
         click.echo(_("the chain is whole"))
     else:
@@ -175,7 +175,7 @@ def _say(wrong: int | None, found: Findings | None) -> None:
         click.echo(_("everything agrees"))
 
 
-def _say_cosigned(cosigned: dict[str, str], found: Findings | None) -> None:
+def _print_cosigned(cosigned: dict[str, str], found: Findings | None) -> None:
     for name, at in cosigned.items():
         click.echo(_("cosigned by {name} at {at}", name=name, at=at))
     if found is not None and not cosigned:

@@ -97,7 +97,7 @@ async def _newest(session: aiohttp.ClientSession, witness: AppointedWitness, ori
             raise ValueError(f"{answer.status} {raw[:100]!r}")
     note = parse_note(raw)
     if witness.key.name not in verify_cosignatures(note, [witness.key]):
-        raise ValueError("what it answered is not signed with the key it is appointed with")
+        raise ValueError(_("what it answered is not signed with the key it is appointed with"))
     return note
 
 

@@ -16,6 +16,7 @@ import msgspec
 
 from gateway.cli.keys import open_store, stored_configuration
 from gateway.clients.descriptions.fetching import fetch_description
+from gateway.clients.descriptions.reading import COMMAND_LIMITS, DescriptionReader
 from gateway.clients.descriptionwriting import DescriptionSource
 from gateway.clients.model import ConnectionType, Endpoint, ServiceType
 from gateway.clients.registration import DescriptionRegister
@@ -23,7 +24,7 @@ from schemas.globalconf.anchor import parse_anchor
 from schemas.identifiers import GlobalGroupId
 from schemas.management import ManagementServiceCode
 from serving.errors import OperatorError
-from serving.language import _
+from serving.language import N_, _
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +50,7 @@ def provide_management(data: Path, settings: GatewaySettings) -> list[str]:
     found = stored_configuration(data)
     if found is None or found.private is None:
         raise OperatorError(
-            _("there is no global configuration yet, and it says who provides the management services")
+            N_("there is no global configuration yet, and it says who provides the management services")
         )
     service = found.private.management_service
     store = open_store(data)
@@ -57,7 +58,7 @@ def provide_management(data: Path, settings: GatewaySettings) -> list[str]:
         owner = store.server_id().owner
         if service.provider.member != owner:
             raise OperatorError(
-                _(
+                N_(
                     "the management services are of {path}; this gateway is of {path2}",
                     path=service.provider.path(),
                     path2=owner.path(),
@@ -89,9 +90,8 @@ async def _add_services(
 ) -> list[str]:
     provider = service.provider
     there = next((d for d in store.view.descriptions.all(provider) if d.url.endswith(WSDL)), None)
-    register = DescriptionRegister(
-        store, functools.partial(fetch_description, settings.descriptions.policy())
-    )
+    fetch = functools.partial(fetch_description, settings.descriptions.policy())
+    register = DescriptionRegister(store, fetch, DescriptionReader(COMMAND_LIMITS).read)
     done: list[str] = []
     if there is None:
         source = DescriptionSource(ServiceType.WSDL, _central_address(store) + WSDL)
@@ -134,7 +134,7 @@ def _check(service: ServiceRecord, host: str | None) -> None:
     """Refuse a WSDL that speaks of anything but the management services at the central server."""
     if service.id.service_code not in CODES or urlsplit(service.url).hostname != host:
         raise OperatorError(
-            _(
+            N_(
                 "the central server's WSDL names {service_code} at {url}; management services at {host} were expected",
                 service_code=service.id.service_code,
                 url=service.url,

@@ -16,6 +16,7 @@ import click
 import msgspec
 
 from serving.api.operations import Bytes, MultipartForm
+from serving.cli.commands import ask_secret
 from serving.config.secret import read_secret_file
 from serving.language import _
 
@@ -149,7 +150,7 @@ def _value(field: Field, given: Any) -> Any:
 def _secret(field: Field, given: Path | None) -> str:
     if given is not None:
         return read_secret_file(given)
-    return str(click.prompt(field.name, hide_input=True))
+    return ask_secret(field.name, f"--{field.name.replace('_', '-')}-file")
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -95,7 +95,11 @@ def bind(data: Path, services: tuple[str, ...], policy_id: str | None, excess: s
         for service in services:
             parts = service.split("/")
             if len(parts) != 5:
-                _end(ValueError(f"{service!r} is not instance/class/member/subsystem/service"))
+                _end(
+                    ValueError(
+                        _("{service!r} is not instance/class/member/subsystem/service", service=service)
+                    )
+                )
             binding = None if policy_id is None else Binding(policy_id, Excess(excess))
             PolicyStore(store.database).bind(ClientId(*parts[:4]), parts[4], binding)
     finally:

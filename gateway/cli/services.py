@@ -18,7 +18,7 @@ from gateway.cli.localaudit import audited
 from gateway.clients.model import Endpoint, ServiceType, Validation
 from schemas.identifiers import ClientId
 from serving.cli.commands import report_errors
-from serving.cli.printing import tell
+from serving.cli.printing import print_values
 from serving.cli.usercommands import JSON
 from serving.language import _
 
@@ -79,7 +79,7 @@ def add(
     added = _judged(
         register.add(_client(client), source, code, datetime.now(UTC), ignore_warnings=ignore_warnings)
     )
-    _say(added)
+    _print_result(added)
     click.echo(_("switched off; switch on with: gateway service enable {id}", id=added.id))
 
 
@@ -93,10 +93,10 @@ def list_descriptions(data: Path, client: str | None, as_json: bool) -> None:
     view = open_store(data).view
     if as_json:
         chosen = view.descriptions.all(None if client is None else _client(client))
-        tell([_described(view, record) for record in chosen], as_json=True)
+        print_values([_described(view, record) for record in chosen], as_json=True)
         return
     for record in view.descriptions.all(None if client is None else _client(client)):
-        _say(record)
+        _print_result(record)
         for code in dict.fromkeys(s.id.service_code for s in record.services):
             for endpoint in view.endpoints.all(record.client, code):
                 what = (
@@ -124,10 +124,10 @@ def refresh(
     register = _register(store, settings_file)
     now = datetime.now(UTC)
     if file is None:
-        _say(_judged(register.refresh(number, now, ignore_warnings=ignore_warnings)))
+        _print_result(_judged(register.refresh(number, now, ignore_warnings=ignore_warnings)))
         return
     source = _uploaded(store.view.descriptions.get(number).type, file)
-    _say(_judged(register.update(number, source, None, now, ignore_warnings=ignore_warnings)))
+    _print_result(_judged(register.update(number, source, None, now, ignore_warnings=ignore_warnings)))
 
 
 @service.command()
@@ -139,7 +139,7 @@ def enable(data: Path, number: int) -> None:
     """Switch the services of description NUMBER on."""
     store = open_store(data)
     _register(store, None).set_disabled(number, None)
-    _say(store.view.descriptions.get(number))
+    _print_result(store.view.descriptions.get(number))
 
 
 @service.command()
@@ -152,7 +152,7 @@ def disable(data: Path, number: int, notice: str) -> None:
     """Switch the services of description NUMBER off, with a notice for callers."""
     store = open_store(data)
     _register(store, None).set_disabled(number, notice)
-    _say(store.view.descriptions.get(number))
+    _print_result(store.view.descriptions.get(number))
 
 
 @service.command()
@@ -200,7 +200,7 @@ def set_service(
     settings = ServiceSettings(
         changed.url, changed.timeout_s, changed.ssl_auth, validation=changed.validation
     )
-    _say_service(_register(store, None).set_service(record.id, settings))
+    _print_service(_register(store, None).set_service(record.id, settings))
 
 
 @service.command("add-endpoint")
@@ -272,13 +272,13 @@ def deny(data: Path, client: str, code: str, subject: str, method: str, path: st
 
 def _register(store: ServerConfStore, settings_file: Path | None) -> DescriptionRegister:
     from gateway.clients.descriptions.fetching import fetch_description
-    from gateway.clients.descriptions.reading import DescriptionReader
+    from gateway.clients.descriptions.reading import COMMAND_LIMITS, DescriptionReader
     from gateway.clients.descriptions.validating import with_validator
     from gateway.clients.registration import DescriptionRegister
     from gateway.settings import config
 
     settings = config.load(settings_file, os.environ).descriptions
-    read = with_validator(DescriptionReader().read, lambda: settings.wsdl_validator_command)
+    read = with_validator(DescriptionReader(COMMAND_LIMITS).read, lambda: settings.wsdl_validator_command)
     return DescriptionRegister(store, functools.partial(fetch_description, settings.policy()), read)
 
 
@@ -331,7 +331,12 @@ def _service(tables: Tables, client: str, code: str) -> ServiceRecord:
 
 def _no_endpoint(tables: Tables, client: str, code: str, method: str, path: str) -> str:
     if any(s.id.service_code == code for s in tables.descriptions.services(_client(client))):
-        return f"service {code} has no endpoint {method} {path}; add it with 'service add-endpoint'"
+        return _(
+            "service {code} has no endpoint {method} {path}; add it with 'service add-endpoint'",
+            code=code,
+            method=method,
+            path=path,
+        )
     return _no_service(tables, client, code)
 
 
@@ -341,9 +346,16 @@ def _no_service(tables: Tables, client: str, code: str) -> str:
 
     services = tables.descriptions.services(_client(client))
     known = sorted({n for s in services for n in (s.full_code, s.id.service_code)})
-    there = ", ".join(dict.fromkeys(s.full_code for s in services)) or "none"
+    there = ", ".join(dict.fromkeys(s.full_code for s in services)) or _("none")
     close = nearest(code, known)
-    return f"{client} has no service {code}{f'; do you mean {close}?' if close else ''} (there are: {there})"
+    meant = _("; do you mean {close}?", close=close) if close else ""
+    return _(
+        "{client} has no service {code}{meant} (there are: {there})",
+        client=client,
+        code=code,
+        meant=meant,
+        there=there,
+    )
 
 
 def _described(view: Tables, record: DescriptionRecord) -> dict[str, object]:
@@ -381,14 +393,14 @@ def _described(view: Tables, record: DescriptionRecord) -> dict[str, object]:
     }
 
 
-def _say(record: DescriptionRecord) -> None:
+def _print_result(record: DescriptionRecord) -> None:
     state = f"off ({record.notice})" if record.disabled else "on"
     click.echo(f"{record.id} {record.client.path()} {record.type} {record.url} {state}")
     for found in record.services:
-        _say_service(found)
+        _print_service(found)
 
 
-def _say_service(found: ServiceRecord) -> None:
+def _print_service(found: ServiceRecord) -> None:
     verified = "verified" if found.ssl_auth else "not verified"
     checked = "" if found.validation is Validation.OFF else f", messages checked: {found.validation}"
     click.echo(f"  {found.full_code} at {found.url or '?'}, {found.timeout_s:g} s, TLS {verified}{checked}")

@@ -38,7 +38,9 @@ _MARKS = ("serverconf.sqlite", "admin.sqlite", "first-anchor.xml", "settings.tom
 def founded(data: Path) -> None:
     """Refuse a folder in which no gateway was begun. Raises `OperatorError`."""
     check_initialised(
-        data, _MARKS, "make one: gateway init --data ..., or gateway user add to initialise it in the console"
+        data,
+        _MARKS,
+        _("make one: gateway init --data ..., or gateway user add to initialise it in the console"),
     )
 
 
@@ -131,7 +133,7 @@ def run_gateway(
     from gateway.settings.datafolder import find_folder
     from serving.process import telemetry
     from serving.process.openfiles import raise_limit
-    from serving.process.supervised import say_ready, say_stopped, say_stopping
+    from serving.process.supervised import report_ready, report_stopped, report_stopping
 
     end_imports()
     raise_limit()
@@ -162,18 +164,18 @@ def run_gateway(
 
     async def run() -> None:
         if not await ending.start(gateway.start()):
-            say_stopped(log)
+            report_stopped(log)
             return
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, gateway.reload_on_signal)
         # What the start made stays for good too; without this every full collection walks over it again.
         gc.collect()
         gc.freeze()
-        say_ready(log, gateway.listens_on, os.environ)
+        report_ready(log, gateway.listens_on, os.environ)
         await ending.wait()
-        say_stopping(os.environ)
+        report_stopping(os.environ)
         await gateway.drain(ending)
         await gateway.stop()
-        say_stopped(log)
+        report_stopped(log)
 
     uvloop.run(run())
 

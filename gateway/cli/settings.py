@@ -91,7 +91,7 @@ def get(data: Path, settings_file: Path | None, as_json: bool, name: str) -> Non
 def set_setting(data: Path, settings_file: Path | None, as_json: bool, name: str, value: str) -> None:
     """Change a setting, at once or for the next start."""
     with _live(data, settings_file) as live:
-        _say(name, live.set(name, value), as_json)
+        _print_result(name, live.set(name, value), as_json)
 
 
 @settings.command(help="Go back to the file's value or the default.")
@@ -104,7 +104,7 @@ def set_setting(data: Path, settings_file: Path | None, as_json: bool, name: str
 def unset(data: Path, settings_file: Path | None, as_json: bool, name: str) -> None:
     """Go back to the value of the settings file or the default."""
     with _live(data, settings_file) as live:
-        _say(name, live.unset(name), as_json)
+        _print_result(name, live.unset(name), as_json)
 
 
 @settings.command(
@@ -145,7 +145,7 @@ def _view(live: LiveSettings, name: str) -> dict[str, object]:
     }
 
 
-def _say(name: str, changes: tuple[Change, ...], as_json: bool) -> None:
+def _print_result(name: str, changes: tuple[Change, ...], as_json: bool) -> None:
     from gateway.settings.config import TABLE
     from gateway.settings.livesettings import variable_of
     from serving.config.settingtable import shown

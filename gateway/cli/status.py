@@ -13,6 +13,7 @@ from schemas.jsontext import dump_json
 from serving.cli.commands import report_errors
 from serving.cli.usercommands import JSON
 from serving.language import _
+from serving.process.addresses import PURPOSES, STATES, in_words, urls_by_purpose
 from serving.process.httpget import read_json_object
 
 if TYPE_CHECKING:
@@ -41,17 +42,21 @@ def look(data: Path, settings_file: Path | None) -> dict[str, Any]:
     from gateway.server.process import admin_settings
     from gateway.server.running import running_note
 
-    settings = settings_of(data, settings_file)
     found: dict[str, Any] = {"running": True, "pid": None, "status": "down", "problems": []}
+    note: dict[str, Any] = {}
     try:
-        found["pid"] = running_note(data)["pid"]
+        note = running_note(data)
+        found["pid"] = note["pid"]
     except ProcessLookupError as err:
         found |= {"running": False, "problems": [str(err)]}
     state = read_json_object(find_health(data, settings_file), 10)
     if state is not None:
         found |= {"running": True, "status": state["status"], "problems": state["problems"]}
-    addresses = listen_addresses(settings, admin_settings(settings))
-    return {**found, "addresses": {a.purpose: a.url for a in addresses if a.port}}
+    shown = note.get("addresses")
+    if not shown:  # it would listen there
+        settings = settings_of(data, settings_file)
+        shown = urls_by_purpose(listen_addresses(settings, admin_settings(settings)))
+    return {**found, "addresses": shown}
 
 
 def settings_of(data: Path, settings_file: Path | None) -> GatewaySettings:
@@ -65,8 +70,8 @@ def _print(found: dict[str, Any]) -> None:
     running = _("running") if found["running"] else _("not running")
     click.echo(f"{running}, pid {found['pid']}" if found["pid"] else running)
     if found["running"]:
-        click.echo(f"{_('exchange')}: {found['status']}")
+        click.echo(f"{_('exchange')}: {in_words(STATES, found['status'])}")
     for problem in found["problems"]:
         click.echo(f"- {problem}")
     for purpose, url in found["addresses"].items():
-        click.echo(f"  {purpose:18} {url}")
+        click.echo(f"  {in_words(PURPOSES, purpose):22} {url}")

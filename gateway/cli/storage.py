@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ from serving.cli.commands import report_errors
 from serving.language import _
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from gateway.settings.datafolder import DataFolder
 
 SQLITE = "sqlite"
@@ -43,26 +46,33 @@ def storage() -> None: ...
 def move(data: Path, to: str, password_file: Path | None) -> None:
     """Move the state of a stopped gateway."""
     from gateway.cli.localaudit import record
-    from gateway.server.moving import PARTS, move_gateway
+    from gateway.server.moving import PARTS
     from gateway.settings.datafolder import DataFolder, find_folder
     from serving.storage.datafolder import claim
     from serving.storage.moving import set_aside
+    from serving.storage.nodes import check_alone, check_not_moved, open_nodes
 
     with claim(data):
         source = find_folder(data, os.environ)
         if to == SQLITE:
-            target = DataFolder(data)
+            target = DataFolder(data, objects=source.objects)
             if not source.database:
                 raise ValueError(_("{data} keeps its state in SQLite already", data=data))
+            check_alone(source.database)
         else:
-            target = _target(data, to, password_file)
-            if source.database:
+            target = _target(data, to, password_file, source.objects)
+            if source.database and (
+                source.database != target.database or not (data / PARTS[-1].path).exists()
+            ):
                 raise ValueError(
                     _("{data} keeps its state in a database already: move it to sqlite first", data=data)
                 )
-        for line in move_gateway(source, target):
+            with contextlib.closing(open_nodes(target.database)) as shared:
+                check_not_moved(shared)
+        for line in _moved(data, source, target):
             click.echo(line)
         if to == SQLITE:
+            check_alone(source.database)  # none began meanwhile
             _begin_folder(data, source)
         else:
             _name_database(data, to, password_file)
@@ -96,7 +106,20 @@ def nodes(data: Path, as_json: bool) -> None:
             click.echo(f"{node.name}  {node.version}  {state}  {', '.join(node.leases)}".rstrip())
 
 
-def _target(data: Path, to: str, password_file: Path | None) -> DataFolder:
+def _moved(data: Path, source: DataFolder, target: DataFolder) -> Iterator[str]:
+    """Move, or go on where an earlier command was stopped; a line for each piece. Raises `OperatorError`, OSError."""
+    from gateway.server.moving import compare_gateway, move_gateway, was_moved
+    from gateway.settings.datafolder import DataFolder
+
+    # Where the settings name the target already, they do not name what is to be moved any more.
+    is_named, here = source.database == target.database, DataFolder(data, objects=source.objects)
+    if not target.database or not was_moved(here, target):
+        yield from move_gateway(here if is_named else source, target)
+    elif not is_named:
+        yield from compare_gateway(here, target)
+
+
+def _target(data: Path, to: str, password_file: Path | None, objects: str) -> DataFolder:
     from gateway.settings.datafolder import DataFolder
     from gateway.settings.nodesettings import NodeSettings
     from serving.config.secret import SecretSource
@@ -108,7 +131,7 @@ def _target(data: Path, to: str, password_file: Path | None) -> DataFolder:
     address = settings.address(os.environ)
     if has_password(to):
         raise ValueError(_("the address holds a password, which is to stand in a file: --password-file"))
-    return DataFolder(data, address)
+    return DataFolder(data, address, objects=objects)
 
 
 def _name_database(data: Path, to: str, password_file: Path | None) -> None:

@@ -14,6 +14,7 @@ import msgspec
 from gateway.refusals import GatewayCode
 from gateway.rows import client_of, instant, next_id, readable, seconds
 from serving.errors import Refused
+from serving.language import N_
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +77,10 @@ class AccessRequestTable:
         """One request. Refused (``access_request_not_found``) when there is none of this number."""
         found = self._rows(f"SELECT {_COLUMNS} FROM access_request WHERE id = ?", (number,))
         if not found:
-            raise Refused(GatewayCode.ACCESS_REQUEST_NOT_FOUND, f"there is no request for access {number}")
+            raise Refused(
+                GatewayCode.ACCESS_REQUEST_NOT_FOUND,
+                N_("there is no request for access {number}", number=number),
+            )
         return _record(found[0])
 
     def find(self, client: ClientId, provider: ClientId, service_code: str) -> AccessRequestRecord | None:
@@ -99,7 +103,12 @@ class AccessRequestTable:
         if waiting >= MOST_WAITING:
             raise Refused(
                 GatewayCode.TOO_MANY_ACCESS_REQUESTS,
-                f"{plea.client.path()} has {waiting} requests that wait for a decision; at most {MOST_WAITING} may",
+                N_(
+                    "{client} has {waiting} requests that wait for a decision; at most {most_waiting} may",
+                    client=plea.client.path(),
+                    waiting=waiting,
+                    most_waiting=MOST_WAITING,
+                ),
             )
         if known is not None:
             self._rows("DELETE FROM access_request WHERE id = ?", (known.id,))
@@ -124,7 +133,8 @@ class AccessRequestTable:
         """Note a decision. Refused (``access_request_decided``) when there is one already."""
         if self.get(number).state is not AccessState.WAITING:
             raise Refused(
-                GatewayCode.ACCESS_REQUEST_DECIDED, f"request for access {number} was decided already"
+                GatewayCode.ACCESS_REQUEST_DECIDED,
+                N_("request for access {number} was decided already", number=number),
             )
         self._rows(
             "UPDATE access_request SET state = ?, decided_at = ?, decided_by = ?, reason = ? WHERE id = ?",

@@ -18,6 +18,7 @@ from gateway.rows import client_of, instant, next_id, readable, seconds
 from schemas.identifiers import check_identifier
 from schemas.names import check_name
 from serving.errors import Refused
+from serving.language import N_
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -54,7 +55,8 @@ class ClientTable:
         found = self.find(client)
         if found is None:
             raise Refused(
-                GatewayCode.CLIENT_NOT_FOUND, f"{client.path()} is not a client of this security server"
+                GatewayCode.CLIENT_NOT_FOUND,
+                N_("{client} is not a client of this security server", client=client.path()),
             )
         return found
 
@@ -64,7 +66,8 @@ class ClientTable:
         """Add a client. Refused (``client_already_exists``) when it is there."""
         if self.find(client) is not None:
             raise Refused(
-                GatewayCode.CLIENT_ALREADY_EXISTS, f"{client.path()} is a client of this server already"
+                GatewayCode.CLIENT_ALREADY_EXISTS,
+                N_("{client} is a client of this server already", client=client.path()),
             )
         check_identifier(client, "client")
         if name is not None:
@@ -78,12 +81,12 @@ class ClientTable:
         return self.get(client)
 
     def set_connection(self, client: ClientId, connection: ConnectionType) -> None:
-        """How the client's systems connect from now on."""
+        """Set how the client's systems must connect from now on. Raises `Refused` for a client that is none here."""
         self.get(client)
         self._rows("UPDATE client SET connection = ? WHERE client_id = ?", (connection.value, client.path()))
 
     def set_name(self, client: ClientId, name: str | None, rename: RenameStatus | None) -> None:
-        """The display name wished for, and how far that has come; None for both once the configuration has it."""
+        """Set the display name wished for, and how far that has come; None for both once the configuration has it."""
         self.get(client)
         if name is not None:
             check_name(name, f"client {client.path()}: the name")
@@ -122,7 +125,8 @@ class ClientTable:
         self.get(client)
         if any(c.der == der for c in self.certificates(client)):
             raise Refused(
-                GatewayCode.CERTIFICATE_ALREADY_EXISTS, f"{client.path()} has this certificate already"
+                GatewayCode.CERTIFICATE_ALREADY_EXISTS,
+                N_("{client} has this certificate already", client=client.path()),
             )
         self._rows(
             "INSERT INTO client_certificate (client_id, der, added_at) VALUES (?, ?, ?)",
@@ -133,7 +137,10 @@ class ClientTable:
     def remove_certificate(self, client: ClientId, der: bytes) -> None:
         """Trust a certificate no longer. Refused (``certificate_not_found``) when it was not trusted."""
         if all(c.der != der for c in self.certificates(client)):
-            raise Refused(GatewayCode.CERTIFICATE_NOT_FOUND, f"{client.path()} has no such certificate")
+            raise Refused(
+                GatewayCode.CERTIFICATE_NOT_FOUND,
+                N_("{client} has no such certificate", client=client.path()),
+            )
         self._rows("DELETE FROM client_certificate WHERE client_id = ? AND der = ?", (client.path(), der))
 
 
@@ -144,7 +151,7 @@ class Requests:
         self._rows = rows
 
     def all(self, kind: RequestKind | None = None) -> tuple[PendingRequest, ...]:
-        """Those under way, oldest first."""
+        """The requests under way, of all kinds or of one, oldest first."""
         found = self._rows(
             "SELECT id, kind, subject, detail, sent_at, number, message_id, effective FROM pending_request "
             "ORDER BY id",
@@ -214,7 +221,7 @@ class TimestampingServices:
         if service.url in {s.url for s in self.all() if s.name == service.name}:
             raise Refused(
                 GatewayCode.TIMESTAMPING_SERVICE_ALREADY_CONFIGURED,
-                f"{service.name} at {service.url} is in use already",
+                N_("{service} at {url} is in use already", service=service.name, url=service.url),
             )
         self._rows(
             "INSERT INTO timestamping_service (name, url, cost_type, added_at) VALUES (?, ?, ?, ?)",
@@ -237,7 +244,10 @@ class TimestampingServices:
     def remove(self, name: str, url: str, now: datetime) -> None:
         """Use one no longer; after the last none is used. Refused (``timestamping_service_not_found``) when it was not used."""
         if (name, url) not in {(s.name, s.url) for s in self.all()}:
-            raise Refused(GatewayCode.TIMESTAMPING_SERVICE_NOT_FOUND, f"{name} at {url} is not in use")
+            raise Refused(
+                GatewayCode.TIMESTAMPING_SERVICE_NOT_FOUND,
+                N_("{name} at {url} is not in use", name=name, url=url),
+            )
         self._delete(name, url)
         if not self.all():
             self._rows("INSERT INTO no_timestamping (since) VALUES (?)", (seconds(now),))

@@ -18,6 +18,7 @@ from gateway.rows import ROWS_TOGETHER, client_of, insert_all, instant, next_id,
 from schemas.identifiers import ServiceId
 from schemas.names import check_code
 from serving.errors import Refused
+from serving.language import N_
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +74,8 @@ class DescriptionTable:
         found = self._rows(_DESCRIPTION + " WHERE id = ?", (number,))
         if not found:
             raise Refused(
-                GatewayCode.SERVICE_DESCRIPTION_NOT_FOUND, f"there is no service description {number}"
+                GatewayCode.SERVICE_DESCRIPTION_NOT_FOUND,
+                N_("there is no service description {number}", number=number),
             )
         return _description(found[0])
 
@@ -97,7 +99,7 @@ class DescriptionTable:
         return self.get_alone(number)
 
     def set_url(self, number: int, url: str) -> None:
-        """Where the description comes from."""
+        """Read the description from another URL from now on."""
         self._rows("UPDATE description SET url = ? WHERE id = ?", (url, number))
 
     def set_disabled(self, number: int, *, disabled: bool, notice: str) -> None:
@@ -120,7 +122,7 @@ class DescriptionTable:
         self._rows("UPDATE description SET refreshed_at = ? WHERE id = ?", (seconds(now), number))
 
     def size(self, number: int) -> int:
-        """How many services a description has, and endpoints of them."""
+        """The number of endpoints of a description's services; a service without any counts as one."""
         found = self._rows(
             "SELECT COUNT(*) FROM described_service s LEFT JOIN endpoint e "
             "ON e.client_id = s.client_id AND e.service_code = s.service_code WHERE s.description_id = ?",
@@ -186,7 +188,9 @@ class DescriptionTable:
         """The service. Refused (``service_not_found``) when there is none."""
         found = self.find_service(service)
         if found is None:
-            raise Refused(GatewayCode.SERVICE_NOT_FOUND, f"there is no service {service.path()}")
+            raise Refused(
+                GatewayCode.SERVICE_NOT_FOUND, N_("there is no service {service}", service=service.path())
+            )
         return found
 
     def add_service(self, service: ServiceRecord) -> None:
@@ -253,7 +257,7 @@ def _check_new(service: ServiceRecord, there: ServiceRecord | None) -> None:
     if there is not None:
         raise Refused(
             GatewayCode.SERVICE_ALREADY_EXISTS,
-            f"service {service.id.path()} is described already, at {there.url}",
+            N_("service {service} is described already, at {url}", service=service.id.path(), url=there.url),
             service.full_code,
             there.url,
         )

@@ -34,6 +34,7 @@ from gateway.clients.validation.checkedservices import CannotCheck, build_checks
 from gateway.refusals import GatewayCode
 from schemas.identifiers import ServiceId
 from serving.errors import Refused
+from serving.language import N_
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
@@ -92,7 +93,12 @@ class DescriptionRegister:
         if record.type is not source.type:
             raise Refused(
                 GatewayCode.WRONG_SERVICEDESCRIPTION_TYPE,
-                f"service description {number} is {record.type}, not {source.type}",
+                N_(
+                    "service description {number} is {type}, not {expected}",
+                    number=number,
+                    type=record.type,
+                    expected=source.type,
+                ),
             )
         if new_code is not None:
             check_code(new_code)
@@ -108,7 +114,7 @@ class DescriptionRegister:
         if record.url.startswith(UPLOADED):
             raise Refused(
                 GatewayCode.ACTION_NOT_POSSIBLE,
-                "the description was uploaded; upload the new document instead of refreshing",
+                N_("the description was uploaded; upload the new document instead of refreshing"),
             )
         return DescriptionSource(record.type, record.url)
 
@@ -169,7 +175,8 @@ class DescriptionRegister:
         check_url(settings.url)
         if not 0 <= settings.timeout_s <= 1000:
             raise Refused(
-                GatewayCode.VALIDATION_FAILURE, f"a timeout is 0 to 1000 s, not {settings.timeout_s:g}"
+                GatewayCode.VALIDATION_FAILURE,
+                N_("a timeout is 0 to 1000 s, not {timeout_s:g}", timeout_s=settings.timeout_s),
             )
         with self._store.change() as tables:
             record = tables.descriptions.get_service(service)
@@ -199,7 +206,9 @@ class DescriptionRegister:
         with self._store.change() as tables:
             record = tables.descriptions.get_service(service)
             if tables.descriptions.get_alone(record.description_id).type is ServiceType.WSDL:
-                raise Refused(GatewayCode.WRONG_SERVICEDESCRIPTION_TYPE, "a SOAP service has no endpoints")
+                raise Refused(
+                    GatewayCode.WRONG_SERVICEDESCRIPTION_TYPE, N_("a SOAP service has no endpoints")
+                )
             endpoint = Endpoint(service.service_code, method, path)
             return tables.endpoints.add(service.client, endpoint, generated=False)
 
@@ -215,7 +224,7 @@ class DescriptionRegister:
             if tables.endpoints.get(number).generated:
                 raise Refused(
                     GatewayCode.ILLEGAL_GENERATED_ENDPOINT_REMOVE,
-                    "the endpoint comes from the service's description",
+                    N_("the endpoint comes from the service's description"),
                 )
             tables.endpoints.remove(number)
 
@@ -243,10 +252,14 @@ def check_endpoint(method: str, path: str) -> None:
     """Refuse a method or path pattern that no request could meet."""
     if method not in METHODS:
         raise Refused(
-            GatewayCode.VALIDATION_FAILURE, f"{method!r} is no method; one of {', '.join(sorted(METHODS))}"
+            GatewayCode.VALIDATION_FAILURE,
+            N_("{method!r} is no method; one of {names}", method=method, names=", ".join(sorted(METHODS))),
         )
     if not path.startswith(("/", "*")):
-        raise Refused(GatewayCode.VALIDATION_FAILURE, f"the path pattern {path!r} must begin with '/' or '*'")
+        raise Refused(
+            GatewayCode.VALIDATION_FAILURE,
+            N_("the path pattern {path!r} must begin with '/' or '*'", path=path),
+        )
 
 
 def _check_possible(tables: Tables, record: ServiceRecord) -> None:
@@ -263,5 +276,7 @@ def _rest(url: str) -> ParsedDescription:
 
 def _needed(code: str | None) -> str:
     if not code:
-        raise Refused(GatewayCode.MISSING_PARAMETER, "a REST or OPENAPI3 description needs a service code")
+        raise Refused(
+            GatewayCode.MISSING_PARAMETER, N_("a REST or OPENAPI3 description needs a service code")
+        )
     return code

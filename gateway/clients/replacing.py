@@ -49,7 +49,7 @@ def _replace_clients(tables: Tables, desired: ServerConf, now: datetime) -> None
 
 
 class _Key(msgspec.Struct, frozen=True):
-    """What makes two services share a description."""
+    """Services with the same key share one description."""
 
     client: ClientId
     type: ServiceType
@@ -139,8 +139,8 @@ def _replace_rights(
         if (right.endpoint.client, right.endpoint.endpoint, right.subject) not in wished:
             tables.rights.revoke(right.endpoint, right.subject)
     _replace_endpoints(tables, desired, documents)
-    held = {(r.endpoint.client, r.endpoint.endpoint, r.subject) for r in tables.rights.all()}
-    for provider, endpoint, subject in wished - held:
+    present = {(r.endpoint.client, r.endpoint.endpoint, r.subject) for r in tables.rights.all()}
+    for provider, endpoint, subject in wished - present:
         record = tables.endpoints.ensure(provider, endpoint, generated=False)
         tables.rights.grant(record, subject, now)
 

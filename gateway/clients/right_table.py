@@ -23,6 +23,7 @@ from gateway.rows import (
 from schemas.identifiers import GlobalGroupId, LocalGroupId
 from schemas.names import check_code, check_text
 from serving.errors import Refused
+from serving.language import N_
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,7 +69,7 @@ class Endpoints:
         """One endpoint. Refused (``endpoint_not_found``) when there is none."""
         found = self._rows(_ENDPOINT + " WHERE id = ?", (number,))
         if not found:
-            raise Refused(GatewayCode.ENDPOINT_NOT_FOUND, f"there is no endpoint {number}")
+            raise Refused(GatewayCode.ENDPOINT_NOT_FOUND, N_("there is no endpoint {number}", number=number))
         return _endpoint(found[0])
 
     def find(self, client: ClientId, endpoint: Endpoint) -> EndpointRecord | None:
@@ -84,7 +85,8 @@ class Endpoints:
         found = self.find(client, Endpoint(service_code))
         if found is None:
             raise Refused(
-                GatewayCode.BASE_ENDPOINT_NOT_FOUND, f"{client.path()} has no service {service_code}"
+                GatewayCode.BASE_ENDPOINT_NOT_FOUND,
+                N_("{client} has no service {service_code}", client=client.path(), service_code=service_code),
             )
         return found
 
@@ -93,7 +95,12 @@ class Endpoints:
         if self.find(client, endpoint) is not None:
             raise Refused(
                 GatewayCode.ENDPOINT_ALREADY_EXISTS,
-                f"service {endpoint.service_code} has the endpoint {endpoint.method} {endpoint.path} already",
+                N_(
+                    "service {service_code} has the endpoint {method} {endpoint} already",
+                    service_code=endpoint.service_code,
+                    method=endpoint.method,
+                    endpoint=endpoint.path,
+                ),
             )
         number = next_id(self._rows, "endpoint")
         self._rows(
@@ -124,13 +131,14 @@ class Endpoints:
         if record.generated:
             raise Refused(
                 GatewayCode.ILLEGAL_GENERATED_ENDPOINT_UPDATE,
-                "the endpoint comes from the service's description",
+                N_("the endpoint comes from the service's description"),
             )
         changed = Endpoint(record.endpoint.service_code, method, path)
         there = self.find(record.client, changed)
         if there is not None and there.id != number:
             raise Refused(
-                GatewayCode.ENDPOINT_ALREADY_EXISTS, f"the endpoint {method} {path} is there already"
+                GatewayCode.ENDPOINT_ALREADY_EXISTS,
+                N_("the endpoint {method} {path} is there already", method=method, path=path),
             )
         self._rows("UPDATE endpoint SET method = ?, path = ? WHERE id = ?", (method, path, number))
         return msgspec.structs.replace(record, endpoint=changed)
@@ -189,7 +197,11 @@ class RightTable:
         if self.all(subject=subject, endpoint_id=endpoint.id):
             raise Refused(
                 GatewayCode.DUPLICATE_ACCESSRIGHT,
-                f"{subject} has this right on {endpoint.endpoint.service_code} already",
+                N_(
+                    "{subject} has this right on {service_code} already",
+                    subject=subject,
+                    service_code=endpoint.endpoint.service_code,
+                ),
             )
         self._rows(
             "INSERT INTO granted_right (endpoint_id, subject_type, subject, granted_at) VALUES (?, ?, ?, ?)",
@@ -202,7 +214,11 @@ class RightTable:
         if not self.all(subject=subject, endpoint_id=endpoint.id):
             raise Refused(
                 GatewayCode.ACCESSRIGHT_NOT_FOUND,
-                f"{subject} has no right on {endpoint.endpoint.service_code} here",
+                N_(
+                    "{subject} has no right on {service_code} here",
+                    subject=subject,
+                    service_code=endpoint.endpoint.service_code,
+                ),
             )
         self._rows(
             "DELETE FROM granted_right WHERE endpoint_id = ? AND subject_type = ? AND subject = ?",
@@ -235,7 +251,9 @@ class LocalGroupTable:
         """One group. Refused (``local_group_not_found``) when there is none."""
         found = next((g for g in self.all() if g.id == number), None)
         if found is None:
-            raise Refused(GatewayCode.LOCAL_GROUP_NOT_FOUND, f"there is no local group {number}")
+            raise Refused(
+                GatewayCode.LOCAL_GROUP_NOT_FOUND, N_("there is no local group {number}", number=number)
+            )
         return found
 
     def add(self, owner: ClientId, code: str, description: str, now: datetime) -> GroupRecord:
@@ -244,7 +262,8 @@ class LocalGroupTable:
         check_text(description, f"local group {code}: the description")
         if any(g.code == code for g in self.all(owner)):
             raise Refused(
-                GatewayCode.LOCAL_GROUP_CODE_ALREADY_EXISTS, f"{owner.path()} has a group {code} already"
+                GatewayCode.LOCAL_GROUP_CODE_ALREADY_EXISTS,
+                N_("{owner} has a group {code} already", owner=owner.path(), code=code),
             )
         number = next_id(self._rows, "group")
         self._rows(
@@ -278,7 +297,7 @@ class LocalGroupTable:
         if member in {m.id for m in group.members}:
             raise Refused(
                 GatewayCode.LOCAL_GROUP_MEMBER_ALREADY_EXISTS,
-                f"{member.path()} is in group {group.code} already",
+                N_("{member} is in group {group} already", member=member.path(), group=group.code),
             )
         self._rows(
             "INSERT INTO client_group_member (group_id, member, added_at) VALUES (?, ?, ?)",
@@ -291,7 +310,8 @@ class LocalGroupTable:
         group = self.get(number)
         if member not in {m.id for m in group.members}:
             raise Refused(
-                GatewayCode.LOCAL_GROUP_MEMBER_NOT_FOUND, f"{member.path()} is not in group {group.code}"
+                GatewayCode.LOCAL_GROUP_MEMBER_NOT_FOUND,
+                N_("{member} is not in group {group}", member=member.path(), group=group.code),
             )
         self._rows(
             "DELETE FROM client_group_member WHERE group_id = ? AND member = ?", (number, member.path())

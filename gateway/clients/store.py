@@ -24,6 +24,7 @@ from gateway.keys.store import insert_request
 from gateway.migrations.serverconf import STEPS
 from schemas.identifiers import ServerId, check_identifier
 from serving.errors import OperatorError
+from serving.language import N_
 from serving.storage.database import CheckedDatabase, open_database
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class ServerConfStore:
     def _server_row(self) -> tuple[str, bytes, int]:
         rows = self._database.query("SELECT server_id, anchor, generation FROM server")
         if not rows:
-            raise OperatorError("this data directory holds no gateway yet; run 'gateway init' first")
+            raise OperatorError(N_("this data directory holds no gateway yet; run 'gateway init' first"))
         return rows[0][0], rows[0][1], rows[0][2]
 
     @property
@@ -149,13 +150,23 @@ class ServerConfStore:
         documents: Mapping[str, Document] | None = None,
         timestamping: Sequence[TimestampingService] | None = None,
         requests: Sequence[SigningRequest] = (),
+        *,
+        since: int,
     ) -> None:
         """Make clients, services, rights and groups exactly those of ``wanted``, in one transaction.
 
         What stays keeps its ids and dates. ``documents`` are the descriptions' documents, by digest; ``requests`` are new
-        signing requests to keep.
+        signing requests to keep. ``since`` is the generation that ``desired`` was compared with: what somebody else changed
+        after it would be undone unseen. Raises `OperatorError` then, and changes nothing.
         """
         with self._database.transaction() as connection:
+            if connection.execute("SELECT generation FROM server").fetchall() != [(since,)]:
+                raise OperatorError(
+                    N_(
+                        "the configuration was changed by somebody else while the file was compared with it; nothing was "
+                        "done: look at what would change now (--dry-run), and apply it again"
+                    )
+                )
             tables = _tables(_runner(connection))
             replace_all(tables, desired, documents or {}, now)
             if timestamping is not None:

@@ -20,6 +20,7 @@ from gateway.desired.file import compare, compare_timestamping, parse_desired, s
 from gateway.keys.store import KeyConfStore
 from serving.config.textfiles import read_text_file
 from serving.errors import OperatorError
+from serving.language import N_
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,7 +93,7 @@ def apply_file(
     work = _work(context) if missing else None
     requests = work.prepare(new) if work is not None and new else ()
     # On the tokens now: keys that nothing speaks of. A crash here leaves the old configuration; the keys are found again.
-    store.replace(conf, now, desired.documents, desired.timestamping, requests)
+    store.replace(conf, now, desired.documents, desired.timestamping, requests, since=there.generation)
     # On the disk now: everything the file asks for. What a crash leaves undone below is done by the next `apply`.
     if work is not None:
         made = {(r.usage, r.member, r.ca_name): r for r in requests}
@@ -128,7 +129,7 @@ def _missing(
 def _work(context: ApplyContext) -> CertificateWork:
     if context.work is None or context.configuration is None:
         raise OperatorError(
-            "certificates are wanted, and there is no global configuration yet to take CAs from"
+            N_("certificates are wanted, and there is no global configuration yet to take CAs from")
         )
     return context.work
 

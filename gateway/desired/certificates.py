@@ -25,6 +25,8 @@ import msgspec
 from certs.tokens.port import SOFTWARE_TOKEN_ID
 from gateway.keys.model import KeyUsage
 from schemas.identifiers import ClientId
+from serving.errors import OperatorError
+from serving.language import N_
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -85,13 +87,28 @@ def read_certificates(
     for number, entry in enumerate(entries, 1):
         where = f"certificate {number} ({entry.usage})"
         if entry.usage == "auth" and entry.member:
-            raise ValueError(f"{where}: an authentication certificate is the server's and names no member")
+            raise OperatorError(
+                N_("{where}: an authentication certificate is the server's and names no member", where=where)
+            )
         member = None if entry.usage == "auth" else _member(entry.member, server, where)
         if not entry.ca and len(approved) != 1:
-            raise ValueError(f"{where}: say which CA; approved are: {', '.join(approved) or 'none yet'}")
+            raise OperatorError(
+                N_(
+                    "{where}: say which CA; approved are: {approved}",
+                    where=where,
+                    approved=", ".join(approved) or N_("none yet"),
+                )
+            )
         ca = entry.ca or approved[0]
         if approved and ca not in approved:
-            raise ValueError(f"{where}: no approved CA is named {ca!r}; there are {', '.join(approved)}")
+            raise OperatorError(
+                N_(
+                    "{where}: no approved CA is named {ca!r}; there are {names}",
+                    where=where,
+                    ca=ca,
+                    names=", ".join(approved),
+                )
+            )
         other = "" if member in (None, server.owner) else f"-{member.member_code}"
         found.append(
             DesiredCertificate(
@@ -107,7 +124,7 @@ def read_certificates(
         )
     doubles = [w.label for n, w in enumerate(found) if any(_same(w, o) for o in found[:n])]
     if doubles:
-        raise ValueError(f"certificate {doubles[0]} is there twice")
+        raise OperatorError(N_("certificate {name} is there twice", name=doubles[0]))
     return tuple(found)
 
 
@@ -116,7 +133,7 @@ def find_missing(
     keys: Sequence[Key],
     is_good: Callable[[KeyCertificate, str], bool],
 ) -> tuple[Missing, ...]:
-    """Those that are not there; ``is_good`` says whether a certificate is valid and of the named CA."""
+    """The desired certificates that no key has; ``is_good`` says whether a certificate is valid and of the named CA."""
     return tuple(
         Missing(one, _request(one, keys))
         for one in desired
@@ -173,5 +190,7 @@ def _member(text: str, server: ServerId, where: str) -> ClientId:
         return server.owner
     parts = text.split("/")
     if len(parts) != 3:
-        raise ValueError(f"{where}: {text!r} is not instance/class/code of a member")
+        raise OperatorError(
+            N_("{where}: {text!r} is not instance/class/code of a member", where=where, text=text)
+        )
     return ClientId(*parts)

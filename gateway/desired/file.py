@@ -37,7 +37,6 @@ server toolkit (`gateway.desired.toolkit`).
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -77,7 +76,9 @@ from schemas.identifiers import (
     ServiceId,
     suspicious_characters,
 )
+from serving.config.textfiles import parse_toml
 from serving.errors import OperatorError
+from serving.language import N_
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -206,11 +207,11 @@ def parse_desired(
 def _read_desired(text: str, server_id: ServerId, *, yaml: bool) -> _DesiredFile:
     """The file as it is written, its names not looked up yet. Raises `OperatorError`."""
     try:
-        return msgspec.convert(_from_yaml(text, server_id) if yaml else tomllib.loads(text), _DesiredFile)
+        return msgspec.convert(_from_yaml(text, server_id) if yaml else parse_toml(text), _DesiredFile)
     except (ValueError, YAMLError) as err:
-        raise OperatorError(f"the file is not understood: {err}") from err
+        raise OperatorError(N_("the file is not understood: {err}", err=err)) from err
     except RecursionError as err:
-        raise OperatorError("the file is not understood: its values nest too deep") from err
+        raise OperatorError(N_("the file is not understood: its values nest too deep")) from err
 
 
 def _timestamping(desired: _DesiredFile) -> tuple[TimestampingService, ...] | None:
@@ -246,8 +247,11 @@ class _Documents:
         if entry.description is None:
             return service, ()
         if service.type is ServiceType.REST:
-            raise ValueError(
-                f"service {entry.code}: a REST service has no description; say type OPENAPI3 or WSDL"
+            raise OperatorError(
+                N_(
+                    "service {service}: a REST service has no description; say type OPENAPI3 or WSDL",
+                    service=entry.code,
+                )
             )
         digest, described = self._load(entry.description, service.type)
         described_service = (
@@ -279,7 +283,13 @@ def _described_service(service: Service, described: ParsedDescription) -> Descri
         ):
             return described_service
     known = ", ".join(f"{s.code} {s.version or ''}".strip() for s in described.services)
-    raise ValueError(f"service {service.id.service_code}: its description has only {known}")
+    raise OperatorError(
+        N_(
+            "service {service}: its description has only {known}",
+            service=service.id.service_code,
+            known=known,
+        )
+    )
 
 
 def _media_type(name: str, kind: ServiceType) -> str:
@@ -325,10 +335,10 @@ def compare(now: ServerConf, desired: ServerConf) -> list[str]:
     """The changes that applying ``desired`` would make, a line each, ``+`` added, ``-`` removed; empty when there are none."""
     lines: list[str] = []
     for title, old, new in (
-        ("client", {_say_client(c) for c in now.clients}, {_say_client(c) for c in desired.clients}),
-        ("service", {_say_service(s) for s in now.services}, {_say_service(s) for s in desired.services}),
-        ("right", {_say_right(r) for r in now.rights}, {_say_right(r) for r in desired.rights}),
-        ("group", {_say_group(g) for g in now.groups}, {_say_group(g) for g in desired.groups}),
+        ("client", {_client_text(c) for c in now.clients}, {_client_text(c) for c in desired.clients}),
+        ("service", {_service_text(s) for s in now.services}, {_service_text(s) for s in desired.services}),
+        ("right", {_right_text(r) for r in now.rights}, {_right_text(r) for r in desired.rights}),
+        ("group", {_group_text(g) for g in now.groups}, {_group_text(g) for g in desired.groups}),
     ):
         lines += [f"- {title} {line}" for line in sorted(old - new)]
         lines += [f"+ {title} {line}" for line in sorted(new - old)]
@@ -338,10 +348,12 @@ def compare(now: ServerConf, desired: ServerConf) -> list[str]:
 def _client_id(text: str) -> ClientId:
     parts = text.split("/")
     if len(parts) not in (3, 4):
-        raise ValueError(f"{text!r} is not instance/class/code or instance/class/code/subsystem")
+        raise OperatorError(
+            N_("{text!r} is not instance/class/code or instance/class/code/subsystem", text=text)
+        )
     for part in parts:
         if suspicious_characters(part):
-            raise ValueError(f"{text!r} holds characters that identifiers may not have")
+            raise OperatorError(N_("{text!r} holds characters that identifiers may not have", text=text))
     return ClientId(*parts)
 
 
@@ -349,7 +361,9 @@ def _service(client: ClientId, entry: _Service) -> Service:
     try:
         (check_url if entry.type is ServiceType.WSDL else check_base_url)(entry.url)
     except ValueError as err:
-        raise ValueError(f"service {entry.code}: url is {entry.url!r}: {err}") from err
+        raise OperatorError(
+            N_("service {service}: url is {url!r}: {err}", service=entry.code, url=entry.url, err=err)
+        ) from err
     return Service(
         ServiceId(client, entry.code, entry.version),
         entry.type,
@@ -363,7 +377,13 @@ def _service(client: ClientId, entry: _Service) -> Service:
 
 def _right(client: ClientId, service: _Service, entry: _Allow) -> AccessRight:
     if entry.path != "**" and not entry.path.startswith(("/", "*")):
-        raise ValueError(f"service {service.code}: path {entry.path!r} must begin with '/' or '*'")
+        raise OperatorError(
+            N_(
+                "service {service}: path {path!r} must begin with '/' or '*'",
+                service=service.code,
+                path=entry.path,
+            )
+        )
     return AccessRight(
         client, parse_subject(entry.subject), Endpoint(service.code, entry.method.upper(), entry.path)
     )
@@ -374,7 +394,7 @@ def parse_subject(text: str) -> Subject:
     if text.startswith("group:"):
         parts = text.removeprefix("group:").split("/")
         if len(parts) != 2:
-            raise ValueError(f"{text!r} is not group:instance/code")
+            raise OperatorError(N_("{text!r} is not group:instance/code", text=text))
         return GlobalGroupId(*parts)
     if text.startswith("local:"):
         return LocalGroupId(text.removeprefix("local:"))
@@ -395,12 +415,12 @@ def _unknown_groups(rights: list[AccessRight], groups: list[LocalGroup]) -> list
     ]
 
 
-def _say_client(client: Client) -> str:
+def _client_text(client: Client) -> str:
     count = len(client.certificates)
     return f"{client.id.path()} {client.connection}" + (f", {count} certificates" if count else "")
 
 
-def _say_service(service: Service) -> str:
+def _service_text(service: Service) -> str:
     state = "" if service.disabled is None else f", disabled: {service.disabled}"
     verify = "" if service.verify_tls else ", TLS not verified"
     checked = "" if service.validation is Validation.OFF else f", messages checked: {service.validation}"
@@ -411,12 +431,12 @@ def _say_service(service: Service) -> str:
     )
 
 
-def _say_right(right: AccessRight) -> str:
+def _right_text(right: AccessRight) -> str:
     endpoint = right.endpoint
     what = "" if endpoint.is_base else f" {endpoint.method} {endpoint.path}"
     return f"{right.subject} may call {right.provider.path()}/{endpoint.service_code}{what}"
 
 
-def _say_group(group: LocalGroup) -> str:
+def _group_text(group: LocalGroup) -> str:
     members = ", ".join(m.path() for m in sorted(group.members))
     return f"{group.owner.path()} {group.code}: {members or 'nobody'}"

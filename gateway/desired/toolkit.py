@@ -16,6 +16,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from serving.errors import OperatorError
+from serving.language import N_
+
 if TYPE_CHECKING:
     from schemas.identifiers import ServerId
 
@@ -77,8 +80,13 @@ def from_toolkit(document: dict[str, Any], server: ServerId) -> dict[str, Any]:
     named = [(s.owner_member_class, str(s.owner_member_code), str(s.security_server_code)) for s in servers]
     if named.count(own) != 1:
         listed = ", ".join("/".join(one) for one in named)
-        raise ValueError(
-            f"{SERVERS} must name {'/'.join(own)}, this server, once; it names {listed or 'none'}"
+        raise OperatorError(
+            N_(
+                "{servers} must name {names}, this server, once; it names {listed}",
+                servers=SERVERS,
+                names="/".join(own),
+                listed=listed or N_("none"),
+            )
         )
     found = servers[named.index(own)]
     clients = [_client(one, server.instance) for one in found.clients or ()]
@@ -109,16 +117,21 @@ def _services(described: _ToolkitDescription, client: str) -> list[dict[str, Any
     entries = described.services or []
     if described.type == "WSDL":
         if not entries:
-            raise ValueError(
-                f"{where}: name its services (services, service_code), for the document is not read here"
+            raise OperatorError(
+                N_(
+                    "{where}: name its services (services, service_code), for the document is not read here",
+                    where=where,
+                )
             )
     else:
         code = described.rest_service_code
         if not code:
-            raise ValueError(f"{where}: rest_service_code is missing")
+            raise OperatorError(N_("{where}: rest_service_code is missing", where=where))
         named = [e for e in entries if e.service_code == code]
         if len(named) < len(entries):
-            raise ValueError(f"{where}: it has the one service {code}, and services name others")
+            raise OperatorError(
+                N_("{where}: it has the one service {code}, and services name others", where=where, code=code)
+            )
         entries = named or [_ToolkitService(code)]
     return [_service(described, entry, entries[0], where) for entry in entries]
 
@@ -129,10 +142,14 @@ def _service(
     """One service; what the first one says counts for each where the description says so (``url_all`` and the like)."""
     url = first.url if described.url_all else entry.url
     if url is None and described.type != "REST":
-        raise ValueError(
-            f"{where}: say the url of {entry.service_code}, which is the system's; the document's is no such"
+        raise OperatorError(
+            N_(
+                "{where}: say the url of {service_code}, which is the system's; the document's is no such",
+                where=where,
+                service_code=entry.service_code,
+            )
         )
-    code, _, version = (
+    code, _sign, version = (
         entry.service_code.partition(".") if described.type == "WSDL" else (entry.service_code, "", "")
     )
     made: dict[str, Any] = {"code": code, "type": described.type, "url": url or described.url}
@@ -163,4 +180,10 @@ def _subject(who: str, where: str) -> str:
         return f"group:{parts[0]}/{parts[1]}"
     if len(parts) == 4:
         return "/".join(parts)
-    raise ValueError(f"{where}: access {who!r} is neither INSTANCE:CLASS:CODE:SUBSYSTEM nor INSTANCE:GROUP")
+    raise OperatorError(
+        N_(
+            "{where}: access {who!r} is neither INSTANCE:CLASS:CODE:SUBSYSTEM nor INSTANCE:GROUP",
+            where=where,
+            who=who,
+        )
+    )

@@ -15,10 +15,12 @@ import msgspec
 from gateway.edges.probing import LIST_METHODS
 from gateway.refusals import GatewayCode
 from schemas.accessrequests import REQUEST_ACCESS, AccessQuestion, AccessRequestState
-from schemas.faults import Fault
+from schemas.faults import Fault, UnexpectedStatus
 from schemas.jsontext import decode_json, encode_json, load_json
 from schemas.metadata import ListedService, parse_services_json
 from serving.errors import Refused
+from serving.language import N_
+from serving.process.failing import FailureReason, fault_causes, reason_of
 
 if TYPE_CHECKING:
     from gateway.management.requests import ManagementChannel
@@ -33,7 +35,7 @@ async def list_offered_services(
     try:
         return parse_services_json(raw)
     except Fault as fault:
-        raise _refused(f"{fault.code}: {fault.detail}") from fault
+        raise _refused(reason_of(fault, fault.code)) from fault
 
 
 async def ask_for_access(
@@ -68,14 +70,14 @@ async def _ask(
             f"/r1/{_path((*provider.components, code))}{query}", headers, body
         )
     except Fault as fault:
-        raise _refused(f"{fault.code}: {fault.detail}") from fault
+        raise _refused(reason_of(fault, fault.code)) from fault
     if status == 200:
         return answer
     try:
         problem = load_json(answer)
-        reason = f"{problem['type']}: {problem['message']}"
+        reason = FailureReason(f"{problem['type']}: {problem['message']}", fault_causes(str(problem["type"])))
     except (ValueError, KeyError, TypeError):
-        reason = f"HTTP {status} where 200 was expected"
+        reason = reason_of(UnexpectedStatus(status))
     raise _refused(reason)
 
 
@@ -83,11 +85,14 @@ def _parse_state(raw: bytes) -> AccessRequestState:
     try:
         return decode_json(raw, AccessRequestState)
     except (msgspec.DecodeError, UnicodeDecodeError) as err:
-        raise _refused(f"the provider's answer cannot be read: {err}") from err
+        raise _refused(reason_of(err, "the provider's answer cannot be read")) from err
 
 
-def _refused(reason: str) -> Refused:
-    return Refused(GatewayCode.ACCESS_REQUEST_NOT_ANSWERED, reason[:1000])
+def _refused(reason: FailureReason) -> Refused:
+    short = FailureReason(reason.detail[:1000], reason.causes)
+    return Refused(
+        GatewayCode.ACCESS_REQUEST_NOT_ANSWERED, N_("the provider's gateway gave no answer: {why}", why=short)
+    )
 
 
 def _path(components: tuple[str, ...]) -> str:

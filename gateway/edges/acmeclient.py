@@ -24,6 +24,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from certs.edges.tokenfiles import write_whole
 from gateway.refusals import GatewayCode
 from serving.errors import Refused
+from serving.language import N_
+from serving.process.failing import FailureReason, causes_of, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -104,7 +106,8 @@ class AcmeClient:
                 client, _ = self._connected()
                 at, _ = client.renewal_time(pem)
             except errors.ARIError as err:
-                raise Refused(GatewayCode.ACME_FETCHING_RENEWAL_INFO_FAILURE, str(err)) from err
+                text = N_("the ACME server did not say when to renew: {why}", why=reason_of(err))
+                raise Refused(GatewayCode.ACME_FETCHING_RENEWAL_INFO_FAILURE, text) from err
             suggested: dt.datetime | None = at
             return suggested if suggested is None or suggested.tzinfo else suggested.replace(tzinfo=dt.UTC)
 
@@ -155,7 +158,10 @@ class AcmeClient:
         elif _demands_binding(directory):
             raise Refused(
                 GatewayCode.ACME_EAB_CREDENTIALS_MISSING,
-                f"the ACME server at {self._url} binds accounts to outside ones: set kid and mac_key for it",
+                N_(
+                    "the ACME server at {url} binds accounts to outside ones: set kid and mac_key for it",
+                    url=self._url,
+                ),
             )
         registration = messages.NewRegistration.from_data(
             email=",".join(self._account.contact) or None,
@@ -193,7 +199,9 @@ class AcmeClient:
         if len(self._account.secret) < 8:
             raise Refused(
                 GatewayCode.ACME_ACCOUNT_KEYSTORE_PASSWORD_MISSING,
-                "the secret that seals the ACME account's key is missing or has less than eight characters",
+                N_(
+                    "the secret that seals the ACME account's key is missing or has less than eight characters"
+                ),
             )
         path = self._account.folder / "account.pem"
         password = self._account.secret.encode()
@@ -202,11 +210,14 @@ class AcmeClient:
                 key = serialization.load_pem_private_key(path.read_bytes(), password)
             except ValueError as err:
                 raise Refused(
-                    GatewayCode.ACME_ACCOUNT_KEY_PAIR_ERROR, f"the key in {path} does not open: {err}"
+                    GatewayCode.ACME_ACCOUNT_KEY_PAIR_ERROR,
+                    N_("the key in {path} does not open: {err}", path=path, err=err),
                 ) from err
             if isinstance(key, ec.EllipticCurvePrivateKey):
                 return key
-            raise Refused(GatewayCode.ACME_ACCOUNT_KEY_PAIR_ERROR, f"the key in {path} is no EC key")
+            raise Refused(
+                GatewayCode.ACME_ACCOUNT_KEY_PAIR_ERROR, N_("the key in {path} is no EC key", path=path)
+            )
         made = ec.generate_private_key(ec.SECP256R1())
         self._account.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         sealed = made.private_bytes(
@@ -231,7 +242,9 @@ def _new_order(client: Any, request_der: bytes, profile: str | None) -> Any:
     except x509.ExtensionNotFound:
         raise Refused(
             GatewayCode.ACME_ORDER_CREATION_FAILURE,
-            "the request has no subject alternative name, which is what an ACME server proves; use a profile with one",
+            N_(
+                "the request has no subject alternative name, which is what an ACME server proves; use a profile with one"
+            ),
         ) from None
     identifiers = [
         messages.Identifier(typ=messages.IDENTIFIER_FQDN, value=n)
@@ -262,7 +275,10 @@ def _http_challenge(authorization: Any) -> Any:
             return offered
     raise Refused(
         GatewayCode.ACME_HTTP_CHALLENGE_MISSING,
-        f"the ACME server offers no HTTP-01 challenge for {authorization.body.identifier.value}",
+        N_(
+            "the ACME server offers no HTTP-01 challenge for {name}",
+            name=authorization.body.identifier.value,
+        ),
     )
 
 
@@ -279,7 +295,10 @@ def _step(code: GatewayCode, do: Callable[[], Any], passed: type[Exception] | tu
     except (errors.Error, josepy.errors.Error, requests.RequestException, ValueError) as err:
         if isinstance(err, Refused):
             raise
-        raise Refused(code, f"{code}: {_detail(err)}", _detail(err)) from err
+        why = FailureReason(_detail(err), causes_of(err))
+        raise Refused(
+            code, N_("the ACME server did not do it ({code}): {why}", code=code.value, why=why), why.detail
+        ) from err
 
 
 def _detail(err: Exception) -> str:

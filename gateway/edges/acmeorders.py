@@ -20,6 +20,7 @@ from gateway.keys.model import CertificateStatus, KeyCertificate, KeyUsage
 from gateway.refusals import GatewayCode
 from schemas.faults import Fault
 from serving.errors import Refused
+from serving.language import N_
 from serving.process.loops import Loop
 
 if TYPE_CHECKING:
@@ -82,7 +83,8 @@ class AcmeOrders:
             kid, mac_key = self._binding(ca, member)
         except ValueError as err:
             raise Refused(
-                GatewayCode.ACME_ACCOUNT_KEYSTORE_PASSWORD_MISSING, f"setting acme.account_secret: {err}"
+                GatewayCode.ACME_ACCOUNT_KEYSTORE_PASSWORD_MISSING,
+                N_("setting acme.account_secret: {err}", err=err),
             ) from err
         who = hashlib.sha256(f"{server.directory_url} {kid}".encode()).hexdigest()[:16]
         account = Account(self._folder / who, secret, settings.contact, kid, mac_key)
@@ -99,7 +101,9 @@ class AcmeOrders:
 
 def _server(ca: ApprovedCa) -> AcmeServer:
     if ca.acme_server is None:
-        raise Refused(GatewayCode.ACME_FETCHING_METADATA_ERROR, f"{ca.name} takes no ACME orders", ca.name)
+        raise Refused(
+            GatewayCode.ACME_FETCHING_METADATA_ERROR, N_("{ca} takes no ACME orders", ca=ca.name), ca.name
+        )
     return ca.acme_server
 
 
@@ -112,7 +116,7 @@ class Renewing(msgspec.Struct, frozen=True):
     configuration: Callable[[], TrustedConfiguration | None]
     register: Callable[[KeyCertificate], Awaitable[None]]
     now: Callable[[], datetime]
-    tell: Callable[[str, str, str, str], None] = lambda _kind, _subject, _detail, _member: None
+    notify: Callable[[str, str, str, str], None] = lambda _kind, _subject, _detail, _member: None
 
 
 def renewal_loop(settings: Callable[[], Acme], renewing: Renewing, pace: Pace) -> Loop:
@@ -134,18 +138,18 @@ async def renew_due(settings: Acme, renewing: Renewing) -> list[KeyCertificate]:
         try:
             if _awaits_activation(certificate, renewing.store):
                 await renewing.operations.activate(certificate.hash)
-                renewing.tell("certificate-activated", subject, certificate.hash, member)
+                renewing.notify("certificate-activated", subject, certificate.hash, member)
             elif await _is_due(certificate, settings, renewing):
                 new = await renewing.operations.renew_certificate(certificate.hash, renewing.orders)
                 made.append(new)
                 if new.usage is KeyUsage.AUTHENTICATION:
                     await renewing.register(new)
                     renewing.operations.mark_registration_sent(new.hash)
-                renewing.tell("certificate-renewed", subject, new.hash, member)
+                renewing.notify("certificate-renewed", subject, new.hash, member)
         except (Fault, Refused) as err:
             reason = err.detail if isinstance(err, Fault) else str(err)
             log.error("renewal failed", extra={"event": "renewal", "subject": subject, "reason": reason})
-            renewing.tell("renewal-failed", subject, reason, member)
+            renewing.notify("renewal-failed", subject, reason, member)
     return made
 
 

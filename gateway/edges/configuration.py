@@ -28,7 +28,7 @@ from certs.edges.configurationfiles import read_configuration_files
 from certs.edges.tokenfiles import sync_folder, write_whole
 from certs.profiles import STANDARD_PROFILES
 from gateway.edges.httpclock import clock_offset_s
-from schemas.faults import Fault, Kind
+from schemas.faults import Fault, Kind, UnexpectedStatus
 from schemas.globalconf.anchor import Anchor, parse_anchor
 from schemas.globalconf.parts import (
     FETCH_INTERVAL_ID,
@@ -46,6 +46,7 @@ from schemas.globalconf.private import parse_private
 from schemas.globalconf.shared import CURRENT_VERSION, MINIMUM_VERSION, Source, parse_shared
 from schemas.globalconf.witnesses import parse_appointments
 from schemas.jsontext import dump_json
+from serving.process.failing import FailureReason, gathered, reason_of
 from serving.process.loops import Loop
 from serving.process.memory import give_back_freed
 from serving.process.pace import Pace
@@ -85,7 +86,7 @@ class Location:
 
 @dataclass(slots=True)
 class _Fetched:
-    """What one instance's cycle brought: the directory, all its parts, and whether anything is new."""
+    """One instance's download: the signed directory, all its parts, and whether any of it is new."""
 
     directory: Directory
     parts: dict[str, tuple[DirectoryPart, bytes]] = field(default_factory=dict)
@@ -128,7 +129,7 @@ class ConfigurationClient:
         self._refusals: dict[str, str] = {}
         self._refusal_listeners: list[Callable[[str, str], None]] = []
         self.current: TrustedConfiguration | None = None
-        self.last_failure: str | None = None
+        self.last_failure: FailureReason | None = None
         # By how many seconds this clock was ahead of a source's, by its last answer, and which source that was.
         self.clock: tuple[float, str] | None = None
         # When the last look was, and when the next one will be.
@@ -139,7 +140,7 @@ class ConfigurationClient:
 
     @property
     def last_url(self) -> str | None:
-        """Where the own instance's configuration came from the last time it came."""
+        """The URL that last gave the own instance's configuration; None before the first time."""
         return self._working.get(self._anchor.instance)
 
     def reconfigure(self, settings: ConfigurationSettings) -> None:
@@ -192,7 +193,7 @@ class ConfigurationClient:
         try:
             changed = await self._refresh_instance(self._anchor, own=True)
         except Fault as fault:
-            self.last_failure = fault.detail
+            self.last_failure = reason_of(fault)
             raise
         self.last_failure, self.proved_at = None, self.looked_at
         for anchor in self._federated():
@@ -239,21 +240,19 @@ class ConfigurationClient:
     # One instance
 
     async def _refresh_instance(self, anchor: Anchor, *, own: bool) -> bool:
-        failures = []
+        failures: list[tuple[str, Exception]] = []
         for location in self._locations(anchor):
             try:
                 changed = await self._refresh_from(anchor.instance, location, own=own)
                 self._refusals.pop(location.url, None)
                 return changed
             except (Fault, aiohttp.ClientError, TimeoutError, OSError, ValueError) as err:
-                detail = err.detail if isinstance(err, Fault) else str(err) or type(err).__name__
                 if isinstance(err, Fault):
                     self._refused(location.url, err)
-                failures.append(f"{location.url}: {detail}")
-        raise Fault(
-            Kind.GLOBAL_CONF_DOWNLOAD_FAILED,
-            f"the configuration of instance {anchor.instance} could not be had: " + "; ".join(failures),
-        )
+                failures.append((location.url, err))
+        text, errors = gathered(failures)
+        text = f"the configuration of instance {anchor.instance} could not be had: {text}"
+        raise Fault(Kind.GLOBAL_CONF_DOWNLOAD_FAILED, text) from errors
 
     def _locations(self, anchor: Anchor) -> list[Location]:
         stored = None if self.current is None else self.current.shared(anchor.instance)
@@ -307,7 +306,7 @@ class ConfigurationClient:
             if answer.status == 304 and etag is not None:
                 return None
             if answer.status != 200:
-                raise Fault(Kind.GLOBAL_CONF_DOWNLOAD_FAILED, f"HTTP {answer.status} where 200 was expected")
+                raise UnexpectedStatus(answer.status)
             body = bytearray()
             async for chunk in answer.content.iter_any():
                 body += chunk

@@ -13,7 +13,7 @@ import logging
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from gateway.edges.http import STALL_S, Answer, Bounds, DataPlaneServer, RawRequest
+from gateway.edges.http import STALL_S, Bounds, DataPlaneServer, RawRequest, RawResponse
 from gateway.edges.report import report_certificate, report_exchange
 from gateway.edges.wsdl import fetch_wsdl
 from gateway.exchange import wire
@@ -90,8 +90,8 @@ class ConsumerListener:
         if answer is not None:
             await request.send(answer, stall_s=STALL_S)
 
-    async def _answer(self, request: RawRequest) -> Answer | None:
-        """What to answer; None when it was sent."""
+    async def _answer(self, request: RawRequest) -> RawResponse | None:
+        """The response to send; None when the exchange has streamed it already."""
         path = request.target.partition("?")[0]
         if request.method == "GET" and path in ("/listClients", "/r1/listClients"):
             return self._give_clients(request, as_json=path.startswith("/r1/"))
@@ -119,8 +119,8 @@ class ConsumerListener:
         self,
         request: RawRequest,
         protocol: ConsumerProtocol[Q, A],
-        render_fault: Callable[[RawRequest, Fault], Answer],
-    ) -> Answer | None:
+        render_fault: Callable[[RawRequest, Fault], RawResponse],
+    ) -> RawResponse | None:
         record = ExchangeRecord("Client", self._context.now())
         fault: Fault | None = None
         consumer_request = ConsumerRequest(
@@ -154,13 +154,13 @@ class ConsumerListener:
             self._context.observe(record)
         return render_fault(request, fault)
 
-    async def _give_containers(self, request: RawRequest) -> Answer | None:
+    async def _give_containers(self, request: RawRequest) -> RawResponse | None:
         query = dict(parse_qsl(request.target.partition("?")[2], keep_blank_values=True))
         with origin(Origin.CLIENT_PROXY):
             check_fresh(self._context.configuration(), self._context.now())
             self._check_may_read(request, query)
             download = await self._asic(query)
-        answer = Answer(
+        answer = RawResponse(
             headers=(
                 ("Content-Type", download.content_type),
                 ("Content-Disposition", f'attachment; filename="{download.file_name}"'),
@@ -169,7 +169,7 @@ class ConsumerListener:
         await request.send(answer, download.chunks, stall_s=self._idle_s)
         return None
 
-    async def _give_proofs(self, request: RawRequest) -> Answer:
+    async def _give_proofs(self, request: RawRequest) -> RawResponse:
         """Proofs that a client's records of some messages (``queryId``, each once) are in the transparency log; no content."""
         pairs = parse_qsl(request.target.partition("?")[2], keep_blank_values=True)
         message_ids = list(dict.fromkeys(value for name, value in pairs if name == "queryId"))
@@ -184,7 +184,7 @@ class ConsumerListener:
                 )
             found = await asyncio.to_thread(self._prove, client.path(), message_ids)
         body = dump_json(found.to_json(), ensure_ascii=False).encode()
-        return Answer(body=body, headers=(("Content-Type", "application/json; charset=utf-8"),))
+        return RawResponse(body=body, headers=(("Content-Type", "application/json; charset=utf-8"),))
 
     def _check_may_read(self, request: RawRequest, query: dict[str, str]) -> ClientId:
         """The client, whose evidence whoever may send for it may read."""
@@ -206,7 +206,7 @@ class ConsumerListener:
         check_consumer_system(client, _connection(request), self._context.own_certificates())
         return client_id
 
-    def _give_clients(self, request: RawRequest, *, as_json: bool) -> Answer:
+    def _give_clients(self, request: RawRequest, *, as_json: bool) -> RawResponse:
         """Who is there: XML, or JSON where it is accepted; the path GovStack names gives JSON."""
         query = dict(parse_qsl(request.target.partition("?")[2]))
         try:
@@ -220,9 +220,9 @@ class ConsumerListener:
             body, content_type = render_clients_json(clients), "application/json; charset=utf-8"
         else:
             body, content_type = render_clients_xml(clients), "text/xml; charset=UTF-8"
-        return Answer(body=body, headers=(("Content-Type", content_type),))
+        return RawResponse(body=body, headers=(("Content-Type", content_type),))
 
-    async def _give_wsdl(self, request: RawRequest) -> Answer:
+    async def _give_wsdl(self, request: RawRequest) -> RawResponse:
         record = ExchangeRecord("Client", self._context.now())
         fault: Fault | None = None
         query = dict(parse_qsl(request.target.partition("?")[2]))
@@ -235,12 +235,12 @@ class ConsumerListener:
             raise
         finally:
             report_exchange(log, record.finish(self._context.now(), fault))
-        return Answer(body=body, headers=(("Content-Type", "text/xml; charset=utf-8"),))
+        return RawResponse(body=body, headers=(("Content-Type", "text/xml; charset=utf-8"),))
 
-    def _give_verificationconf(self) -> Answer:
+    def _give_verificationconf(self) -> RawResponse:
         with origin(Origin.CLIENT_PROXY):
             check_fresh(self._context.configuration(), self._context.now())
-        return Answer(
+        return RawResponse(
             body=self._verificationconf(),
             headers=(
                 ("Content-Type", "application/zip"),
@@ -248,26 +248,26 @@ class ConsumerListener:
             ),
         )
 
-    def _soap_fault(self, request: RawRequest, fault: Fault) -> Answer:
+    def _soap_fault(self, request: RawRequest, fault: Fault) -> RawResponse:
         """A SOAP fault under status 200, as X-Road answers; another party's comes with the envelope it had."""
         raw = fault.raw if isinstance(fault, PeerFault) else None
         fault_id = fault.identify(self._context.new_id)
         body = raw or render_soap_fault(fault.code_in(self._spelling), fault.detail, "", fault_id)
-        return Answer(status=200, body=body, headers=_FAULT_HEADERS)
+        return RawResponse(status=200, body=body, headers=_FAULT_HEADERS)
 
-    def _rest_fault(self, request: RawRequest, fault: Fault) -> Answer:
+    def _rest_fault(self, request: RawRequest, fault: Fault) -> RawResponse:
         fault.identify(self._context.new_id)
         answer = rest.render_error(fault, next(iter(request.values("accept")), None), self._spelling)
         status = _DOWNLOAD_STATUS.get(fault.kind, answer.status) if _is_download(request) else answer.status
-        return Answer(status=status, headers=answer.headers, body=answer.body)
+        return RawResponse(status=status, headers=answer.headers, body=answer.body)
 
-    def _render_error(self, status: int, text: str) -> Answer:
+    def _render_error(self, status: int, text: str) -> RawResponse:
         kind = Kind.INTERNAL_ERROR if status >= 500 else Kind.BAD_REQUEST
         fault = Fault(kind, text.splitlines()[0][:200] if text else "the HTTP request is malformed")
         fault.origin = Origin.CLIENT_PROXY if status >= 500 else Origin.CLIENT
         fault.identify(self._context.new_id)
         answer = rest.render_error(fault, None, self._spelling)
-        return Answer(status=status, headers=answer.headers, body=answer.body)
+        return RawResponse(status=status, headers=answer.headers, body=answer.body)
 
 
 # The empty SOAPAction is X-Road's.
@@ -312,7 +312,7 @@ async def _send(request: RawRequest, answer: ConsumerAnswer, stall_s: float) -> 
                     f"the provider answered HTTP {answer.status}, which ends no exchange",
                 ),
             )
-        response = Answer(answer.status, answer.headers, reason=answer.reason or None)
+        response = RawResponse(answer.status, answer.headers, reason=answer.reason or None)
         try:
             await request.send(response, answer.chunks, stall_s=stall_s)
         except NotHttpError as err:

@@ -15,7 +15,7 @@ import socket
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.http.bounds import Bounds, Room
-from gateway.http.requests import Answer, DateLine, RawRequest
+from gateway.http.requests import DateLine, RawRequest, RawResponse
 from gateway.http.server import ServerConnection
 from serving.process.binding import bind_address, is_shared
 from serving.process.memory import MemoryReturn
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Awaitable, Callable, Sequence
 
-__all__ = ["STALL_S", "Answer", "Bounds", "DataPlaneServer", "Listening", "RawRequest", "listen"]
+__all__ = ["STALL_S", "Bounds", "DataPlaneServer", "Listening", "RawRequest", "RawResponse", "listen"]
 
 log = logging.getLogger("gateway.server.listeners")
 
@@ -41,7 +41,7 @@ ACCEPTED_TOGETHER = 8
 class ErrorRenderer(Protocol):
     """Renders what the HTTP protocol itself refuses."""
 
-    def __call__(self, status: int, text: str) -> Answer:
+    def __call__(self, status: int, text: str) -> RawResponse:
         """The answer to a request that could not even be read."""
         ...
 
@@ -73,7 +73,7 @@ class DataPlaneServer:
         """Hand a request to the handler, which answers on its connection."""
         return self._handler(request)
 
-    def render_error(self, status: int, text: str) -> Answer:
+    def render_error(self, status: int, text: str) -> RawResponse:
         """The answer to what could not be read, or not handled."""
         return self._render_error(status, text)
 

@@ -26,7 +26,8 @@ from certs.edges.tokenfiles import write_whole
 from certs.tls import TlsCredentials
 from gateway.refusals import GatewayCode
 from schemas.faults import Fault
-from serving.errors import Refused
+from serving.errors import OperatorError, Refused
+from serving.language import N_
 from serving.storage.keysafe import KeySafe, NotAtHand, Seal
 from serving.storage.tlsfiles import KeptCredentials
 
@@ -80,10 +81,13 @@ class InternalTls:
         except ValueError as err:
             raise Refused(
                 GatewayCode.INVALID_DISTINGUISHED_NAME,
-                f"{distinguished_name!r} is no name such as CN=gw.institute.mx,O=Institute",
+                N_(
+                    "{distinguished_name!r} is no name such as CN=gw.institute.mx,O=Institute",
+                    distinguished_name=distinguished_name,
+                ),
             ) from err
         if not list(subject):
-            raise Refused(GatewayCode.INVALID_DISTINGUISHED_NAME, "the name is empty")
+            raise Refused(GatewayCode.INVALID_DISTINGUISHED_NAME, N_("the name is empty"))
         signed = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
         return signed.public_bytes(serialization.Encoding.DER)
 
@@ -103,8 +107,11 @@ def kept_chain(folder: Path) -> tuple[x509.Certificate, ...]:
     """The certificate that is kept in a folder, with its issuers; no seal is needed. Raises ValueError when there is none."""
     path = folder / f"{NAME}.pem"
     if not path.exists():
-        raise ValueError(
-            f"there is no internal TLS certificate yet ({path}); the gateway makes one when it starts"
+        raise OperatorError(
+            N_(
+                "there is no internal TLS certificate yet ({path}); the gateway makes one when it starts",
+                path=path,
+            )
         )
     return tuple(x509.load_pem_x509_certificates(path.read_bytes()))
 
@@ -146,7 +153,9 @@ def _self_signed(address: str, now: datetime) -> TlsCredentials:
     key = ec.generate_private_key(ec.SECP256R1())
     hosts = [part.strip() for part in address.split(",") if part.strip()]
     if not hosts:
-        raise ValueError("the internal TLS certificate needs a name or an address (systems.tls_address)")
+        raise OperatorError(
+            N_("the internal TLS certificate needs a name or an address (systems.tls_address)")
+        )
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, hosts[0][:64])])
     certificate = (
         x509.CertificateBuilder()
@@ -177,10 +186,11 @@ def _parse_replacement(content: bytes, current: tuple[x509.Certificate, ...]) ->
     chain = _parse_chain(content)
     if chain[0].public_key() != current[0].public_key():
         raise Refused(
-            GatewayCode.KEY_NOT_FOUND, "the certificate does not belong to this gateway's internal TLS key"
+            GatewayCode.KEY_NOT_FOUND,
+            N_("the certificate does not belong to this gateway's internal TLS key"),
         )
     if der_of(chain[0]) == der_of(current[0]):
-        raise Refused(GatewayCode.CERTIFICATE_ALREADY_EXISTS, "this certificate is the one in use")
+        raise Refused(GatewayCode.CERTIFICATE_ALREADY_EXISTS, N_("this certificate is the one in use"))
     return chain
 
 
@@ -194,5 +204,5 @@ def _parse_chain(content: bytes) -> tuple[x509.Certificate, ...]:
         raise Refused(GatewayCode.INVALID_CERTIFICATE, err.detail) from err
     except ValueError as err:
         raise Refused(
-            GatewayCode.INVALID_CERTIFICATE, "the file's chain of certificates cannot be read"
+            GatewayCode.INVALID_CERTIFICATE, N_("the file's chain of certificates cannot be read")
         ) from err

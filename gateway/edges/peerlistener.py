@@ -12,7 +12,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from certs.tls import peer_certificates
-from gateway.edges.http import Answer, Bounds, DataPlaneServer, RawRequest
+from gateway.edges.http import Bounds, DataPlaneServer, RawRequest, RawResponse
 from gateway.edges.report import report_exchange
 from gateway.exchange import provider, wire
 from gateway.exchange.record import ExchangeRecord
@@ -90,23 +90,25 @@ class PeerListener:
         finally:
             answered.discard()
 
-    def _fault_answer(self, fault: Fault) -> Answer:
+    def _fault_answer(self, fault: Fault) -> RawResponse:
         if isinstance(fault, PeerFault) and fault.raw is not None:
             return self._passed_on(fault.raw)
         fault_id = fault.identify(self._context.new_id)
         body = render_soap_fault(fault.code_in(self._spelling), fault.detail, "", fault_id)
-        return Answer(body=body, headers=(("Content-Type", "text/xml;charset=utf-8"), ("SOAPAction", "")))
+        return RawResponse(
+            body=body, headers=(("Content-Type", "text/xml;charset=utf-8"), ("SOAPAction", ""))
+        )
 
-    def _passed_on(self, raw: bytes) -> Answer:
+    def _passed_on(self, raw: bytes) -> RawResponse:
         """A fault of the provider's system, as X-Road passes it on: the only part of an unsigned message."""
         writer = transport.ProxyMessageWriter(wire.new_boundary(self._context.new_id()))
-        return Answer(
+        return RawResponse(
             status=200,
             body=writer.fault(raw) + writer.close(),
             headers=(("Content-Type", writer.content_type), ("x-hash-algorithm", wire.HASH_ALGORITHM)),
         )
 
-    def _render_error(self, status: int, text: str) -> Answer:
+    def _render_error(self, status: int, text: str) -> RawResponse:
         kind = Kind.INTERNAL_ERROR if status >= 500 else Kind.BAD_REQUEST
         fault = Fault(kind, text.splitlines()[0][:200] if text else "the HTTP request is malformed")
         fault.origin = Origin.SERVER_PROXY
@@ -117,4 +119,4 @@ async def _send(request: RawRequest, answered: provider.PeerResponse) -> None:
     headers = [("Content-Type", answered.content_type), ("x-hash-algorithm", wire.HASH_ALGORITHM)]
     if answered.original_content_type:
         headers.append((wire.ORIGINAL_CONTENT_TYPE_HEADER, answered.original_content_type))
-    await request.send(Answer(headers=headers), answered.chunks, stall_s=IDLE_S)
+    await request.send(RawResponse(headers=headers), answered.chunks, stall_s=IDLE_S)

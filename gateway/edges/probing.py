@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from schemas import soap
-from schemas.faults import Fault
+from schemas.faults import Fault, UnexpectedStatus
 from schemas.faultxml import parse_soap_fault
 from schemas.identifiers import ServiceId
 from schemas.jsontext import load_json
 from schemas.soapenvelope import XROAD_NS
+from serving.process.failing import causes_of
 
 if TYPE_CHECKING:
     from gateway.management.requests import ManagementChannel
@@ -35,10 +36,11 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The fault that came back instead of a list: its code and its text."""
+    """The fault that came back instead of a list: its code and its text; causes where more than its code is known."""
 
     code: str
     detail: str
+    causes: tuple[str, ...] = ()
 
 
 async def probe_rest(channel: ManagementChannel, probe: Probe) -> Failed | None:
@@ -52,14 +54,15 @@ async def probe_rest(channel: ManagementChannel, probe: Probe) -> Failed | None:
     try:
         status, body = await channel.ask_own(path, headers)
     except Fault as fault:
-        return Failed(fault.code, fault.detail)
+        return Failed(fault.code, fault.detail, causes_of(fault))
     if status == 200:
         return None
     try:
         answer = load_json(body)
         return Failed(str(answer["type"]), str(answer["message"]))
     except (ValueError, KeyError, TypeError):
-        return Failed("network_error", f"HTTP {status} where 200 was expected")
+        unexpected = UnexpectedStatus(status)
+        return Failed("network_error", str(unexpected), causes_of(unexpected))
 
 
 async def probe_soap(channel: ManagementChannel, probe: Probe, message_id: str) -> Failed | None:
@@ -71,7 +74,7 @@ async def probe_soap(channel: ManagementChannel, probe: Probe, message_id: str) 
         _, answer = await channel.send_message(soap.CONTENT_TYPE, raw)
         found = parse_soap_fault(answer)
     except Fault as fault:
-        return Failed(fault.code, fault.detail)
+        return Failed(fault.code, fault.detail, causes_of(fault))
     return None if found is None else Failed(found.code, found.string)
 
 

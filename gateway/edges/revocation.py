@@ -27,10 +27,11 @@ from certs.certificates import der_of, name_text
 from certs.edges.fetch import fetch_ocsp
 from certs.edges.tokenfiles import write_whole
 from certs.verify import ocsp
-from schemas.faults import BadMessage, Fault, Kind, NotProved
+from schemas.faults import BadMessage, Fault, Kind, NotProved, UnexpectedStatus
 from schemas.globalconf.cost import CostOrder, in_order_of_cost
 from schemas.multipart import MultipartParser, PartData, PartStart, parse_content_type
 from schemas.names import host_in_url, is_host
+from serving.process.failing import FailureReason, reason_of
 from serving.process.loops import Loop
 from serving.process.pace import Pace
 
@@ -51,7 +52,7 @@ class ResponderState(msgspec.Struct, frozen=True):
     """How a responder answered the last time it was asked; ``failure`` None: with a response that proves something."""
 
     at: datetime
-    failure: str | None
+    failure: FailureReason | None
 
 
 class OwnRevocation:
@@ -84,10 +85,10 @@ class OwnRevocation:
         self._pace = Pace()
         self._next_s = 0.0
         self.loop = Loop("revocation", self.fetch_all, lambda: self._next_s, pace=self._pace, needed=True)
-        self._failures: dict[bytes, str] = {}
+        self._failures: dict[bytes, FailureReason] = {}
         self._fetched: list[Callable[[], None]] = []
         self._responders: dict[str, ResponderState] = {}
-        self.last_failure: str | None = None
+        self.last_failure: FailureReason | None = None
         # When the next round of asking begins, unless something new brings it forward.
         self.next_round_at: datetime | None = None
         self._round = asyncio.Lock()
@@ -156,7 +157,7 @@ class OwnRevocation:
             until = self._checked[der, configuration.generation] = ocsp.good_until(status, configuration)
         return der, until
 
-    def in_hand(self, certificate: x509.Certificate) -> tuple[bytes | None, str | None]:
+    def in_hand(self, certificate: x509.Certificate) -> tuple[bytes | None, FailureReason | None]:
         """The response in hand, good or not, and why asking for a new one failed the last time, if it did."""
         key = sha1_of(certificate)
         return self._responses.get(key), self._failures.get(key)
@@ -208,7 +209,7 @@ class OwnRevocation:
         outcomes = await asyncio.gather(*(self._try_fetch(c, i, configuration) for c, i in self._pairs))
         for fetched in self._fetched:
             fetched()
-        failures = [detail for detail in outcomes if detail is not None]
+        failures = [reason for reason in outcomes if reason is not None]
         self.last_failure = failures[-1] if failures else None
         if failures:
             return self._retry_s
@@ -216,18 +217,16 @@ class OwnRevocation:
 
     async def _try_fetch(
         self, certificate: x509.Certificate, issuer: x509.Certificate, configuration: TrustedConfiguration
-    ) -> str | None:
-        """What went wrong, if anything did."""
+    ) -> FailureReason | None:
+        """Fetch and keep one certificate's OCSP response: None, or the reason why that failed, which is logged and not raised."""
         try:
             await self._fetch(certificate, issuer, configuration)
-        except Fault as fault:
-            self._failures[sha1_of(certificate)] = fault.detail
-            log.warning("OCSP response not fetched", extra={"event": "ocsp_failed", "reason": fault.detail})
-            return fault.detail
         except Exception as err:  # one certificate's responder must not keep the others from being asked for
-            reason = f"{type(err).__name__}: {err}"
-            self._failures[sha1_of(certificate)] = reason
-            log.exception("OCSP response not fetched", extra={"event": "ocsp_failed", "reason": reason})
+            reason = self._failures[sha1_of(certificate)] = reason_of(err)
+            trouble = None if isinstance(err, Fault) else err
+            level = logging.WARNING if trouble is None else logging.ERROR
+            fields = {"event": "ocsp_failed", "reason": reason.detail}
+            log.log(level, "OCSP response not fetched", extra=fields, exc_info=trouble)
             return reason
         return None
 
@@ -253,29 +252,34 @@ class OwnRevocation:
         """The first answer that proves something, of several responders. Raises `NotProved` naming every failure."""
         request = ocsp.build_request(certificate, issuer)
         failures: list[str] = []
+        faults: list[Exception] = []
         for url in urls or ("",):
             try:
                 der = await fetch_ocsp(
                     self._session, [url] if url else [], request, timeout_s=self._timeout_s
                 )
             except NotProved as fault:
-                self._note(url, fault.detail)
+                self._note(url, reason_of(fault))
                 failures.append(fault.detail)
+                faults.append(fault)
                 continue
             try:
                 ocsp.check_response(der, certificate, issuer, configuration, self._now())
             except NotProved as fault:
                 # A revoked certificate's response is kept: it is the truth, and using the key will fail with it.
                 if fault.kind is not Kind.CERT_VALIDATION or not ocsp.is_about(der, certificate, issuer):
-                    self._note(url, fault.detail)
+                    self._note(url, reason_of(fault))
                     failures.append(f"{url}: {fault.detail}")
+                    faults.append(fault)
                     continue
                 log.warning("certificate not good", extra={"event": "cert_not_good", "reason": fault.detail})
             self._note(url, None)
             return der
-        raise NotProved(Kind.CERT_VALIDATION, "; ".join(failures))
+        raise NotProved(Kind.CERT_VALIDATION, "; ".join(failures)) from ExceptionGroup(
+            "none proved it", faults
+        )
 
-    def _note(self, url: str, failure: str | None) -> None:
+    def _note(self, url: str, failure: FailureReason | None) -> None:
         self._responders[url] = ResponderState(self._now(), failure)
 
 
@@ -314,7 +318,7 @@ class PeerRevocation:
                     if len(body) > _LARGEST:
                         raise ValueError(f"more than {_LARGEST} bytes came")
                 if not 200 <= answer.status < 300:
-                    raise ValueError(f"HTTP {answer.status}")
+                    raise UnexpectedStatus(answer.status, "2xx was expected")
                 responses = read_responses(answer.headers.get("Content-Type", ""), bytes(body))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, BadMessage) as err:
             raise NotProved(

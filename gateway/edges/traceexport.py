@@ -13,7 +13,6 @@ import logging
 from typing import TYPE_CHECKING
 
 from schemas.faults import Fault, Kind
-from serving.language import _
 from serving.process.loops import Loop
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ class TraceExporter:
             if not await asyncio.to_thread(self._send, url, batch):
                 raise Fault(
                     Kind.NETWORK_ERROR,
-                    _("the collector at {url} did not take {count} spans", url=url, count=len(batch)),
+                    f"the collector at {url} did not take {len(batch)} spans",
                 )
             for sent in batch:
                 # The buffer may have let go of some meanwhile; only what was sent goes.
@@ -82,9 +81,7 @@ class TraceExporter:
         except ImportError as err:
             raise Fault(
                 Kind.INTERNAL_ERROR,
-                _(
-                    "monitoring.trace_url is set and OpenTelemetry is not installed: pip install 'sacbe[trace]'"
-                ),
+                "monitoring.trace_url is set and OpenTelemetry is not installed: pip install 'sacbe[trace]'",
             ) from err
         if self._sender is None or self._sender.url != url:
             self._sender = OtlpSender(url, self._server, TIMEOUT_S)

@@ -9,7 +9,7 @@ Spec: PR-REST 4.2, UG-SS 7; order of the checks as X-Road's server proxy has it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from gateway.clients.globs import compile_glob
 from schemas.faults import Fault, Kind
@@ -20,11 +20,22 @@ if TYPE_CHECKING:
     from gateway.clients.model import AccessRight, Endpoint, ServerConf, Service
 
 
+class CalledEndpoint(NamedTuple):
+    """Method and path after the service code, still percent-encoded, that a REST request calls.
+
+    ``overriding`` names what may lead the system to another method or path (`schemas.headers.overriding_of`).
+    """
+
+    method: str
+    path: str
+    overriding: str | None = None
+
+
 class GlobalGroups(Protocol):
-    """The question of an access decision to the global configuration."""
+    """The port of an access decision to the global configuration."""
 
     def in_global_group(self, client: ClientId, group: GlobalGroupId) -> bool:
-        """Whether the client is in the group."""
+        """Whether the global configuration lists the client, exactly, in the group."""
         ...
 
 
@@ -54,16 +65,16 @@ def check_access(
     groups: GlobalGroups,
     client: ClientId,
     service: Service,
-    *,
-    method: str | None = None,
-    path: str | None = None,
+    called: CalledEndpoint | None = None,
 ) -> None:
     """Refuse a client without a right to the endpoint that the request falls under, however its path may be read.
 
-    ``method`` and ``path`` are those of a REST request (path after the service code, still percent-encoded);
-    without them only a right to the whole service counts, as for SOAP.
+    Without ``called`` only a right to the whole service counts, as for SOAP; so it is for a request in which something
+    may lead the system to another endpoint. Raises `Fault` (``access_denied``).
     """
-    target = parse_service_target(path or "")
+    target = parse_service_target("" if called is None else called.path)
+    overriding = None if called is None else called.overriding
+    method = None if called is None or overriding is not None else called.method
     rights = [
         right.endpoint
         for right in serverconf.rights_of(service.id.client, service.id.service_code)
@@ -71,11 +82,16 @@ def check_access(
     ]
     if all(any(_covers(e, method, target, reading) for e in rights) for reading in target.readings):
         return
-    endpoint = f"{method} {path or '/'} of " if method else ""
+    endpoint = "" if called is None else f"{called.method} {called.path or '/'} of "
+    why = (
+        ""
+        if overriding is None
+        else f"; {overriding[:80]} may lead the system to another endpoint, so only a right to the whole service counts: leave it out"
+    )
     raise Fault(
         Kind.ACCESS_DENIED,
         f"Request is not allowed: SERVICE:{service.id.path()}: "
-        f"client {client.path()} has no access right to {endpoint}it",
+        f"client {client.path()} has no access right to {endpoint}it{why}",
     )
 
 
@@ -88,7 +104,7 @@ def endpoints_granted(
 
 
 def check_enabled(service: Service) -> None:
-    """Refuse a service that its provider has disabled, with the provider's notice."""
+    """Refuse a service that its provider has disabled, with the provider's notice. Raises `Fault` (``service_disabled``)."""
     if service.disabled is not None:
         raise Fault(Kind.SERVICE_DISABLED, f"service {service.id.path()} is disabled: {service.disabled}")
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class ConsumerConnection(msgspec.Struct, frozen=True):
-    """How a consumer system came: over TLS or not, and with which certificate (DER), if any."""
+    """A consumer system's connection: over TLS or not, and the certificate (DER) that it showed, if any."""
 
     over_tls: bool
     certificate: bytes | None = None
@@ -26,7 +26,7 @@ class ConsumerConnection(msgspec.Struct, frozen=True):
 def check_consumer_system(
     client: Client, connection: ConsumerConnection, own_certificates: Collection[bytes] = ()
 ) -> None:
-    """Refuse a system that did not connect as its client's connection type demands.
+    """Refuse a system that did not connect as its client's connection type demands. Raises `Fault` (``ssl_authentication_failed``).
 
     ``own_certificates`` (DER) are this server's internal ones, which always pass.
     """

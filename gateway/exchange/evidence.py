@@ -24,7 +24,7 @@ async def log_message(
     signature: SignatureLike,
     bodies: Sequence[Body],
 ) -> None:
-    """The signed message is on the disk, under the client ``owner`` whose evidence it is. Raises `Fault` (step ``LoggingFailed``)."""
+    """Return once the signed message is on the disk, as evidence of the client ``owner``. Raises `Fault` (step ``LoggingFailed``)."""
     entry = LogEntry(
         side=side,
         message=message,

@@ -87,7 +87,7 @@ class PeerProver:
 def path_of(
     configuration: TrustedConfiguration, certificates: Sequence[bytes], instance: str, now: datetime
 ) -> tuple[x509.Certificate, ...]:
-    """The proved path of an authentication certificate, leaf to anchor."""
+    """The proved path of an authentication certificate (``certificates`` in DER, leaf first), from leaf to anchor. Raises `NotProved`."""
     leaf, *others = (parse_certificate(der) for der in certificates)
     return chains.verify_chain(
         leaf, others, configuration, instance, now, leaf_kind=chains.LeafKind.AUTHENTICATION

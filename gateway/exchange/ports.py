@@ -50,7 +50,7 @@ class Signing(Protocol):
         parts: Sequence[tuple[str, bytes]],
         now: datetime,
     ) -> MessageSignature:
-        """The signature over the parts."""
+        """The signature over ``parts``: URI and SHA-512 digest of each, as `Message.parts` has them. Raises `TokenFailed`."""
         ...
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from gateway.clients.model import ServerConf
+    from gateway.exchange.access import CalledEndpoint
     from gateway.exchange.authentication import ConsumerConnection
     from gateway.exchange.ports import ExchangeContext, ServiceAnswer, ServiceCall
     from gateway.exchange.record import ExchangeRecord
@@ -79,7 +80,7 @@ class ConsumerProtocol(Protocol[Q, A]):
     async def read_request(
         self, context: ExchangeContext, consumer_request: ConsumerRequest, instance: str
     ) -> Q:
-        """The request's head. Bodies are still to be read."""
+        """The request's head; bodies are still to be read. Raises `BadMessage`."""
         ...
 
     def message_of(self, request: Q) -> Message:
@@ -89,7 +90,7 @@ class ConsumerProtocol(Protocol[Q, A]):
     async def read_bodies(
         self, context: ExchangeContext, consumer_request: ConsumerRequest, request: Q
     ) -> Outgoing:
-        """The whole request, bodies spooled; whoever takes it discards them."""
+        """The whole request, bodies spooled; whoever takes it discards them. Raises `BadMessage`."""
         ...
 
     def leaving(self, request: Q, sent: Outgoing) -> ServiceCall | None:
@@ -97,7 +98,7 @@ class ConsumerProtocol(Protocol[Q, A]):
         ...
 
     def discard(self, request: Q) -> None:
-        """Let go of what reading the request has spooled so far."""
+        """Discard the bodies that reading the request has spooled so far; for a request that fails before `read_bodies`."""
         ...
 
     def headers(self, request: Q) -> Headers:
@@ -113,7 +114,7 @@ class ConsumerProtocol(Protocol[Q, A]):
         ...
 
     def check_answers(self, request: Q, sent: Message, answer: A) -> None:
-        """Refuse an answer that is not this request's. Its signature has been verified."""
+        """Refuse an answer that is not this request's; its signature has been verified before. Raises `BadMessage`."""
         ...
 
     def render(
@@ -137,7 +138,7 @@ class ProviderProtocol(Protocol[Q]):
     missing: Kind
 
     def check_headers(self, peer_request: PeerRequest) -> None:
-        """Refuse HTTP headers between gateways that are wrong in this protocol."""
+        """Refuse HTTP headers between gateways that are wrong in this protocol. Raises `BadMessage`."""
         ...
 
     async def parse_request(self, head: RestPart | SoapPart, peer_request: PeerRequest) -> Q:
@@ -149,10 +150,10 @@ class ProviderProtocol(Protocol[Q]):
         ...
 
     def check_target(self, request: Q, serverconf: ServerConf) -> None:
-        """Refuse a request for another security server, where the protocol says so."""
+        """Refuse a request that names another security server, where the protocol looks at it. Raises `BadMessage`."""
         ...
 
-    def endpoint_of(self, request: Q) -> tuple[str, str] | None:
+    def endpoint_of(self, request: Q) -> CalledEndpoint | None:
         """Method and path that an access right may name; None where only whole services have rights."""
         ...
 

@@ -55,7 +55,7 @@ class PeerResponse(msgspec.Struct, frozen=True):
     bodies: Sequence[wire.Body]
 
     def discard(self) -> None:
-        """Let go of the spooled bodies."""
+        """Discard the spooled bodies: their memory, or their files."""
         wire.discard_all(self.bodies)
 
 
@@ -170,8 +170,8 @@ def _allowed_service(
     service = access.find_service(
         serverconf, message.service, over_rest=protocol.name is MessageProtocol.REST
     )
-    method, path = protocol.endpoint_of(request) or (None, None)
-    access.check_access(serverconf, configuration, message.client, service, method=method, path=path)
+    called = protocol.endpoint_of(request)
+    access.check_access(serverconf, configuration, message.client, service, called)
     access.check_enabled(service)
     return service
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gateway.exchange.access import CalledEndpoint
 from gateway.exchange.ports import ServiceCall
 from gateway.exchange.protocols import ConsumerAnswer
 from gateway.exchange.wire import MESSAGE_TYPE_HEADER, Body, Outgoing, attachments_of
@@ -83,7 +84,7 @@ class RestConsumer:
 
     def answer_message(self, answer: rest.RestResponse, bodies: Sequence[Body]) -> Message:
         """The response as a message."""
-        return answer.to_message(attachments_of(_one_body(bodies)))
+        return answer.to_message(attachments_of(bodies))
 
     def check_answers(self, request: rest.RestRequest, sent: Message, answer: rest.RestResponse) -> None:
         """Ids and the request hash are the request's."""
@@ -123,9 +124,9 @@ class RestProvider:
     def check_target(self, request: rest.RestRequest, serverconf: ServerConf) -> None:
         """X-Road's provider side does not look at X-Road-Security-Server."""
 
-    def endpoint_of(self, request: rest.RestRequest) -> tuple[str, str]:
+    def endpoint_of(self, request: rest.RestRequest) -> CalledEndpoint:
         """The method and raw path that access rights are decided by."""
-        return request.method, request.service_path
+        return CalledEndpoint(request.method, request.service_path, request.overriding)
 
     async def call(
         self,
@@ -136,7 +137,6 @@ class RestProvider:
         record: ExchangeRecord,
     ) -> Outgoing:
         """The service's HTTP answer, whatever its status, as a response message."""
-        _one_body(proved.bodies)
         forwarded = proved.bodies if rest.forwards_body(request.method) else ()
         service_call = ServiceCall(
             proved.message,
@@ -159,12 +159,6 @@ class RestProvider:
 def _request_hash(message: Message) -> str:
     body_digest = message.attachments[0].digest if message.attachments else None
     return rest.compute_request_hash(message.digest, body_digest)
-
-
-def _one_body(bodies: Sequence[Body]) -> Sequence[Body]:
-    if len(bodies) > 1:
-        raise BadMessage(Kind.INVALID_MESSAGE, f"a REST message has one body at the most; {len(bodies)} came")
-    return bodies
 
 
 async def _spool_request(context: ExchangeContext, chunks: AsyncIterator[bytes]) -> Spool | None:

@@ -65,7 +65,10 @@ def choose_servers(
 def check_registered_here(
     configuration: TrustedConfiguration, own: ServerId, client: ClientId, role: str, kind: Kind
 ) -> None:
-    """Refuse a client that the global configuration does not list on this security server."""
+    """Refuse a client that the global configuration does not list on this security server. Raises `Fault` of ``kind``.
+
+    ``role`` is the word for it in the refusal: client or provider.
+    """
     server = configuration.server(own)
     if server is None or not (client == server.id.owner or client in server.clients):
         raise Fault(

@@ -149,7 +149,7 @@ class EntityReader:
             framing.close()
 
     def discard(self) -> None:
-        """Let go of the spools."""
+        """Discard the attachments read so far: their memory, or their files."""
         discard_all(self._bodies)
 
 

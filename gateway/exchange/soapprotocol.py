@@ -128,7 +128,7 @@ class SoapConsumer:
         return None
 
     def discard(self, request: SoapConsumerRequest) -> None:
-        """Let go of the attachments that have come."""
+        """Discard the attachments read so far."""
         request.reader.discard()
 
     def headers(self, request: SoapConsumerRequest) -> Headers:
@@ -300,7 +300,7 @@ def _one_value(name: str, values: Sequence[str]) -> str | None:
 
 @contextlib.contextmanager
 def _consumers_own() -> Iterator[None]:
-    """What is wrong with the message inside is the consumer system's own fault."""
+    """Give a fault raised inside the side ``client``: the consumer system's message is at fault."""
     try:
         yield
     except BadMessage as fault:
@@ -310,7 +310,7 @@ def _consumers_own() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _services_own() -> Iterator[None]:
-    """What fails inside is the service's, but for an URL that this gateway itself could not use."""
+    """Add the step ``service_failed`` to a fault raised inside, unless it says that this gateway could not use the URL."""
     try:
         yield
     except Fault as fault:

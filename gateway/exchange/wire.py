@@ -78,7 +78,7 @@ def attachments_of(bodies: Sequence[Body]) -> tuple[Attachment, ...]:
 
 
 def discard_all(bodies: Sequence[Body]) -> None:
-    """Let go of spooled bodies."""
+    """Discard the spools of bodies: their memory, or their files. Doing it twice is no error."""
     for body in bodies:
         body.spool.discard()
 
@@ -118,7 +118,7 @@ class ReceivedMessage(msgspec.Struct):
         return MessageSignature(self.signature, self.hash_chain_result, self.hash_chain)
 
     def discard(self) -> None:
-        """Let go of the spooled bodies."""
+        """Discard the spools of the bodies."""
         discard_all(self.attachments)
 
 
@@ -163,8 +163,8 @@ class MessageReader:
                 self.received = ReceivedMessage(event, tuple(self._ocsp))
                 return event
             else:
-                raise BadMessage(
-                    Kind.INVALID_MESSAGE, f"the first part of a message cannot be a {type(event).__name__}"
+                raise AssertionError(
+                    f"no message begins with a {type(event).__name__}: see schemas/transport.py"
                 )
         return None
 
@@ -214,8 +214,8 @@ class MessageReader:
             case transport.FaultPart():
                 self._fault(event)
             case _:
-                raise BadMessage(
-                    Kind.INVALID_MESSAGE, f"a {type(event).__name__} came after the message part"
+                raise AssertionError(
+                    f"no {type(event).__name__} follows the message part: see schemas/transport.py"
                 )
 
     def _fault(self, event: transport.FaultPart) -> None:
@@ -237,7 +237,7 @@ class MessageReader:
         return True
 
     def discard(self) -> None:
-        """Let go of every spool."""
+        """Discard the bodies read so far; nothing is left to do when no message part was read."""
         if self.received is not None:
             self.received.discard()
 

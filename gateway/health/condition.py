@@ -61,9 +61,10 @@ class Condition(msgspec.Struct, frozen=True):
                 async with asyncio.timeout(TOKEN_ANSWERS_S):
                     failure = await self.tokens.failure(token_id)
             except TimeoutError:
-                failure = f"the token {token_id} has not said within {TOKEN_ANSWERS_S:g} s how it stands"
+                found.append(f"the token {token_id} has not said within {TOKEN_ANSWERS_S:g} s how it stands")
+                continue
             if failure is not None:
-                found.append(failure)
+                found.append(failure.detail)
         return found
 
     def _missing_proofs(self, now: datetime) -> list[str]:

@@ -18,6 +18,7 @@ from gateway.health.diagnosis import CertificateFacts, Diagnosis, DiagnosisFacts
 from gateway.keys.model import KeyUsage
 from schemas.faults import Fault
 from serving.language import languages
+from serving.process.failing import NO_REASON, FailureReason, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from serving.process.loops import LoopFailure
 
     # The response in hand for a certificate, and how asking for a new one failed last.
-    Responses = Callable[[_x509.Certificate], tuple[bytes | None, str | None]]
+    Responses = Callable[[_x509.Certificate], tuple[bytes | None, FailureReason | None]]
 
 TLS = "TLS"
 
@@ -71,7 +72,7 @@ def _facts(
             path = chains.verify_chain(certificate, (), configuration, configuration.instance, at)
             found = [_response(c, i, configuration, responses, now) for c, i in itertools.pairwise(path)]
         except Fault as fault:
-            unusable = fault.detail
+            unusable = reason_of(fault)
     return CertificateFacts(
         purpose,
         name_text(certificate.subject),
@@ -82,7 +83,7 @@ def _facts(
         token_id,
         unusable,
         tuple(found),
-        own.renewal_error,
+        FailureReason(own.renewal_error, own.renewal_causes) if own.renewal_error else None,
     )
 
 
@@ -103,20 +104,21 @@ def _response(
         single = next(iter(response.responses))
         this_update, next_update = single.this_update_utc, single.next_update_utc
     except (ValueError, StopIteration) as err:
-        return OcspFacts(subject, urls=urls, refusal=f"the stored response cannot be read: {err}")
+        return OcspFacts(subject, urls=urls, refusal=reason_of(err, "the stored response cannot be read"))
     name = response.responder_name
     responder = name_text(name) if name else (response.responder_key_hash or b"").hex()
     try:
         # Judged when it was fresh: whether it is fresh now shows in how long it is good.
         status = ocsp.check_response(der, certificate, issuer, configuration, this_update)
     except Fault as fault:
-        return OcspFacts(subject, responder, urls, this_update, next_update, None, fault.detail, failure)
+        return OcspFacts(subject, responder, urls, this_update, next_update, None, reason_of(fault), failure)
     until = ocsp.good_until(status, configuration)
     responder = name_text(status.responder.subject)
     ahead = (this_update - now).total_seconds()
     refusal = None
     if ahead > 60:
-        refusal = f"its thisUpdate lies {ahead:.0f} s ahead of this server's clock"
+        text = f"its thisUpdate lies {ahead:.0f} s ahead of this server's clock"
+        refusal = FailureReason(text, ("clocks_apart",))
     return OcspFacts(subject, responder, urls, this_update, next_update, until, refusal, failure)
 
 
@@ -124,7 +126,7 @@ class Timestamping(msgspec.Struct, frozen=True):
     """How timestamping goes: since when it fails, how far this clock is from the authority's, whether there is none to ask."""
 
     failing_since: datetime | None = None
-    failure: str = ""
+    failure: FailureReason = NO_REASON
     acceptable: timedelta = timedelta(0)
     clock_offset_s: float | None = None
     clock_source: str = ""
@@ -134,8 +136,8 @@ class Timestamping(msgspec.Struct, frozen=True):
 class TokenFailures(Protocol):
     """Knows what keeps tokens from being used."""
 
-    async def failure(self, token_id: str) -> str | None:
-        """The reason why a token cannot be used, as a sentence; None when it can."""
+    async def failure(self, token_id: str) -> FailureReason | None:
+        """The reason why a token cannot be used; None when it can."""
         ...
 
 
@@ -146,7 +148,7 @@ class Sources(msgspec.Struct, frozen=True):
     tokens: TokenFailures
     members: Callable[[], Sequence[ClientId]]
     configuration: Callable[[], TrustedConfiguration | None]
-    configuration_failure: Callable[[], str | None]
+    configuration_failure: Callable[[], FailureReason | None]
     responses: Responses
     timestamping: Callable[[], Timestamping] = Timestamping
     loops: Callable[[], Sequence[LoopFailure]] = tuple
@@ -176,7 +178,7 @@ async def gather_facts(sources: Sources, now: datetime) -> DiagnosisFacts:
         has_no_authority=stamping.has_none,
         clock_offset_s=stamping.clock_offset_s,
         clock_source=stamping.clock_source,
-        loops=tuple((f.name, str(f), f.needed) for f in sources.loops()),
+        loops=tuple((f.name, FailureReason(str(f), f.causes), f.needed) for f in sources.loops()),
     )
 
 
@@ -192,8 +194,22 @@ def as_json(diagnosis: Diagnosis) -> dict[str, Any]:
                 "subject": f.subject,
                 "stops_at": f.stops_at.isoformat() if f.stops_at else None,
                 "values": dict(f.values),
-                **{lang: dict(zip(("what", "do"), f.say(lang), strict=True)) for lang in languages()},
+                **{lang: dict(zip(("what", "do"), f.texts_in(lang), strict=True)) for lang in languages()},
             }
             for f in diagnosis.findings
+        ],
+        "ends": [
+            {
+                "kind": e.kind,
+                "subject": e.subject,
+                "until": e.until.isoformat(),
+                "is_renewed": e.is_renewed,
+                **{
+                    lang: {"what": what.into(lang), "do": action.into(lang)}
+                    for what, action in [e.texts]
+                    for lang in languages()
+                },
+            }
+            for e in diagnosis.ends
         ],
     }

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gateway.health.diagnosistexts import finding_texts
+from gateway.health.diagnosistexts import end_texts, finding_texts
+from schemas.faults import Kind
+from serving.process.failing import NO_REASON, FailureReason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from serving.language import Text
 
 WARN_BEFORE = timedelta(days=30)
+_UNKNOWN_KEY = f"fault={Kind.GLOBAL_CONF_MISSING_VERIFICATION_CERT.value}"
 CLOCK_WARN_S = 5.0
 CLOCK_STOP_S = 60.0
 
@@ -44,8 +47,8 @@ class OcspFacts(msgspec.Struct, frozen=True):
     this_update: datetime | None = None
     next_update: datetime | None = None
     good_until: datetime | None = None
-    refusal: str | None = None
-    fetch_failure: str | None = None
+    refusal: FailureReason | None = None
+    fetch_failure: FailureReason | None = None
 
 
 class CertificateFacts(msgspec.Struct, frozen=True):
@@ -58,9 +61,9 @@ class CertificateFacts(msgspec.Struct, frozen=True):
     not_before: datetime
     not_after: datetime
     token_id: str = ""
-    unusable: str | None = None
+    unusable: FailureReason | None = None
     ocsp: tuple[OcspFacts, ...] = ()
-    renewal_error: str | None = None
+    renewal_error: FailureReason | None = None
 
 
 class DiagnosisFacts(msgspec.Struct, frozen=True):
@@ -68,17 +71,17 @@ class DiagnosisFacts(msgspec.Struct, frozen=True):
 
     purposes: tuple[str, ...] = ()
     certificates: tuple[CertificateFacts, ...] = ()
-    token_failures: Mapping[str, str] = msgspec.field(default_factory=dict)
+    token_failures: Mapping[str, FailureReason] = msgspec.field(default_factory=dict)
     configuration_expires_at: datetime | None = None
-    configuration_failure: str | None = None
+    configuration_failure: FailureReason | None = None
     timestamps_failing_since: datetime | None = None
-    timestamps_failure: str = ""
+    timestamps_failure: FailureReason = NO_REASON
     timestamps_acceptable: timedelta = timedelta(0)
     has_no_authority: bool = False
     clock_offset_s: float | None = None
     clock_source: str = ""
     # Background loops that fail: name, why, and whether exchanges stop sooner or later without it.
-    loops: tuple[tuple[str, str, bool], ...] = ()
+    loops: tuple[tuple[str, FailureReason, bool], ...] = ()
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -95,18 +98,39 @@ class Finding(msgspec.Struct, frozen=True):
         """The texts of the problem and of the remedy, for any language."""
         return finding_texts(self.code, {"subject": self.subject, **self.values})
 
-    def say(self, language: str) -> tuple[str, str]:
+    def texts_in(self, language: str) -> tuple[str, str]:
         """The problem and the remedy in one language."""
         what, action = self.texts
         return what.into(language), action.into(language)
 
 
+class TrafficEnd(msgspec.Struct, frozen=True):
+    """Something that exchanges need and that ends: until when what is in hand holds, and whether this server renews it by itself.
+
+    ``kind`` is ``certificate`` or ``ocsp`` (``subject`` is the purpose), ``configuration`` or ``timestamping``.
+    """
+
+    kind: str
+    subject: str
+    until: datetime
+    is_renewed: bool
+
+    @property
+    def texts(self) -> tuple[Text, Text]:
+        """The words of what ends, and of what is to be done about it."""
+        return end_texts(self.kind, self.subject)
+
+
 class Diagnosis(msgspec.Struct, frozen=True):
-    """The findings, worst first. ``stops_at`` is the first moment at which some exchange stops, if nothing is done."""
+    """The findings, worst first. ``stops_at`` is the first moment at which some exchange stops, if nothing is done.
+
+    ``ends`` are what exchanges rest on now, the first to end first; what has ended already is a finding instead.
+    """
 
     at: datetime
     findings: tuple[Finding, ...]
     stops_at: datetime | None
+    ends: tuple[TrafficEnd, ...] = ()
 
 
 def diagnose(facts: DiagnosisFacts, now: datetime) -> Diagnosis:
@@ -121,7 +145,7 @@ def diagnose(facts: DiagnosisFacts, now: datetime) -> Diagnosis:
     for purpose in facts.purposes:
         found += _purpose(facts, purpose, now)
     found += [
-        Finding("renewal-failed", Severity.NOTICE, c.subject, None, {"reason": c.renewal_error})
+        Finding("renewal-failed", Severity.NOTICE, c.subject, None, _why(c.renewal_error))
         for c in facts.certificates
         if c.renewal_error
     ]
@@ -129,24 +153,45 @@ def diagnose(facts: DiagnosisFacts, now: datetime) -> Diagnosis:
     far = datetime.max.replace(tzinfo=now.tzinfo)
     found.sort(key=lambda f: (order.index(f.severity), f.stops_at or far))
     stops = [f.stops_at for f in found if f.stops_at is not None]
-    return Diagnosis(now, tuple(found), min(stops, default=None))
+    return Diagnosis(now, tuple(found), min(stops, default=None), _ends(facts, now))
+
+
+def _ends(facts: DiagnosisFacts, now: datetime) -> tuple[TrafficEnd, ...]:
+    """The ends of all that exchanges rest on, soonest first. Of a purpose's certificates the one that works longest counts."""
+    found: list[TrafficEnd] = []
+    if facts.configuration_expires_at is not None:
+        found.append(TrafficEnd("configuration", "", facts.configuration_expires_at, is_renewed=True))
+    if facts.timestamps_acceptable and not facts.has_no_authority:
+        since = facts.timestamps_failing_since or now
+        found.append(TrafficEnd("timestamping", "", since + facts.timestamps_acceptable, is_renewed=True))
+    for purpose in facts.purposes:
+        mine = [c for c in facts.certificates if c.purpose == purpose and _works_until(c, now) > now]
+        if mine:
+            found.append(TrafficEnd("certificate", purpose, max(c.not_after for c in mine), is_renewed=False))
+        answers = [min(r.good_until or now for r in c.ocsp) for c in mine if c.ocsp]
+        if answers:
+            found.append(TrafficEnd("ocsp", purpose, max(answers), is_renewed=True))
+    return tuple(sorted((e for e in found if e.until > now), key=lambda e: (e.until, e.kind, e.subject)))
 
 
 def _configuration(facts: DiagnosisFacts, now: datetime) -> Iterable[Finding]:
-    expires, failure = facts.configuration_expires_at, facts.configuration_failure or "-"
-    if expires is None:
-        yield Finding("no-configuration", Severity.STOPPED, "", now, {"reason": failure})
+    expires, why = facts.configuration_expires_at, _why(facts.configuration_failure)
+    if facts.configuration_failure and _UNKNOWN_KEY in facts.configuration_failure.causes:
+        has_ended = expires is None or expires <= now
+        severity = Severity.STOPPED if has_ended else Severity.WILL_STOP
+        values = {"expires": _t(expires), **why}
+        yield Finding("configuration-of-unknown-key", severity, "", now if has_ended else expires, values)
+    elif expires is None:
+        yield Finding("no-configuration", Severity.STOPPED, "", now, why)
     elif expires <= now:
-        yield Finding(
-            "configuration-expired", Severity.STOPPED, "", now, {"expires": _t(expires), "reason": failure}
-        )
+        yield Finding("configuration-expired", Severity.STOPPED, "", now, {"expires": _t(expires), **why})
     elif facts.configuration_failure:
         yield Finding(
             "configuration-not-fetched",
             Severity.WILL_STOP,
             "",
             expires,
-            {"expires": _t(expires), "reason": failure},
+            {"expires": _t(expires), **why},
         )
 
 
@@ -155,11 +200,11 @@ def _tokens(facts: DiagnosisFacts, now: datetime) -> Iterable[Finding]:
     for token_id, failure in facts.token_failures.items():
         needed = token_id in used
         severity = Severity.STOPPED if needed else Severity.NOTICE
-        yield Finding("token", severity, token_id, now if needed else None, {"reason": failure})
+        yield Finding("token", severity, token_id, now if needed else None, _why(failure))
 
 
 def furthest_clock(*known: tuple[float, str] | None) -> tuple[float | None, str]:
-    """Of clocks that this one was compared with (seconds that it is ahead, and whose), the one that it differs from most."""
+    """The comparison with the largest difference: seconds that this clock is ahead, and of whose; (None, "") without any."""
     return max(
         (clock for clock in known if clock is not None), key=lambda clock: abs(clock[0]), default=(None, "")
     )
@@ -197,7 +242,7 @@ def _timestamps(facts: DiagnosisFacts, now: datetime) -> Iterable[Finding]:
         yield Finding("timestamps-nobody", Severity.WILL_STOP, "", latest, {"until": moment})
     if since is None:
         return
-    values = {"since": _t(since), "reason": facts.timestamps_failure}
+    values = {"since": _t(since), **_why(facts.timestamps_failure)}
     if not facts.timestamps_acceptable:
         yield Finding("timestamps-failing", Severity.NOTICE, "", None, {**values, "until": "-"})
         return
@@ -208,8 +253,10 @@ def _timestamps(facts: DiagnosisFacts, now: datetime) -> Iterable[Finding]:
 
 def _loops(facts: DiagnosisFacts) -> Iterable[Finding]:
     for name, reason, needed in facts.loops:
+        if name == "configuration" and facts.configuration_failure:  # a finding of its own, with what to do
+            continue
         severity = Severity.WILL_STOP if needed else Severity.NOTICE
-        yield Finding("loop-failing", severity, name, None, {"reason": reason})
+        yield Finding("loop-failing", severity, name, None, _why(reason))
 
 
 def _purpose(facts: DiagnosisFacts, purpose: str, now: datetime) -> list[Finding]:
@@ -238,7 +285,7 @@ def _works_until(certificate: CertificateFacts, now: datetime) -> datetime:
 
 
 def _certificate(c: CertificateFacts, now: datetime, stops: datetime | None) -> list[Finding]:
-    """What is wrong with one certificate; ``stops`` when its purpose ends with it."""
+    """The findings on one certificate; ``stops`` marks it as the last of its purpose, so that exchanges stop with it."""
     names = {"purpose": c.purpose, "issuer": c.issuer, "serial": c.serial, "until": _t(c.not_after)}
     severity = Severity.NOTICE if stops is None else Severity.STOPPED if stops <= now else Severity.WILL_STOP
 
@@ -250,7 +297,7 @@ def _certificate(c: CertificateFacts, now: datetime, stops: datetime | None) -> 
     if c.not_after <= now:
         return [finding("certificate-expired")]
     if c.unusable is not None:
-        return [finding("certificate-unusable", reason=c.unusable)]
+        return [finding("certificate-unusable", **_why(c.unusable))]
     found = [_ocsp(response, finding_of=finding, now=now) for response in c.ocsp]
     wrong = [f for f in found if f is not None]
     if not wrong and c.not_after - now <= WARN_BEFORE:
@@ -267,7 +314,7 @@ def _ocsp(response: OcspFacts, *, finding_of: Callable[..., Finding], now: datet
         "this_update": _t(response.this_update),
         "next_update": _t(response.next_update),
         "good_until": _t(response.good_until),
-        "reason": response.refusal or response.fetch_failure or "-",
+        **_why(response.refusal or response.fetch_failure),
     }
     if response.refusal is not None:
         return finding_of("ocsp-refused", **values)
@@ -276,6 +323,13 @@ def _ocsp(response: OcspFacts, *, finding_of: Callable[..., Finding], now: datet
     if response.good_until <= now:
         return finding_of("ocsp-stale", **values)
     return finding_of("ocsp-not-renewed", **values) if response.fetch_failure else None
+
+
+def _why(reason: FailureReason | None) -> dict[str, str]:
+    """A reason as two values of a finding: the text as it was found, and the causes, spaces between."""
+    if not reason:
+        return {"reason": "-"}
+    return {"reason": reason.detail} | ({"causes": " ".join(reason.causes)} if reason.causes else {})
 
 
 def _t(at: datetime | None) -> str:

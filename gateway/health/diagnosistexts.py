@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from serving.language import N_, Text
+from serving.process.failing import FailureReason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +23,14 @@ TEXTS: Mapping[str, tuple[Text, Text]] = {
         N_("The global configuration cannot be renewed and expires on {expires}: {reason}"),
         N_("Check the network to the central server before then."),
     ),
+    "configuration-of-unknown-key": (
+        N_(
+            "The central server signs the global configuration by a key that this server does not know: it was replaced while this server was off, or the anchor is of another server. What is in force ends on {expires}: {reason}"
+        ),
+        N_(
+            "Get the new anchor from the central server's operator, compare its digest with what the operator says, and import it (gateway globalconf replace-anchor FILE, or the page of this server)."
+        ),
+    ),
     "loop-failing": (
         N_("A background task of this server fails and is tried again: {reason}"),
         N_("Look at this server's log, its disk and its memory, and report the failure."),
@@ -29,7 +38,7 @@ TEXTS: Mapping[str, tuple[Text, Text]] = {
     "token": (
         N_("The token {subject} cannot be used: {reason}"),
         N_(
-            "Connect the device or start its process, and log in with its PIN (PUT /tokens/{subject}/login). A locked PIN is reset by the token's security officer."
+            "Connect the device or start its process, and log in with its PIN (gateway token login {subject}, or --pin-file at the start). A locked PIN is reset by the token's security officer."
         ),
     ),
     "clock": (
@@ -93,6 +102,27 @@ TEXTS: Mapping[str, tuple[Text, Text]] = {
         N_("Remove the cause, or renew by hand; it is tried again by itself."),
     ),
 }
+# What exchanges rest on: its name, and what is to be done about its end.
+END_TEXTS: Mapping[str, tuple[Text, Text]] = {
+    "certificate": (
+        N_("The certificate for {subject}"),
+        N_("Renew it before then: new key, request, import, register, activate; ACME does it by itself."),
+    ),
+    "ocsp": (
+        N_("The OCSP answers for {subject}"),
+        N_("Nothing: they are fetched again before. Messages stop then if the responder falls silent."),
+    ),
+    "configuration": (
+        N_("The global configuration"),
+        N_("Nothing: it is downloaded again before. Messages stop then if the central server falls silent."),
+    ),
+    "timestamping": (
+        N_("Timestamps"),
+        N_(
+            "Nothing: they are asked for again and again. Messages stop then if every authority falls silent."
+        ),
+    ),
+}
 OCSP = N_(
     "certificate {certificate}; responder {responder} ({urls}); thisUpdate {this_update}; nextUpdate {next_update}; good until {good_until}"
 )
@@ -104,7 +134,15 @@ def finding_texts(code: str, values: Mapping[str, object]) -> tuple[Text, Text]:
     known = dict(values)
     if "certificate" in values:
         known["ocsp"] = Text(OCSP.message, values)
+    if values.get("causes"):
+        known["reason"] = FailureReason(str(values["reason"]), tuple(str(values["causes"]).split()))
     if "direction" in values:
         known["direction"] = DIRECTIONS[str(values["direction"])]
     what, action = TEXTS[code]
     return Text(what.message, known), Text(action.message, known)
+
+
+def end_texts(kind: str, subject: object) -> tuple[Text, Text]:
+    """The texts of something that exchanges rest on, and of what to do before it ends."""
+    what, action = END_TEXTS[kind]
+    return Text(what.message, {"subject": subject}), action

@@ -55,19 +55,19 @@ def decide_notices(
         (f.code, f"{f.subject} {f.values.get('certificate', '')}".strip()): f for f in diagnosis.findings
     }
     notices: list[OperatorNotice] = []
-    following: dict[Key, DeliveredNotice] = {}
+    delivered_now: dict[Key, DeliveredNotice] = {}
     for key, finding in present.items():
         before = delivered.get(key)
         worse = before is not None and order.index(finding.severity) < order.index(before.severity)
         if before is None or worse or diagnosis.at - before.at >= repeat:
             notices.append(_notice(finding, diagnosis.at))
-            following[key] = DeliveredNotice(finding.severity, diagnosis.at, finding)
+            delivered_now[key] = DeliveredNotice(finding.severity, diagnosis.at, finding)
         else:
-            following[key] = before
+            delivered_now[key] = before
     for key, before in delivered.items():
         if key not in present:
             notices.append(_resolved(before.finding, diagnosis.at))
-    return tuple(notices), following
+    return tuple(notices), delivered_now
 
 
 def event_notice(kind: str, subject: str, detail: str, at: datetime, member: str = "") -> OperatorNotice:

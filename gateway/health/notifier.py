@@ -28,10 +28,12 @@ from gateway.health.notices import (
     decide_notices,
     event_notice,
 )
+from schemas.faults import UnexpectedStatus
 from schemas.jsontext import decode_json, dump_json, encode_json
 from serving.language import N_, SOURCE_LANGUAGE, Text, mail_languages
 from serving.mail import deliver
 from serving.printable import escape_controls
+from serving.process.failing import FailureReason, reason_of, text_of
 from serving.process.loops import Loop
 from serving.process.pace import Pace
 
@@ -70,7 +72,7 @@ class Notifier:
         self._delivered: dict[Key, DeliveredNotice] = {}
         self._waiting_file = waiting_file
         self._waiting: deque[tuple[str, OperatorNotice]] = deque(_read_waiting(waiting_file), maxlen=_WAITING)
-        self.last_failure: str | None = None
+        self.last_failure: FailureReason | None = None
 
     @property
     def is_set(self) -> bool:
@@ -83,7 +85,7 @@ class Notifier:
         self._settings = settings
         self._pace.changed()
 
-    def tell(self, kind: str, subject: str, detail: str, member: str = "") -> None:
+    def notify(self, kind: str, subject: str, detail: str, member: str = "") -> None:
         """Tell of something that happened, to the contact of ``member`` too; it is sent soon."""
         self._queue(event_notice(kind, subject, detail, self._now(), member))
 
@@ -111,8 +113,8 @@ class Notifier:
             try:
                 await (self._post(notice) if way == "webhook" else self._mail(notice))
             except (OSError, smtplib.SMTPException, aiohttp.ClientError, TimeoutError, ValueError) as err:
-                self.last_failure = f"{way}: {err or type(err).__name__}"
-                log.warning("notice not sent", extra={"event": "notice", "way": way, "reason": str(err)})
+                self.last_failure = reason_of(err, way)
+                log.warning("notice not sent", extra={"event": "notice", "way": way, "reason": text_of(err)})
                 self._waiting.append((way, notice))
             self._keep_waiting()  # on disk now: a crash repeats the one under way and loses none
         return len(self._waiting)
@@ -178,7 +180,7 @@ class Notifier:
             allow_redirects=False,
         ) as answer:
             if not 200 <= answer.status < 300:
-                raise ValueError(f"the webhook answered HTTP {answer.status}; 2xx was expected")
+                raise UnexpectedStatus(answer.status, "2xx was expected of the webhook")
 
     async def _mail(self, notice: OperatorNotice) -> None:
         text = "".join(

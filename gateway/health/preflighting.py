@@ -20,6 +20,8 @@ from gateway.health.preflight import PreflightFacts
 from gateway.settings.datafolder import BACKUP_CONTENT
 from serving.config.setting import EVERYWHERE
 from serving.errors import OperatorError
+from serving.language import language_of
+from serving.process.failing import reason_of
 from serving.process.httpget import open_url, read_json_object
 from serving.storage.backup import Lock, Opener, make_backup, restore_backup
 
@@ -84,7 +86,7 @@ def _port(host: str, port: int, is_running: bool) -> str:
         with socket.create_server((host, port)):
             return ""
     except OSError as err:
-        return str(err.strerror or err)
+        return _in_words(err)
 
 
 def _responders(configuration: TrustedConfiguration | None) -> list[str]:
@@ -119,11 +121,15 @@ def _clock(urls: Iterable[str]) -> float | None:
     return None
 
 
+def _in_words(error: Exception) -> str:
+    return reason_of(error).into(language_of(os.environ))
+
+
 def _resolves(host: str) -> str:
     try:
         socket.getaddrinfo(host, None)
     except OSError as err:
-        return str(err.strerror or err)
+        return _in_words(err)
     return ""
 
 
@@ -137,11 +143,11 @@ def _connects(host: str, port: int) -> str:
         with socket.create_connection((host, port), timeout=TIMEOUT_S):
             return ""
     except OSError as err:
-        return str(err.strerror or err)
+        return _in_words(err)
 
 
 def _backup(data: Path, server: str) -> str:
-    """What is in the way of a backup that comes back; it is restored beside, never over the folder."""
+    """Make a backup and restore it beside the folder, never over it: the reason why it failed, empty when it came back."""
     passphrase, now = os.urandom(16).hex(), datetime.now(UTC)
     with tempfile.TemporaryDirectory(prefix="preflight-", dir=data.parent) as beside:
         try:
@@ -150,5 +156,5 @@ def _backup(data: Path, server: str) -> str:
                 Path(beside) / "restored", made, BACKUP_CONTENT, Opener(passphrase=passphrase), now
             )
         except (OperatorError, OSError) as err:
-            return f"{type(err).__name__}: {err}"
+            return _in_words(err)
     return ""

@@ -12,6 +12,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+from serving.process.failing import FailureReason
+
 if TYPE_CHECKING:
     from gateway.keys.tokens import Tokens
     from gateway.settings.config import KeySettings
@@ -39,7 +41,7 @@ class StoppedTokens:
         self._tokens = tokens
         self._keys = keys
 
-    async def failure(self, token_id: str) -> str | None:
+    async def failure(self, token_id: str) -> FailureReason | None:
         """The reason why a token cannot be used; None when the gateway's start is all that is missing."""
         found = next((t for t in self._keys.all_tokens() if t.id == token_id), None)
         if found is None or not found.module:
@@ -47,7 +49,8 @@ class StoppedTokens:
         state = await self._tokens.device(token_id).state()
         if state.available:  # its process runs without the gateway
             return await self._tokens.failure(token_id)
-        return await asyncio.to_thread(look_at, found)
+        reason = await asyncio.to_thread(look_at, found)
+        return None if reason is None else FailureReason(reason, ("token_fails",))
 
 
 def look_at(token: TokenSettings, timeout_s: float = PROBE_TIMEOUT_S) -> str | None:

@@ -26,7 +26,7 @@ _PART_OF_FILES = 0.3
 
 
 class Bounds(msgspec.Struct, frozen=True):
-    """Of one listener. Seconds, bytes a second, and numbers at a time; ``per_address`` 0 is half of ``connections``.
+    """The limits of one listener: seconds, bytes a second, and numbers at a time; ``per_address`` 0 is half of ``connections``.
 
     While the process is above ``load`` an address has one connection and one request under way, so that whoever asks much waits
     for whoever asks little.
@@ -82,7 +82,7 @@ class Guest(Protocol):
         ...
 
     def drips(self, now: float, after_s: float, below_bytes_s: float) -> bool:
-        """Whether its body has come slower than so many bytes a second for so long."""
+        """Whether a body has come below ``below_bytes_s`` bytes a second after ``after_s`` seconds; ``now`` is the loop's time."""
         ...
 
 

@@ -59,17 +59,17 @@ class HttpFailedError(Exception):
 class AnswerChunks(Chunks):
     """An answer's body whose failure is raised in the words of whoever asked."""
 
-    __slots__ = ("_chunks", "_say")
+    __slots__ = ("_chunks", "_make_error")
 
-    def __init__(self, chunks: Chunks, say: Callable[[HttpFailedError], Exception]) -> None:
+    def __init__(self, chunks: Chunks, make_error: Callable[[HttpFailedError], Exception]) -> None:
         self._chunks = chunks
-        self._say = say
+        self._make_error = make_error
 
     async def __anext__(self) -> bytes:
         try:
             return await self._chunks.__anext__()
         except HttpFailedError as failed:
-            raise self._say(failed) from failed
+            raise self._make_error(failed) from failed
 
     def whole(self) -> bytes | None:
         """All of it, when it is there."""
@@ -101,8 +101,8 @@ class ClientConnection(asyncio.Protocol):
         self._upload: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._silence_s = 0.0
-        self._heard = 0.0
-        self._is_heard = False
+        self._last_byte_at = 0.0
+        self._has_bytes = False
         self._requests = 0
         self._failure: HttpFailedError | None = None
 
@@ -118,7 +118,7 @@ class ClientConnection(asyncio.Protocol):
         if self._reader is None:  # nobody asked
             self.abort()
             return
-        self._heard, self._is_heard = self._loop.time(), True
+        self._last_byte_at, self._has_bytes = self._loop.time(), True
         self._take(self._reader.feed(data))
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -127,7 +127,7 @@ class ClientConnection(asyncio.Protocol):
             self._outlet.lose()
         if self._reader is None or self._reader.ended:
             return
-        if self._is_heard:
+        if self._has_bytes:
             self._take(self._reader.feed_eof())
         else:
             self._fail(HttpFailedError(Failure.CLOSED, CLOSED_REUSED if self._requests > 1 else CLOSED))
@@ -139,7 +139,7 @@ class ClientConnection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         """Let writers go on: the transport's buffer has room."""
-        self._heard = self._loop.time()
+        self._last_byte_at = self._loop.time()
         if self._outlet is not None:
             self._outlet.resume()
 
@@ -217,7 +217,7 @@ class ClientConnection(asyncio.Protocol):
         self._head = self._loop.create_future()
         self._body = Incoming(self._loop)
         self._body.attach(self.transport)
-        self._heard, self._is_heard = self._loop.time(), False
+        self._last_byte_at, self._has_bytes = self._loop.time(), False
         self._silence_s = silence_s
         if silence_s:
             self._timer = self._loop.call_later(silence_s, self._look_at_silence)
@@ -248,11 +248,11 @@ class ClientConnection(asyncio.Protocol):
     async def _piece(self, outlet: Outlet, piece: bytes) -> None:
         if piece:
             await outlet.write(piece)
-            self._heard = self._loop.time()
+            self._last_byte_at = self._loop.time()
 
     def _look_at_silence(self) -> None:
         now = self._loop.time()
-        left = self._heard + self._silence_s - now
+        left = self._last_byte_at + self._silence_s - now
         if (
             self._body is not None
             and self._head is not None
@@ -352,16 +352,16 @@ class Pool:
                     ssl=place.tls,
                     server_hostname=place.host if place.tls is not None else None,
                 )
-        except TimeoutError:
-            raise HttpFailedError(Failure.UNREACHABLE, f"took no connection within {connect_s:g} s") from None
-        except (socket.gaierror, UnicodeError):
-            raise HttpFailedError(Failure.UNKNOWN_HOST, "has a name that is not known") from None
+        except TimeoutError as err:
+            raise HttpFailedError(Failure.UNREACHABLE, f"took no connection within {connect_s:g} s") from err
+        except (socket.gaierror, UnicodeError) as err:
+            raise HttpFailedError(Failure.UNKNOWN_HOST, "has a name that is not known") from err
         except ssl.SSLError as err:
             raise HttpFailedError(
                 Failure.UNREACHABLE, f"ended the TLS handshake ({err.reason or 'no reason given'})"
-            ) from None
+            ) from err
         except OSError as err:
-            raise HttpFailedError(Failure.UNREACHABLE, f"took no connection ({words_of(err)})") from None
+            raise HttpFailedError(Failure.UNREACHABLE, f"took no connection ({words_of(err)})") from err
         connection.place = place
         return connection
 

@@ -29,6 +29,7 @@ from gateway.http.heads import (
     RequestHead,
     origin_form,
 )
+from schemas.headers import problem_of_host
 
 MOST_PIPELINED = 64
 _MOST_INTERIM = 16
@@ -80,7 +81,7 @@ class _Head:
         self._check(self.size)
 
     def count(self, size: int) -> None:
-        """That many more bytes came, all of them of a head that has not ended."""
+        """Count ``size`` more bytes of a head that has not ended; one that becomes too long is refused."""
         self.received_bytes += size
         self._check(self.received_bytes)
 
@@ -187,8 +188,9 @@ class RequestReader:
         if method == "CONNECT":
             raise NotHttpError("CONNECT asks for a tunnel; there is none here")
         values = _deciding(pairs)
-        if len({v.lower() for v in values[b"host"]}) > 1:
-            raise NotHttpError("the header Host came twice with different values")
+        hosts = [v.decode("latin-1") for v in values[b"host"]]
+        if problem := problem_of_host(hosts, may_be_missing=version == "1.0"):
+            raise NotHttpError(problem)
         length = _length(values)
         target = origin_form(self._head.first)
         if target[:1] != b"/":
@@ -427,7 +429,7 @@ def _mended(raw: bytes) -> bytes | None:
 
 
 def _reason(err: Exception) -> str:
-    """llhttp's reason."""
+    """The reason that llhttp gives for refusing a head, in its own words."""
     cause: Any = err.__context__ if isinstance(err, httptools.HttpParserCallbackError) else err
     if isinstance(cause, MemoryError):
         return "there is no memory to read it into"

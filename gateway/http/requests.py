@@ -23,19 +23,19 @@ class AnsweringConnection(Protocol):
     transport: asyncio.Transport | None
     is_known: bool
 
-    def say_continue(self) -> None:
+    def write_continue(self) -> None:
         """Let the sender send the body he announced."""
         ...
 
-    def may_have_body(self, answer: Answer) -> bool:
+    def may_have_body(self, answer: RawResponse) -> bool:
         """Whether the answer may have a body at all."""
         ...
 
-    def write_whole(self, answer: Answer, body: bytes | None = None) -> None:
+    def write_whole(self, answer: RawResponse, body: bytes | None = None) -> None:
         """Write an answer and its body in one piece."""
         ...
 
-    def begin_answer(self, answer: Answer) -> None:
+    def begin_answer(self, answer: RawResponse) -> None:
         """Keep an answer's head for its first piece."""
         ...
 
@@ -48,7 +48,7 @@ class AnsweringConnection(Protocol):
         ...
 
 
-class Answer:
+class RawResponse:
     """Status, reason and headers of an answer, with the body when it is at hand. Framing headers are the connection's."""
 
     __slots__ = ("body", "headers", "reason", "status")
@@ -122,7 +122,7 @@ class RawRequest:
     def arriving(self, idle_s: float) -> Chunks:
         """The body as it comes. Raises `BadMessage` when it stops half-way, is badly framed, or dries up."""
         if self.head.expects_continue and not self._body.is_complete:
-            self.connection.say_continue()
+            self.connection.write_continue()
         return self._body.chunks(idle_s)
 
     def trust(self) -> None:
@@ -130,7 +130,7 @@ class RawRequest:
         self.connection.is_known = True
 
     async def send(
-        self, answer: Answer, chunks: AsyncIterator[bytes] | None = None, *, stall_s: float
+        self, answer: RawResponse, chunks: AsyncIterator[bytes] | None = None, *, stall_s: float
     ) -> None:
         """Answer. Whoever takes no byte for ``stall_s`` is cut off. Raises `ConnectionError` when the asker is gone.
 

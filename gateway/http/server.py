@@ -23,7 +23,7 @@ from gateway.http.heads import (
 )
 from gateway.http.incoming import Incoming
 from gateway.http.reading import RequestReader
-from gateway.http.requests import Answer, RawRequest
+from gateway.http.requests import RawRequest, RawResponse
 from gateway.http.writing import Outlet
 from schemas.faults import BadMessage, Kind
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from gateway.http.bounds import Room
     from gateway.http.requests import DateLine
 
-HELD_BYTES = 64 * 1024
+UNREAD_BYTES = 64 * 1024
 # What of a refused request's body may still come before the next request; more of it, and the connection ends.
 DRAINED_BYTES = 64 * 1024
 LINGER_S = 5.0
@@ -97,7 +97,7 @@ class Handler(Protocol):
         """Answer a request by `RawRequest.send`."""
         ...
 
-    def render_error(self, status: int, text: str) -> Answer:
+    def render_error(self, status: int, text: str) -> RawResponse:
         """The answer to what could not be read, or not handled."""
         ...
 
@@ -120,7 +120,7 @@ class ServerConnection(asyncio.Protocol):
         self._since = now  # when this state began, or the head did
         self._reader = RequestReader()
         self._later: deque[RequestEvent] = deque()
-        self._held = bytearray()
+        self._unread = bytearray()
         self._is_paused = False
         self._head_began = False
         self._request: RawRequest | None = None
@@ -130,6 +130,7 @@ class ServerConnection(asyncio.Protocol):
         self._answered = False
         self._last_answer = False
         self._is_stopping = False
+        self._sends_no_more = False
         self._has_served = False  # a request began on it, some time
         self._left = 0  # bytes that the transport had not sent when last looked at
 
@@ -140,25 +141,30 @@ class ServerConnection(asyncio.Protocol):
         self.transport = transport  # type: ignore[assignment]
         self._outlet = Outlet(self._loop, transport)  # type: ignore[arg-type]
         self._go(ConnectionEvent.SHAKEN)
-        if self._held:
-            self._read_held()
+        if self._unread:
+            self._read_unread()
 
     def data_received(self, data: bytes) -> None:
         """Read a request's bytes, or hold them while the request before is answered."""
         if self.state in (State.WAITING, State.TAKING, State.DRAINING) and not self._later:
             self._take(self._reader.feed(data))
         elif self.state in (State.ANSWERING, State.SHAKING) or self._later:
-            self._held += data
-            if len(self._held) > HELD_BYTES and not self._is_paused and self.transport is not None:
+            self._unread += data
+            if len(self._unread) > UNREAD_BYTES and not self._is_paused and self.transport is not None:
                 self._is_paused = True
                 self.transport.pause_reading()
 
     def eof_received(self) -> bool:
-        """The other end has gone, or sends no more: a request that nobody waits for is given up."""
-        return False
+        """The other end sends no more: requests that came whole are answered first (RFC 9112 9.6). TLS ends both ways at once.
+
+        A client that has gone altogether looks the same until something is written to it.
+        """
+        can_answer = self.transport is not None and self.transport.can_write_eof()
+        self._sends_no_more = can_answer and self.state is State.ANSWERING
+        return self._sends_no_more
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It is gone; whoever works for it stops."""
+        """Stop the work for a connection that is gone: its handler, the body being read, the answer being written."""
         self._go(ConnectionEvent.LOST)
         if self._body is not None:
             self._body.fail(_broken_off("the connection was lost"))
@@ -275,20 +281,22 @@ class ServerConnection(asyncio.Protocol):
         if self.state is State.WAITING:
             self._body = self._request = None
             self._read_later()
+            if self._sends_no_more and self.state in (State.WAITING, State.TAKING):  # no more will come
+                self._close()
         elif self._body is not None:
             self._body.drop()
 
     def _linger(self) -> None:
         """End after the last answer; what still comes is read and dropped, for a reset would destroy the answer."""
-        complete = self._body is not None and self._body.is_complete and not self._held and not self._later
+        complete = self._body is not None and self._body.is_complete and not self._unread and not self._later
         self._go(ConnectionEvent.ANSWERED_LAST)
         self._later.clear()
-        self._held.clear()
+        self._unread.clear()
         if self._body is not None:
             self._body.drop()
         if self.transport is None:
             return
-        if complete:
+        if complete or self._sends_no_more:
             self._close()
             return
         self._resume()
@@ -300,14 +308,14 @@ class ServerConnection(asyncio.Protocol):
         later, self._later = self._later, deque()
         self._take(later)
         if self.state in (State.WAITING, State.TAKING) and not self._later:
-            self._read_held()
+            self._read_unread()
 
-    def _read_held(self) -> None:
-        held = bytes(self._held)
-        self._held.clear()
+    def _read_unread(self) -> None:
+        unread = bytes(self._unread)
+        self._unread.clear()
         self._resume()
-        if held:
-            self._take(self._reader.feed(held))
+        if unread:
+            self._take(self._reader.feed(unread))
 
     def _resume(self) -> None:
         if self._is_paused and self.transport is not None and not self.transport.is_closing():
@@ -316,16 +324,16 @@ class ServerConnection(asyncio.Protocol):
 
     # Answers
 
-    def say_continue(self) -> None:
+    def write_continue(self) -> None:
         """Let the sender send the body he announced (RFC 9110 10.1.1)."""
         if self.transport is not None and not self._answered:
             self.transport.write(CONTINUE)
 
-    def may_have_body(self, answer: Answer) -> bool:
+    def may_have_body(self, answer: RawResponse) -> bool:
         """Whether the answer may have a body at all (RFC 9112 6.3)."""
         return answer.status not in (204, 304) and (self._request is None or self._request.method != "HEAD")
 
-    def write_whole(self, answer: Answer, body: bytes | None = None) -> None:
+    def write_whole(self, answer: RawResponse, body: bytes | None = None) -> None:
         """Write an answer and its body in one piece."""
         body = answer.body if body is None else body
         framing = []
@@ -336,7 +344,7 @@ class ServerConnection(asyncio.Protocol):
             body = b""
         self._write(self._head(answer, framing) + (body or b""))
 
-    def begin_answer(self, answer: Answer) -> None:
+    def begin_answer(self, answer: RawResponse) -> None:
         """Keep an answer's head for its first piece; the body's length is not known."""
         if self._request is not None and self._request.head.is_http_10:
             self._last_answer = True
@@ -362,11 +370,12 @@ class ServerConnection(asyncio.Protocol):
             raise ConnectionError("the connection is gone")
         return self._outlet
 
-    def _head(self, answer: Answer, framing: list[tuple[bytes, bytes]]) -> bytes:
+    def _head(self, answer: RawResponse, framing: list[tuple[bytes, bytes]]) -> bytes:
         headers = [(n, v) for n, v in answer.headers if n.lower() not in FRAMING]
         if not any(n.lower() == b"date" for n, _ in headers):
             headers.insert(0, (b"Date", self._server.date.now()))
-        if self._leaves_too_much():
+        nothing_follows = self._sends_no_more and not self._later and not self._unread
+        if nothing_follows or self._leaves_too_much():
             self._last_answer = True
         if self._last_answer:
             framing.append((b"Connection", b"close"))
@@ -429,7 +438,7 @@ class ServerConnection(asyncio.Protocol):
         return left > 0
 
     def drips(self, now: float, after_s: float, below_bytes_s: float) -> bool:
-        """Whether its body has come slower than so many bytes a second for so long."""
+        """Whether the request's body has come below ``below_bytes_s`` bytes a second after ``after_s`` seconds; ``now`` is the loop's time."""
         body = self._body
         return body is not None and body.waited_s(now) >= after_s and body.rate(now) < below_bytes_s
 

@@ -37,7 +37,8 @@ async def open_tokens(
                 await tokens.login(token.id, pin)
             elif token.pin.is_set:
                 await tokens.login(token.id, token.pin.read(environ))
-            failure = await tokens.failure(token.id)
+            found = await tokens.failure(token.id)
+            failure = None if found is None else found.detail
         except ValueError as err:
             failure = str(err)
         if failure is None:

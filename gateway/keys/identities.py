@@ -69,7 +69,7 @@ class _OwnPath:
         return _GoodResponses(tuple(der for der, _ in found), generation, now, min(ends))
 
 
-class _Held(msgspec.Struct, frozen=True):
+class _ProvedCertificate(msgspec.Struct, frozen=True):
     """A certificate of this server with its proved path. ``settled_at`` is when peers can be expected to know it."""
 
     key_id: KeyId
@@ -97,8 +97,8 @@ class OwnIdentities:
         self._server_id = server_id
         self._settle = timedelta(seconds=settle_s)
         self._signing: dict[ClientId, tuple[tuple[SigningIdentity, _OwnPath], ...]] = {}
-        self._auth_candidates: tuple[_Held, ...] = ()
-        self._auth: _Held | None = None
+        self._auth_candidates: tuple[_ProvedCertificate, ...] = ()
+        self._auth: _ProvedCertificate | None = None
         self.problems: tuple[str, ...] = ()
 
     def take_settle(self, settle_s: float) -> None:
@@ -109,27 +109,27 @@ class OwnIdentities:
         self, certificates: Sequence[KeyCertificate], configuration: TrustedConfiguration, now: datetime
     ) -> None:
         """Take certificates and configuration into use; what cannot be used is in ``problems``."""
-        held: list[_Held] = []
+        proved: list[_ProvedCertificate] = []
         problems: list[str] = []
         for own in certificates:
             if not own.active:
                 continue
             try:
-                held.append(self._hold(own, configuration, now))
+                proved.append(self._prove(own, configuration, now))
             except Fault as fault:
                 problems.append(fault.detail)
-        held.sort(key=lambda h: h.path[0].not_valid_after_utc, reverse=True)
+        proved.sort(key=lambda h: h.path[0].not_valid_after_utc, reverse=True)
         signing: dict[ClientId, list[tuple[SigningIdentity, _OwnPath]]] = {}
-        for h in held:
+        for h in proved:
             if h.usage is KeyUsage.SIGNING and h.member is not None:
                 signing.setdefault(h.member, []).append(
                     (_identity(h, pss=self._tokens.signs_pss(h.key_id)), h.own)
                 )
         self._signing = {member: tuple(found) for member, found in signing.items()}
-        auth = tuple(h for h in held if h.usage is KeyUsage.AUTHENTICATION)
+        auth = tuple(h for h in proved if h.usage is KeyUsage.AUTHENTICATION)
         self._auth_candidates = tuple(h for h in auth if h.registered) or auth
         self.problems = tuple(problems)
-        self._revocation.watch([pair for h in held for pair in itertools.pairwise(h.path)])
+        self._revocation.watch([pair for h in proved for pair in itertools.pairwise(h.path)])
         self.choose_authentication(now)
 
     def choose_authentication(self, now: datetime) -> None:
@@ -144,14 +144,16 @@ class OwnIdentities:
         choice = settled or by_age or self._auth_candidates
         self._auth = choice[0] if choice else None
 
-    def _is_good(self, held: _Held, now: datetime) -> bool:
+    def _is_good(self, proved: _ProvedCertificate, now: datetime) -> bool:
         try:
-            held.own.responses(now)
+            proved.own.responses(now)
         except NotProved:
             return False
         return True
 
-    def _hold(self, own: KeyCertificate, configuration: TrustedConfiguration, now: datetime) -> _Held:
+    def _prove(
+        self, own: KeyCertificate, configuration: TrustedConfiguration, now: datetime
+    ) -> _ProvedCertificate:
         certificate = parse_certificate(own.der)
         kind = chains.LeafKind.SIGNING if own.usage is KeyUsage.SIGNING else chains.LeafKind.AUTHENTICATION
         path = chains.verify_chain(
@@ -164,7 +166,7 @@ class OwnIdentities:
         )
         registered = own.usage is KeyUsage.AUTHENTICATION and self._is_registered(own, configuration)
         settled_at = None if own.registered_at is None else own.registered_at + self._settle
-        return _Held(
+        return _ProvedCertificate(
             own.key_id, own.usage, path, _OwnPath(path, self._revocation), member, registered, settled_at
         )
 
@@ -196,17 +198,17 @@ class OwnIdentities:
 
     def tls_credentials(self) -> TlsCredentials:
         """The key and certificates that TLS shows to peers. Raises `NotProved` when there is no usable authentication certificate."""
-        held = self._authentication()
+        proved = self._authentication()
         # Leaf and what is between it and its anchor. The anchor itself, an approved intermediate too, is never sent:
         # X-Road wants an OCSP response for every certificate that came.
-        private_key = self._tokens.tls_private_key(held.key_id, public_bytes(held.path[0].public_key()))
-        return TlsCredentials(private_key, held.path[:-1])
+        private_key = self._tokens.tls_private_key(proved.key_id, public_bytes(proved.path[0].public_key()))
+        return TlsCredentials(private_key, proved.path[:-1])
 
     def tls_key(self) -> tuple[KeyId, bytes] | None:
         """The key id and certificate that the TLS credentials are made of, to see whether they changed; None without them."""
         return None if self._auth is None else (self._auth.key_id, der_of(self._auth.path[0]))
 
-    def _authentication(self) -> _Held:
+    def _authentication(self) -> _ProvedCertificate:
         if self._auth is None:
             raise NotProved(
                 Kind.SSL_AUTHENTICATION_FAILED,
@@ -215,10 +217,10 @@ class OwnIdentities:
         return self._auth
 
 
-def _identity(held: _Held, *, pss: bool) -> SigningIdentity:
-    leaf = held.path[0]
-    if held.member is None:
+def _identity(proved: _ProvedCertificate, *, pss: bool) -> SigningIdentity:
+    leaf = proved.path[0]
+    if proved.member is None:
         raise NotProved(Kind.INCORRECT_CERTIFICATE, "a signing certificate names no member")
     # The anchor itself is in the verifier's configuration; only what is between goes into the signature.
     algorithm = SignatureAlgorithm.for_key(leaf.public_key(), pss=pss)
-    return SigningIdentity(held.member, held.key_id, leaf, held.path[1:-1], algorithm)
+    return SigningIdentity(proved.member, proved.key_id, leaf, proved.path[1:-1], algorithm)

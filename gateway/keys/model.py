@@ -109,6 +109,8 @@ class KeyCertificate(msgspec.Struct, frozen=True):
     renewal_at: datetime | None = None
     saved: bool = True
     awaits_activation: bool = False
+    # Of ``renewal_error``, as `serving.process.failing` names them.
+    renewal_causes: tuple[str, ...] = ()
 
     @property
     def hash(self) -> str:

@@ -35,10 +35,11 @@ from gateway.keys.tokens import usage_by_extension
 from gateway.refusals import GatewayCode
 from schemas.faults import Fault, Kind, TokenFailed
 from serving.errors import Refused
+from serving.language import N_
+from serving.process.failing import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
-    from datetime import datetime
 
     from certs.configuration import TrustedConfiguration
     from gateway.keys.context import KeyContext, Orders
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from gateway.keys.store import KeyConfStore
     from gateway.keys.tokens import Tokens
     from schemas.globalconf.shared import ApprovedCa
-    from schemas.identifiers import ClientId, ServerId
+    from schemas.identifiers import ClientId
 
 
 class KeyOperations:
@@ -85,7 +86,10 @@ class KeyOperations:
         if token.logged_in:
             return token
         if not token.available or token.status is TokenStatus.NOT_INITIALIZED:
-            raise Refused(GatewayCode.ACTION_NOT_POSSIBLE, f"the token {token_id} cannot be logged in to now")
+            raise Refused(
+                GatewayCode.ACTION_NOT_POSSIBLE,
+                N_("the token {token_id} cannot be logged in to now", token_id=token_id),
+            )
         await _pin(self._tokens.login(token_id, pin))
         self._store.touch()
         return await self.token(token_id)
@@ -129,7 +133,7 @@ class KeyOperations:
             for key in token.keys:
                 if key.id == key_id:
                     return token, key
-        raise Refused(GatewayCode.KEY_NOT_FOUND, f"there is no key {key_id!r}")
+        raise Refused(GatewayCode.KEY_NOT_FOUND, N_("there is no key {key_id!r}", key_id=key_id))
 
     async def generate_key(
         self, token_id: str, label: str, usage: KeyUsage | None = None, kind: str | None = None
@@ -179,7 +183,13 @@ class KeyOperations:
         token, key = await self.key(key_id)
         if key.usage not in (None, usage):
             raise Refused(
-                GatewayCode.WRONG_KEY_USAGE, f"the key {key_id} is for {key.usage}, not for {usage}"
+                GatewayCode.WRONG_KEY_USAGE,
+                N_(
+                    "the key {key_id} is for {usage}, not for {expected}",
+                    key_id=key_id,
+                    usage=key.usage,
+                    expected=usage,
+                ),
             )
         action = (
             PossibleAction.GENERATE_SIGN_CSR
@@ -234,7 +244,10 @@ class KeyOperations:
         """The certificate with a hash. Raises `Refused` (``certificate_not_found``)."""
         found = next((c for c in self._store.certificates() if c.hash == digest.strip().upper()), None)
         if found is None:
-            raise Refused(GatewayCode.CERTIFICATE_NOT_FOUND, f"there is no certificate with hash {digest}")
+            raise Refused(
+                GatewayCode.CERTIFICATE_NOT_FOUND,
+                N_("there is no certificate with hash {digest}", digest=digest),
+            )
         return found
 
     async def find_certificate(self, digest: str) -> KeyCertificate:
@@ -247,7 +260,7 @@ class KeyOperations:
                     return certificate
         raise Refused(
             GatewayCode.CERTIFICATE_NOT_FOUND,
-            f"neither the configuration nor a token holds a certificate with hash {digest}",
+            N_("neither the configuration nor a token holds a certificate with hash {digest}", digest=digest),
         )
 
     async def import_from_token(self, digest: str) -> KeyCertificate:
@@ -268,18 +281,19 @@ class KeyOperations:
             parsed = read_certificate(data)
         except Fault as err:
             raise Refused(
-                GatewayCode.INVALID_CERTIFICATE, f"the certificate cannot be read: {err.detail}"
+                GatewayCode.INVALID_CERTIFICATE,
+                N_("the certificate cannot be read: {detail}", detail=err.detail),
             ) from err
         usage = usage_of(parsed)
         key = await self._key_of(parsed)
         if key.usage not in (None, usage):
             raise Refused(
                 GatewayCode.CERT_WRONG_USAGE,
-                f"the key is for {key.usage}, the certificate for {usage}",
+                N_("the key is for {usage}, the certificate for {expected}", usage=key.usage, expected=usage),
                 key.id,
             )
         if any(c.der == der_of(parsed) for c in self._store.certificates()):
-            raise Refused(GatewayCode.CERTIFICATE_ALREADY_EXISTS, "this certificate was imported before")
+            raise Refused(GatewayCode.CERTIFICATE_ALREADY_EXISTS, N_("this certificate was imported before"))
         member = self._member_of(parsed, usage, any_member=any_member)
         signing = usage is KeyUsage.SIGNING
         imported = KeyCertificate(
@@ -329,9 +343,9 @@ class KeyOperations:
     def mark_registration_refused(self, digest: str) -> None:
         """The registration was refused: it may be asked for again. Nothing when the certificate has moved on, or is gone."""
         for certificate in self._store.certificates():
-            following = move(certificate.status, CertificateEvent.REGISTRATION_REFUSED)
-            if certificate.hash == digest and following is not None:
-                self._store.change_certificate(certificate, status=following)
+            new_status = move(certificate.status, CertificateEvent.REGISTRATION_REFUSED)
+            if certificate.hash == digest and new_status is not None:
+                self._store.change_certificate(certificate, status=new_status)
 
     def mark_deletion_sent(self, digest: str) -> KeyCertificate:
         """After the deletion request went out, or instead of it ("mark for deletion")."""
@@ -340,7 +354,7 @@ class KeyOperations:
     def observe(self, configuration: TrustedConfiguration) -> tuple[tuple[KeyCertificate, str], ...]:
         """Move certificates as the global configuration says; what changed, with a word for each."""
         server, now = self._context.server_id(), self._context.now()
-        return observe(self._store, configuration, server, now, activates=self._context.activates())
+        return actions.observe(self._store, configuration, server, now, activates=self._context.activates())
 
     async def activate_waiting(self) -> list[tuple[KeyCertificate, Fault | Refused | None]]:
         """Activate what waits to be; each with what kept it from it, if anything did. What failed waits on."""
@@ -362,7 +376,7 @@ class KeyOperations:
         ca = self._requesting.approved_ca(request.ca_name)
         if ca.acme_server is None:
             raise Refused(
-                GatewayCode.ACME_FETCHING_METADATA_ERROR, f"{ca.name} takes no ACME orders", ca.name
+                GatewayCode.ACME_FETCHING_METADATA_ERROR, N_("{ca} takes no ACME orders", ca=ca.name), ca.name
             )
         der = await self._requesting.sign(request, key)
         return await self.import_certificate(await orders.order(ca, request.usage, request.member, der))
@@ -384,18 +398,21 @@ class KeyOperations:
             )
             new = await self.order_certificate(made.id, request.id, orders)
         except (Refused, Fault) as err:
-            reason = err.detail if isinstance(err, Fault) else str(err)
-            self._store.change_certificate(old, renewal_error=reason)
+            reason = reason_of(err)
+            self._store.change_certificate(old, renewal_error=reason.detail, renewal_causes=reason.causes)
             if made is not None:
                 await self._tokens.remove_key(made)
             raise
-        self._store.change_certificate(old, renewed_hash=new.hash, renewal_error=None)
+        self._store.change_certificate(old, renewed_hash=new.hash, renewal_error=None, renewal_causes=())
         return new
 
     def _request(self, key: Key, request_id: str) -> SigningRequest:
         found = next((r for r in key.requests if r.id == request_id), None)
         if found is None:
-            raise Refused(GatewayCode.CSR_NOT_FOUND, f"the key {key.id} has no request {request_id!r}")
+            raise Refused(
+                GatewayCode.CSR_NOT_FOUND,
+                N_("the key {key} has no request {request_id!r}", key=key.id, request_id=request_id),
+            )
         return found
 
     async def _key_of(self, certificate: x509.Certificate) -> Key:
@@ -405,7 +422,8 @@ class KeyOperations:
                 if key.public_key == public_key:
                     return key
         raise Refused(
-            GatewayCode.KEY_NOT_FOUND, "the certificate belongs to none of the keys of this server's tokens"
+            GatewayCode.KEY_NOT_FOUND,
+            N_("the certificate belongs to none of the keys of this server's tokens"),
         )
 
     def _member_of(
@@ -416,7 +434,7 @@ class KeyOperations:
             return None
         if configuration is None:
             raise Refused(
-                GatewayCode.GLOBAL_CONF_OUTDATED, "there is no valid global configuration to judge it by"
+                GatewayCode.GLOBAL_CONF_OUTDATED, N_("there is no valid global configuration to judge it by")
             )
         try:
             member = configuration.member_of_signing_certificate(certificate, configuration.instance)
@@ -424,52 +442,25 @@ class KeyOperations:
             raise Refused(GatewayCode.INVALID_CERTIFICATE, fault.detail) from fault
         if not any_member and not self._context.is_local_member(member):
             raise Refused(
-                GatewayCode.CLIENT_NOT_FOUND, f"{member.path()} is not a client here", member.path()
+                GatewayCode.CLIENT_NOT_FOUND,
+                N_("{member} is not a client here", member=member.path()),
+                member.path(),
             )
         return member
 
     def _move(self, digest: str, event: CertificateEvent, action: PossibleAction) -> KeyCertificate:
         certificate = self.certificate(digest)
-        following = move(certificate.status, event)
-        if following is None or certificate.usage is not KeyUsage.AUTHENTICATION:
+        new_status = move(certificate.status, event)
+        if new_status is None or certificate.usage is not KeyUsage.AUTHENTICATION:
             raise Refused(
                 GatewayCode.ACTION_NOT_POSSIBLE,
-                f"{action} is not possible for a certificate that is {certificate.status}",
+                N_(
+                    "{action} is not possible for a certificate that is {status}",
+                    action=action,
+                    status=certificate.status,
+                ),
             )
-        return self._store.change_certificate(certificate, status=following)
-
-
-_NEW = (CertificateStatus.SAVED, CertificateStatus.REGISTRATION_IN_PROGRESS)
-
-
-def observe(
-    store: KeyConfStore,
-    configuration: TrustedConfiguration,
-    server_id: ServerId,
-    now: datetime,
-    *,
-    activates: bool = False,
-) -> tuple[tuple[KeyCertificate, str], ...]:
-    """Move certificates as the global configuration says; what changed, with a word for each.
-
-    ``activates`` lets those that it lists for the first time wait for their activation. On disk with the state, so a crash
-    between the two leaves none behind.
-    """
-    changed: list[tuple[KeyCertificate, str]] = []
-    for certificate in store.certificates():
-        if certificate.usage is KeyUsage.SIGNING:
-            continue
-        listed = configuration.server_by_auth_certificate(certificate.der)
-        seen = listed is not None and listed.id == server_id
-        following = move(certificate.status, CertificateEvent.SEEN if seen else CertificateEvent.GONE)
-        if following is not None:
-            since = now if following is CertificateStatus.REGISTERED else None
-            waits = activates and since is not None and certificate.status in _NEW
-            moved = store.change_certificate(
-                certificate, status=following, registered_at=since, awaits_activation=waits
-            )
-            changed.append((moved, following.value))
-    return tuple(changed)
+        return self._store.change_certificate(certificate, status=new_status)
 
 
 def usage_of(certificate: x509.Certificate) -> KeyUsage:
@@ -478,7 +469,9 @@ def usage_of(certificate: x509.Certificate) -> KeyUsage:
     if usage is None:
         raise Refused(
             GatewayCode.INVALID_CERTIFICATE,
-            "the certificate must be for signing or for authentication, not both and not neither (see its keyUsage)",
+            N_(
+                "the certificate must be for signing or for authentication, not both and not neither (see its keyUsage)"
+            ),
         )
     return usage
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from gateway.refusals import GatewayCode
 from serving.errors import Refused
+from serving.language import N_
 
 POLICY_LENGTH = 10
 POLICY_CLASSES = 3
@@ -16,14 +17,21 @@ _CLASSES = (str.islower, str.isupper, str.isdigit, lambda c: not c.isalnum())
 def check_pin(pin: str, *, strict: bool) -> None:
     """Refuse a PIN that a token could not take, or that the policy forbids when it is ``strict``. Raises `Refused`."""
     if not pin.isascii() or not pin.isprintable():
-        raise Refused(GatewayCode.INVALID_CHARACTERS_PIN, "a PIN has printable ASCII characters only")
+        raise Refused(GatewayCode.INVALID_CHARACTERS_PIN, N_("a PIN has printable ASCII characters only"))
     if len(pin) < 4:
-        raise Refused(GatewayCode.TOKEN_WEAK_PIN, "a PIN has at least four characters", "pin_min_length", "4")
+        raise Refused(
+            GatewayCode.TOKEN_WEAK_PIN, N_("a PIN has at least four characters"), "pin_min_length", "4"
+        )
     classes = sum(any(map(is_one, pin)) for is_one in _CLASSES)
     if strict and (len(pin) < POLICY_LENGTH or classes < POLICY_CLASSES):
         raise Refused(
             GatewayCode.TOKEN_WEAK_PIN,
-            f"keys.enforce_pin_policy asks of a PIN {POLICY_LENGTH} characters of {POLICY_CLASSES} of the classes small, "
-            f"capital, digits, others; this one has {len(pin)} characters of {classes}",
+            N_(
+                "keys.enforce_pin_policy asks of a PIN {policy_length} characters of {policy_classes} of the classes small, capital, digits, others; this one has {count} characters of {classes}",
+                policy_length=POLICY_LENGTH,
+                policy_classes=POLICY_CLASSES,
+                count=len(pin),
+                classes=classes,
+            ),
             *("pin_min_length", str(POLICY_LENGTH), "pin_min_char_classes_count", str(POLICY_CLASSES)),
         )

@@ -20,6 +20,7 @@ from gateway.keys.model import Key, KeyUsage, SigningRequest
 from gateway.refusals import GatewayCode
 from schemas.faults import Fault
 from serving.errors import Refused
+from serving.language import N_
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -58,7 +59,8 @@ class Requesting:
         configuration = self._context.configuration()
         if configuration is None:
             raise Refused(
-                GatewayCode.GLOBAL_CONF_OUTDATED, "there is no valid global configuration to take CAs from"
+                GatewayCode.GLOBAL_CONF_OUTDATED,
+                N_("there is no valid global configuration to take CAs from"),
             )
         return configuration
 
@@ -67,7 +69,11 @@ class Requesting:
         for ca in self._configuration().own.shared.approved_cas:
             if ca.name == name:
                 return ca
-        raise Refused(GatewayCode.CERTIFICATE_AUTHORITY_NOT_FOUND, f"no approved CA is named {name!r}", name)
+        raise Refused(
+            GatewayCode.CERTIFICATE_AUTHORITY_NOT_FOUND,
+            N_("no approved CA is named {name!r}", name=name),
+            name,
+        )
 
     def issuer_of(self, certificate: x509.Certificate) -> ApprovedCa:
         """The approved CA that issued a certificate. Raises `Refused` (``certificate_authority_not_found``)."""
@@ -76,7 +82,9 @@ class Requesting:
         if not entries:
             name = name_text(certificate.issuer)
             raise Refused(
-                GatewayCode.CERTIFICATE_AUTHORITY_NOT_FOUND, f"no approved CA is named {name}", name
+                GatewayCode.CERTIFICATE_AUTHORITY_NOT_FOUND,
+                N_("no approved CA is named {name}", name=name),
+                name,
             )
         return entries[0][0]
 
@@ -105,7 +113,7 @@ class Requesting:
         if usage is KeyUsage.SIGNING and ca.authentication_only:
             raise Refused(
                 GatewayCode.CERTIFICATE_AUTHORITY_NOT_FOUND,
-                f"{ca_name} issues authentication certificates only",
+                N_("{ca_name} issues authentication certificates only", ca_name=ca_name),
                 ca_name,
             )
         requester = self._requester(usage, member)
@@ -145,12 +153,14 @@ class Requesting:
         if usage is KeyUsage.SIGNING and member is None:
             raise Refused(
                 GatewayCode.MEMBER_ID_REQUIRED_FOR_SIGN_CSR,
-                "a signing certificate is for a member: say which",
+                N_("a signing certificate is for a member: say which"),
             )
         holder = server.owner if member is None or usage is KeyUsage.AUTHENTICATION else member.member
         if usage is KeyUsage.SIGNING and not self._context.is_local_member(holder):
             raise Refused(
-                GatewayCode.CLIENT_NOT_FOUND, f"{holder.path()} is not a client here", holder.path()
+                GatewayCode.CLIENT_NOT_FOUND,
+                N_("{holder} is not a client here", holder=holder.path()),
+                holder.path(),
             )
         configuration = self._context.configuration()
         name = configuration.member_name(holder) if configuration else None
@@ -171,14 +181,14 @@ def render_request(der: bytes, form: str) -> bytes:
 def _public_key(key: Key) -> rsa.RSAPublicKey | ec.EllipticCurvePublicKey:
     public_key = load_der_public_key(key.public_key)
     if not isinstance(public_key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
-        raise Refused(GatewayCode.ACTION_NOT_POSSIBLE, f"the key {key.id} is neither RSA nor EC")
+        raise Refused(GatewayCode.ACTION_NOT_POSSIBLE, N_("the key {key} is neither RSA nor EC", key=key.id))
     return public_key
 
 
 def _subject_values(
     certificate: x509.Certificate, profile: CertificateProfile, usage: KeyUsage
 ) -> dict[str, str]:
-    """What the operator chose in the old request, read from the certificate that came of it."""
+    """The subject fields (name to value) that the operator chose for the old request, read from the certificate issued for it."""
     values: dict[str, str] = {}
     for found in profile.fields(usage.value):
         if found.read_only:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _CERTIFICATE = (
     "der, key_id, usage, active, status, member, imported_at, registered_at, activation_error, renewed_hash, "
-    "renewal_error, renewal_at, awaits_activation"
+    "renewal_error, renewal_at, awaits_activation, renewal_causes"
 )
 
 
@@ -184,12 +184,12 @@ class KeyConfStore:
         with self._database.transaction() as connection:
             for c in certificates:
                 connection.execute(
-                    f"INSERT INTO own_certificate ({_CERTIFICATE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+                    f"INSERT INTO own_certificate ({_CERTIFICATE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
                     "ON CONFLICT (der) DO UPDATE SET active = excluded.active, status = excluded.status, "
                     "member = excluded.member, registered_at = excluded.registered_at, "
                     "activation_error = excluded.activation_error, renewed_hash = excluded.renewed_hash, "
                     "renewal_error = excluded.renewal_error, renewal_at = excluded.renewal_at, "
-                    "awaits_activation = excluded.awaits_activation",
+                    "awaits_activation = excluded.awaits_activation, renewal_causes = excluded.renewal_causes",
                     _row(c),
                 )
             _changed(connection)
@@ -200,7 +200,7 @@ class KeyConfStore:
         with self._database.transaction() as connection:
             if known is None:
                 connection.execute(
-                    f"INSERT INTO own_certificate ({_CERTIFICATE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    f"INSERT INTO own_certificate ({_CERTIFICATE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     _row(certificate),
                 )
             else:
@@ -294,6 +294,7 @@ def _certificate(row: Sequence[Any]) -> KeyCertificate:
         row[10],
         _time(row[11]),
         awaits_activation=bool(row[12]),
+        renewal_causes=tuple(row[13].split()),
     )
 
 
@@ -312,4 +313,5 @@ def _row(c: KeyCertificate) -> tuple[Any, ...]:
         c.renewal_error,
         _stored(c.renewal_at),
         int(c.awaits_activation),
+        " ".join(c.renewal_causes),
     )

@@ -19,6 +19,8 @@ from gateway.keys.model import CertificateStatus, Key, KeyCertificate, KeyUsage,
 from gateway.refusals import GatewayCode
 from schemas.faults import Fault, Kind, TokenFailed
 from serving.errors import Refused
+from serving.language import N_
+from serving.process.failing import FailureReason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,33 +53,45 @@ class Tokens:
         """One token. Raises `Refused` (``token_not_found``)."""
         found = next((t for t in self._store.tokens() if t.id == token_id), None)
         if found is None:
-            raise Refused(GatewayCode.TOKEN_NOT_FOUND, f"there is no token {token_id!r}")
+            raise Refused(
+                GatewayCode.TOKEN_NOT_FOUND, N_("there is no token {token_id!r}", token_id=token_id)
+            )
         return await self._filled(found)
 
-    async def failure(self, token_id: str) -> str | None:
-        """The reason why a token cannot be used, as a sentence; None when it can."""
+    async def failure(self, token_id: str) -> FailureReason | None:
+        """The reason why a token cannot be used; None when it can."""
         device = self._devices.get(token_id)
         if device is None:
-            return f"the token {token_id} is known from before, but no module or folder is set up for it now"
+            return FailureReason(
+                f"the token {token_id} is known from before, but no module or folder is set up for it now",
+                ("token_without_device",),
+            )
         state = await device.state()
         if state.failure:
-            return state.failure
+            return FailureReason(state.failure, ("token_fails",))
         if state.status is TokenStatus.NOT_INITIALIZED:
-            return f"the token {token_id} was never initialised"
+            return FailureReason(f"the token {token_id} was never initialised", ("token_without_pin",))
         if state.status is TokenStatus.USER_PIN_LOCKED:
-            return f"the token {token_id} is locked after too many wrong PINs"
-        return None if state.logged_in else f"the token {token_id} is not logged in; give its PIN"
+            return FailureReason(
+                f"the token {token_id} is locked after too many wrong PINs", ("token_locked",)
+            )
+        if state.logged_in:
+            return None
+        return FailureReason(f"the token {token_id} is not logged in; give its PIN", ("token_logged_out",))
 
     def device(self, token_id: str) -> Device:
         """A token's device. Raises `Refused` when there is none now."""
         found = self._devices.get(token_id)
         if found is None:
-            raise Refused(GatewayCode.ACTION_NOT_POSSIBLE, f"the token {token_id!r} has no device now")
+            raise Refused(
+                GatewayCode.ACTION_NOT_POSSIBLE,
+                N_("the token {token_id!r} has no device now", token_id=token_id),
+            )
         return found
 
     async def sync(self, token_id: str) -> None:
         """Write down what a logged-in token holds."""
-        for key in await self.device(token_id).held_keys():
+        for key in await self.device(token_id).device_keys():
             self._store.save_key(_key(token_id, key))
             self._where[key.id] = token_id
 
@@ -121,7 +135,7 @@ class Tokens:
         return self._device_of(key_id).tls_private_key(key_id, public_key)
 
     async def close(self) -> None:
-        """Let go of every token."""
+        """Close the session with every token."""
         for device in self._devices.values():
             await device.close()
 
@@ -147,13 +161,13 @@ class Tokens:
             with contextlib.suppress(Fault):
                 await self.sync(token.id)
                 keys = tuple(k for k in self._store.list_keys() if k.token_id == token.id)
-                stored = _readable(await device.held_certificates())
+                stored = _readable(await device.device_certificates())
                 keys = tuple(_with_stored(key, stored) for key in keys)
         return _with_state(token, state, keys)
 
 
 def _readable(stored: Sequence[bytes]) -> list[Certificate]:
-    """Those that can be read: what else lies on a token is not this server's to judge."""
+    """The certificates (DER) of a token that can be read; others on it are not this server's to judge, and are left out."""
     found = []
     for der in stored:
         with contextlib.suppress(Fault):

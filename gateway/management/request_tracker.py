@@ -54,7 +54,7 @@ class RequestTracker(msgspec.Struct, frozen=True):
     management: ManagementSender
     configuration: Callable[[], TrustedConfiguration | None]
     # Tell a person: what happened, about what, and details.
-    tell: Callable[[str, str, str], None]
+    notify: Callable[[str, str, str], None]
     ask_s: float
     # The requests that were asked about last.
     last_queried: list[int] = msgspec.field(default_factory=list)
@@ -191,7 +191,7 @@ class RequestTracker(msgspec.Struct, frozen=True):
         if request.kind is RequestKind.AUTH_CERT_REGISTRATION:
             self.keys.mark_registration_refused(request.subject)
         log.warning("management request refused", extra={**_facts(request), "reason": why})
-        self.tell("request-refused", f"{request.kind} {request.subject}", why)
+        self.notify("request-refused", f"{request.kind} {request.subject}", why)
 
 
 def _facts(request: PendingRequest) -> dict[str, object]:

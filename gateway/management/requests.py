@@ -18,7 +18,7 @@ import msgspec
 
 from certs.algorithms import SignatureAlgorithm
 from certs.certificates import der_of, parse_certificate
-from schemas.faults import BadMessage, Fault, Kind, NotProved
+from schemas.faults import BadMessage, Fault, Kind, NotProved, UnexpectedStatus
 from schemas.management import (
     ManagementRequest,
     ManagementServiceCode,
@@ -111,7 +111,7 @@ class ManagementSender(msgspec.Struct, frozen=True):
         if status not in (200, 500):
             raise Fault(
                 Kind.NETWORK_ERROR, f"the management service answered HTTP {status}; 200 or 500 was expected"
-            )
+            ) from UnexpectedStatus(status, "200 or 500 was expected")
         return SentRequest(parse_response(answer, request.service), message_id)
 
     async def fetch_status(self, sent: SentRequest) -> RequestStatus:
@@ -124,7 +124,7 @@ class ManagementSender(msgspec.Struct, frozen=True):
             raise BadMessage(
                 Kind.NOT_FOUND,
                 f"the central server answered HTTP {status} when asked for request {sent.request_id}",
-            )
+            ) from UnexpectedStatus(status)
         return parse_status(answer)
 
     def _private(self) -> PrivateParameters:

@@ -217,7 +217,7 @@ class Digesting(io.RawIOBase):
         return len(raw)
 
     def digest(self) -> bytes:
-        """Of what was written so far."""
+        """The digest of all bytes written so far."""
         return self._hash.digest()
 
 

@@ -13,6 +13,7 @@ from certs.edges.fetch import TIMEOUT_S, fetch_timestamp
 from certs.verify import timestamp as timestamps
 from schemas.faults import Fault, Kind, NotProved, Step, step
 from schemas.globalconf.cost import CostOrder, in_order_of_cost
+from serving.process.failing import FailureReason, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,7 +48,7 @@ def choose_authorities(
     return in_order_of_cost(tuple(dict.fromkeys(chosen)) if services else approved, order)
 
 
-def _tell_nobody(_authority: ApprovedTsa, _failure: str | None) -> None:
+def _notify_nobody(_authority: ApprovedTsa, _failure: FailureReason | None) -> None:
     """Nobody keeps how an authority answered."""
 
 
@@ -59,7 +60,7 @@ async def ask_authorities(
     *,
     race: bool = False,
     timeout_s: float = TIMEOUT_S,
-    note: Callable[[ApprovedTsa, str | None], None] = _tell_nobody,
+    note: Callable[[ApprovedTsa, FailureReason | None], None] = _notify_nobody,
 ) -> tuple[bytes, timestamps.Timestamp]:
     """A proved token over a digest: of the first authority that gives one, in order, or, in a race, of the quickest.
 
@@ -67,18 +68,21 @@ async def ask_authorities(
     """
     request = timestamps.build_request(digest)
     failures: list[str] = []
+    errors: list[Exception] = []
 
     async def ask(authority: ApprovedTsa) -> tuple[bytes, timestamps.Timestamp] | None:
         try:
             reply = await fetch_timestamp(session, authority.url, request, timeout_s=timeout_s)
             proved = timestamps.check_reply(reply, digest, certificates)
         except NotProved as fault:
-            note(authority, fault.detail)
+            note(authority, reason_of(fault))
             failures.append(f"{authority.name}: {fault.detail}")
+            errors.append(fault)
             return None
         except Exception as err:  # what one authority answers must not keep the others from being asked
             log.exception("a timestamp reply could not be read", extra={"event": "timestamp_reply"})
-            note(authority, f"{type(err).__name__}: {err}")
+            note(authority, reason_of(err))
+            errors.append(err)
             failures.append(f"{authority.name}: its reply could not be read: {type(err).__name__}")
             return None
         note(authority, None)
@@ -101,7 +105,9 @@ async def ask_authorities(
             if found is not None:
                 return found
     with step(Step.TIMESTAMPING_FAILED):
-        raise Fault(Kind.TIMESTAMPING_FAILED, "; ".join(failures))
+        raise Fault(Kind.TIMESTAMPING_FAILED, "; ".join(failures)) from (
+            ExceptionGroup("no authority stamped", errors) if errors else None
+        )
 
 
 class RoundSize:

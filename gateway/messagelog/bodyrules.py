@@ -39,7 +39,7 @@ class BodyRules(msgspec.Struct, frozen=True):
         return self.keep != (producer.path() in excepted) if excepted else self.keep
 
     def kept_bytes(self, entry: LogEntry, size_bytes: int) -> int:
-        """How much of a body of an entry is kept. Raises `Fault` when it may neither be kept nor cut."""
+        """The bytes that are kept of an entry's body of ``size_bytes``. Raises `Fault` when it may neither be kept nor cut."""
         if not self.keeps(entry.side, entry.message.service.client):
             return 0
         limit = self.max_bytes

@@ -69,7 +69,7 @@ def build_batch(
         records.append([number, *row, *state])
         for body in bodies:
             attachments.append([number, *_attachment_row(body, key, number)])
-            if body.file_name is not None:
+            if body.is_near:
                 in_files.append(body)
     return Batch(records, digests, attachments, in_files, ChainEnd(number, chain))
 

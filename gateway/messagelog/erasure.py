@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from gateway.messagelog.body_store import Bodies
     from gateway.messagelog.keys import LogKeys
-    from gateway.messagelog.places import Bodies, LogPlace
+    from gateway.messagelog.places import LogPlace
     from gateway.messagelog.record import ErasureOrder
     from serving.storage.database import AnyDatabase
 
@@ -83,7 +84,7 @@ class Eraser:
             )
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the database and the bodies."""
         self._database.close()
         self._bodies.close()
 
@@ -125,7 +126,7 @@ class Eraser:
         return int(number)
 
     def _digest(self, record_id: int) -> bytes | None:
-        """What the chain needs of a record that it links by its content; None for one that it links by digests."""
+        """The record's digest, where the hash chain links it by its content; None where it is linked by digests."""
         found = self._database.query(
             f"SELECT {rows.DIGESTED} FROM record WHERE id = ? AND links = ?",
             (record_id, Links.MESSAGE.value),

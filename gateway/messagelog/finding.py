@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.messagelog import rows
+from gateway.messagelog.marks import last_before
 from schemas import rest
 from schemas.faults import Fault
 from schemas.message import MessageProtocol
@@ -109,17 +110,7 @@ def newest_records(
 
 def _number_at(reader: LogReader, at: datetime, first: int, last: int) -> int:
     """The lowest number from ``first`` on whose record is not older than ``at``, by halving; ``last + 1`` where all are."""
-    sought, low, high = rows.to_milliseconds(at), first, last + 1
-    while low < high:
-        middle = (low + high) // 2
-        ((at_ms,),) = reader.query(
-            "SELECT at_ms FROM record WHERE id <= ? ORDER BY id DESC LIMIT 1", [middle]
-        )
-        if int(str(at_ms)) < sought:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+    return last_before(reader.query, rows.to_milliseconds(at) - 1, first - 1, last) + 1
 
 
 def status_of(reader: LogReader, record: LogRecord) -> int | None:

@@ -23,7 +23,7 @@ class KeyPlace(Protocol):
     is_near: bool
 
     def __str__(self) -> str:
-        """Where it is, for people."""
+        """The place as people are told it: a path, or a database without its password."""
         ...
 
     def mark(self) -> object:
@@ -43,7 +43,7 @@ class KeyPlace(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of what is held open; it is opened again when it is asked for."""
+        """Close connections; a later call opens them again."""
         ...
 
 
@@ -57,7 +57,7 @@ class FolderKeys:
         self._path = folder / KEY_FILE
 
     def __str__(self) -> str:
-        """Its path."""
+        """The path of the key file."""
         return str(self._path)
 
     def mark(self) -> tuple[int, int, int] | None:

@@ -18,6 +18,8 @@ import msgspec
 
 from schemas.faults import Fault, Kind
 from schemas.showing import shown
+from serving.errors import OperatorError
+from serving.language import N_
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -63,19 +65,23 @@ def parse_pgp(
     """The settings as written: fingerprints, and lines of a member's path with a fingerprint. Raises ValueError."""
     members: dict[str, tuple[str, ...]] = {}
     for line in member_keys:
-        path, _, key = line.strip().rpartition(" ")
+        path, _sign, key = line.strip().rpartition(" ")
         if path.count("/") != 2:
-            raise ValueError(f"a member's path and a fingerprint were expected; {line!r} came")
+            raise OperatorError(
+                N_("a member's path and a fingerprint were expected; {line!r} came", line=line)
+            )
         members[path.strip()] = (*members.get(path.strip(), ()), _fingerprint(key))
     if (default_keys or members or for_downloads) and not home:
-        raise ValueError("keys are named, but not the folder they are in (log.openpgp_home)")
+        raise OperatorError(N_("keys are named, but not the folder they are in (log.openpgp_home)"))
     return PgpSettings(home, tuple(map(_fingerprint, default_keys)), members, for_downloads)
 
 
 def _fingerprint(text: str) -> str:
     key = text.replace(" ", "").upper()
     if _KEY.fullmatch(key) is None:
-        raise ValueError(f"a key's fingerprint has 40 or 64 hexadecimal digits; {text!r} came")
+        raise OperatorError(
+            N_("a key's fingerprint has 40 or 64 hexadecimal digits; {text!r} came", text=text)
+        )
     return key
 
 

@@ -35,7 +35,14 @@ SHARED_STEPS = (
         begun_ms INTEGER NOT NULL
     );
     """,
-    *STEPS[4:],
+    STEPS[4],
+    # With the number in it: a search by message id in the order of numbers, so many at most, would else be planned as a walk through
+    # all of them wherever the database has not counted a table yet. Partitions have it from the next one on.
+    """
+    DROP INDEX record_of_message;
+    CREATE INDEX record_of_message ON record (message_id, id);
+    """,
+    *STEPS[5:],
 )
 # Any number serves, as long as every node takes the same one: held by whoever numbers records.
 LOG_LOCK = 0x5ACBE106
@@ -57,7 +64,7 @@ class DroppedPartition(msgspec.Struct, frozen=True):
 
 
 def period_ms(keep_days: int) -> int:
-    """How long records go into one partition, where records are kept ``keep_days``."""
+    """The span of one partition in milliseconds, where records are kept ``keep_days``."""
     return max(SHORTEST_MS, keep_days * 86_400_000 // PARTITIONS)
 
 

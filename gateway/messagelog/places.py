@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from gateway.messagelog.body_store import looked_from, note_looked, unnamed_among
 from gateway.messagelog.migration import seal_clear_records
+from gateway.messagelog.objectbodies import ObjectBodies, all_bodies, check_near
 from gateway.messagelog.spool import read_sealed
 from gateway.messagelog.steps import DATABASE, STEPS
 from gateway.messagelog.writing import FolderWriter
@@ -20,28 +23,9 @@ from serving.storage.database import Database
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from gateway.messagelog.body_store import Bodies
     from gateway.messagelog.keys import LogKeys
     from serving.storage.database import AnyDatabase
-
-
-class Bodies(Protocol):
-    """The bodies of a log that are in no row of its tables, each by its name and sealed by a key of its own."""
-
-    def chunks(self, name: str, key: bytes) -> Iterable[bytes]:
-        """A body, a clear chunk at a time. Raises `Fault`, OSError."""
-        ...
-
-    def remove(self, names: Iterable[str]) -> None:
-        """Let go of bodies; one that is not there is no error."""
-        ...
-
-    def remove_unnamed(self, database: AnyDatabase) -> None:
-        """Let go of the bodies that no record of ``database`` names: a crash left them."""
-        ...
-
-    def close(self) -> None:
-        """Let go of what is held open; it is opened again when it is asked for."""
-        ...
 
 
 # A record, its pages in the write-ahead log, and as much for what is written beside it.
@@ -54,9 +38,17 @@ class LogPlace(Protocol):
     # Whether other processes write the same log at the same time.
     is_shared: bool
 
+    # The object store of large bodies, where there is one.
+    objects: ObjectBodies | None
+
     @property
     def bodies(self) -> Bodies:
         """The bodies that are in no row."""
+        ...
+
+    @property
+    def near(self) -> Bodies:
+        """The bodies that the place keeps itself, in no object store."""
         ...
 
     def open(self) -> AnyDatabase:
@@ -92,6 +84,7 @@ class FolderBodies:
 
     def chunks(self, name: str, key: bytes) -> Iterable[bytes]:
         """A body, a clear chunk at a time."""
+        check_near(name)
         return read_sealed(self.folder / name, key)
 
     def remove(self, names: Iterable[str]) -> None:
@@ -101,10 +94,12 @@ class FolderBodies:
             (self.folder / name).unlink(missing_ok=True)
 
     def remove_unnamed(self, database: AnyDatabase) -> None:
-        """Let go of the files that no record names."""
-        found = database.query("SELECT file_name FROM attachment WHERE file_name IS NOT NULL")
-        named = {str(name) for (name,) in found}
-        self.remove([path.name for path in self.folder.iterdir() if path.name not in named])
+        """Delete the files that no record of ``database`` names."""
+        now_ms, since_ms = int(time.time() * 1000), looked_from(database)
+        with os.scandir(self.folder) as found:
+            files = [entry.name for entry in found if entry.stat().st_mtime * 1000 >= since_ms]
+        self.remove(unnamed_among(database, files, since_ms))
+        note_looked(database, now_ms)
 
     def close(self) -> None:
         """Nothing is held open here, so nothing is closed."""
@@ -115,15 +110,19 @@ class FolderPlace:
 
     is_shared = False
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, objects: str = "") -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.path = folder / DATABASE
-        self.bodies = FolderBodies(folder / "bodies")
-        self.bodies.folder.mkdir(mode=0o700, exist_ok=True)
+        self.near = FolderBodies(folder / "bodies")
+        self.near.folder.mkdir(mode=0o700, exist_ok=True)
+        self.objects = ObjectBodies(objects) if objects else None
+        self.bodies = all_bodies(self.near, self.objects)
+        self._is_looked_at = False
 
     def open(self) -> AnyDatabase:
-        """The database; what is deleted in it is overwritten."""
-        database = Database(self.path, STEPS)
+        """The database, looked at when it is opened first; what is deleted in it is overwritten."""
+        database = Database(self.path, STEPS, is_looked_at=self._is_looked_at)
+        self._is_looked_at = True
         database.query("PRAGMA secure_delete = ON")
         return database
 
@@ -143,11 +142,11 @@ class FolderPlace:
 
     def open_writer(self) -> FolderWriter:
         """For the thread that writes."""
-        return FolderWriter(self.path, self.bodies.folder)
+        return FolderWriter(self.path, self.near.folder)
 
     def prepare(self, keys: LogKeys) -> None:
         """Seal what an earlier version wrote in clear."""
-        seal_clear_records(self.path, self.bodies.folder, keys)
+        seal_clear_records(self.path, self.near.folder, keys)
 
 
 def place_of(where: Path | LogPlace) -> LogPlace:

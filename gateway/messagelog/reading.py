@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
 from gateway.messagelog import rows
 from gateway.messagelog.keytree import Destroyed
+from gateway.messagelog.marks import UnmarkedRecords
 from gateway.messagelog.record import (
     FIRST_CHAIN_VALUE,
     Links,
@@ -28,10 +30,9 @@ from serving.storage.damage import reading_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from datetime import datetime
 
+    from gateway.messagelog.body_store import Bodies
     from gateway.messagelog.keys import LogKeys
-    from gateway.messagelog.places import Bodies
     from gateway.messagelog.record import LoggedAttachment, LogRecord
     from schemas.identifiers import ClientId
     from serving.storage.database import AnyDatabase
@@ -48,9 +49,10 @@ class LogReader:
         self.database = database
         self._bodies = bodies
         self._keys = keys
+        self.unstamped = UnmarkedRecords(self.query, lambda: datetime.now(UTC), "stamped")
 
     def close(self) -> None:
-        """Let go of tables, bodies and keys."""
+        """Close tables, bodies and keys."""
         self.database.close()
         self._bodies.close()
         self._keys.close()
@@ -75,13 +77,16 @@ class LogReader:
     def _untimestamped(self, limit: int, among: Sequence[int]) -> list[Unstamped]:
         # A few signatures at a time: a full round of them would be tens of mebibytes.
         found: list[Unstamped] = []
+        first = None if among else self.unstamped.first()
+        if first is None and not among:
+            return found
         where = f"AND record.id IN ({', '.join('?' * len(among))})" if among else ""
         while len(found) < limit:
             some = self.query(
                 "SELECT record.id, record.at_ms, record.signature FROM record "
                 "LEFT JOIN stamped ON stamped.record_id = record.id "
                 f"WHERE stamped.record_id IS NULL AND record.id > ? {where} ORDER BY record.id LIMIT ?",
-                [found[-1].id if found else 0, *among, min(_TOGETHER, limit - len(found))],
+                [found[-1].id if found else (first or 1) - 1, *among, min(_TOGETHER, limit - len(found))],
             )
             for number, at, signature in some:
                 with reading_row(self.database.place, "record", "id", number):

@@ -24,6 +24,7 @@ import msgspec
 from certs.edges.tokenfiles import sync_folder
 from gateway.messagelog.archive import FIRST, ArchiveLink, ArchiveWriter, Grouping
 from gateway.messagelog.export import container_name, write_record
+from gateway.messagelog.marks import UnmarkedRecords
 from gateway.messagelog.partitions import (
     begin_partition,
     drop_partition,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from gateway.messagelog.objectbodies import ObjectBodies
     from gateway.messagelog.record import LogRecord
     from gateway.messagelog.store import MessageLog
     from serving.storage.database import AnyDatabase
@@ -116,6 +118,17 @@ class Retention:
         await self.remove_old()
         await self.begin_partition()
         await self.destroy_old_keys()
+        await self.remove_unnamed()
+
+    async def look_after_own(self) -> None:
+        """Give the archives in this folder their names where a crash came before, and hand them on, while another node archives."""
+        if self._settings.interval_s:
+            await asyncio.to_thread(self._finish_own)
+            await transfer_archives(self.folder, self._settings.transfer, self._group_of)
+
+    def _finish_own(self) -> None:
+        with contextlib.closing(self._log.place.open()) as database:
+            self._finish_interrupted(database)
 
     # Archiving
 
@@ -128,7 +141,8 @@ class Retention:
         made: list[Path] = []
         try:
             self._finish_interrupted(database)
-            while pending := self._pending(database):
+            unarchived = UnmarkedRecords(database.query, self._now, "archived")
+            while pending := self._pending(database, unarchived):
                 for group, ids in itertools.groupby(pending, key=lambda p: p[0]):
                     made += self._archive_group(database, group, [record_id for _, record_id in ids])
         except OSError as err:
@@ -149,12 +163,17 @@ class Retention:
                 path.replace(self.folder / name)
         sync_folder(self.folder)
 
-    def _pending(self, database: AnyDatabase) -> list[tuple[str, int]]:
+    def _pending(self, database: AnyDatabase, unarchived: UnmarkedRecords) -> list[tuple[str, int]]:
+        first = unarchived.first()
+        with database.transaction() as transaction:
+            unarchived.keep(transaction)
+        if first is None:
+            return []
         rows = database.query(
             "SELECT record.id, record.owner FROM record JOIN stamped ON stamped.record_id = record.id "
-            "LEFT JOIN archived ON archived.record_id = record.id WHERE archived.record_id IS NULL "
+            "LEFT JOIN archived ON archived.record_id = record.id WHERE record.id >= ? AND archived.record_id IS NULL "
             "ORDER BY record.id LIMIT ?",
-            (LARGEST_ROUND,),
+            (first, LARGEST_ROUND),
         )
         return sorted(
             (self._settings.grouping.name_for(ClientId(*row[1].split("/"))), row[0]) for row in rows
@@ -276,6 +295,20 @@ class Retention:
             count += dropped.records
         remove_marks(database)
         return count
+
+    async def remove_unnamed(self) -> int:
+        """Remove the objects that a crash left in the object store of large bodies; how many they were. Raises `Fault`."""
+        objects = self._log.place.objects
+        return 0 if objects is None else await asyncio.to_thread(self._remove_unnamed, objects)
+
+    def _remove_unnamed(self, objects: ObjectBodies) -> int:
+        try:
+            with contextlib.closing(self._log.place.open()) as database:
+                return objects.remove_unnamed(database)
+        except OSError as err:
+            raise Fault(
+                Kind.LOGGING_FAILED, f"what a crash left of bodies cannot be looked for: {err}"
+            ) from err
 
     async def begin_partition(self) -> bool:
         """Let what is written from now on go into another partition of a shared log, if it is time for one; whether one was begun."""

@@ -85,11 +85,11 @@ def open_stream(file: BinaryIO, key: bytes) -> Iterator[bytes]:
     aead, number = AESGCM(key), 0
     chunk = file.read(CHUNK + TAG_BYTES)
     while True:
-        following = file.read(CHUNK + TAG_BYTES) if len(chunk) == CHUNK + TAG_BYTES else b""
-        yield open_chunk(aead, number, chunk, is_last=not following)
-        if not following:
+        next_chunk = file.read(CHUNK + TAG_BYTES) if len(chunk) == CHUNK + TAG_BYTES else b""
+        yield open_chunk(aead, number, chunk, is_last=not next_chunk)
+        if not next_chunk:
             return
-        chunk, number = following, number + 1
+        chunk, number = next_chunk, number + 1
 
 
 def open_chunk(aead: AESGCM, number: int, chunk: bytes, *, is_last: bool) -> bytes:

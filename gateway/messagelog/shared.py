@@ -20,8 +20,17 @@ from typing import TYPE_CHECKING
 from psycopg import IsolationLevel
 
 from gateway.messagelog import rows
-from gateway.messagelog.body_store import plan_bodies, sealed_pieces
+from gateway.messagelog.body_store import (
+    UNNAMED_S,
+    PieceReader,
+    check_recent,
+    looked_from,
+    note_looked,
+    sealed_pieces,
+    unnamed_among,
+)
 from gateway.messagelog.building import build_batch
+from gateway.messagelog.objectbodies import ObjectBodies, all_bodies, check_near
 from gateway.messagelog.partitions import LOG_LOCK, SHARED_STEPS, insert_statements
 from gateway.messagelog.sealing import open_stream
 from gateway.messagelog.writing import chain_end
@@ -31,9 +40,7 @@ from serving.storage.replica import ReplicaDatabase
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from typing_extensions import Buffer
-
-    from gateway.messagelog.body_store import KeptBody
+    from gateway.messagelog.body_store import Bodies, KeptBody
     from gateway.messagelog.bodyrules import BodyRules
     from gateway.messagelog.keys import LogKeys
     from gateway.messagelog.record import LogEntry
@@ -52,7 +59,10 @@ BODY_STEPS = (
         PRIMARY KEY (name, number)
     );
     """,
+    "CREATE INDEX body_of_time ON body (at_ms) WHERE number = 0",
 )
+# How old a body is goes by the database's clock: one of a node may be hours ahead.
+_NOW_MS = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)"
 KEY_SCHEMA = "logkeys"
 KEY_STEPS = (
     """
@@ -68,13 +78,12 @@ _KEY_LOCK = 0x5ACBE107
 # A body is kept in pieces of so many bytes; so many of them are one transaction.
 PIECE_BYTES = 1024 * 1024
 _TOGETHER = 16
-# A body that no record names by then is a crash's.
-UNNAMED_S = 3600
-# How long a batch waits for another node's, and how long that one may stand still, before it is given up.
+# How long a batch waits for another node's, and how long that one may stand still, before it is given up: the latter is shorter, so
+# that the batches of the others are written once it is over, and not refused with it.
 _SESSION = {
     "lock_timeout": "10s",
     "statement_timeout": "60s",
-    "idle_in_transaction_session_timeout": "10s",
+    "idle_in_transaction_session_timeout": "4s",
     "synchronous_commit": "on",
 }
 
@@ -84,11 +93,13 @@ class SharedPlace:
 
     is_shared = True
 
-    def __init__(self, address: str, replica: Replica | None = None) -> None:
+    def __init__(self, address: str, replica: Replica | None = None, objects: str = "") -> None:
         self._address = address
         self._replica = replica
         self._followed: ReplicaDatabase | None = None
-        self.bodies = DatabaseBodies(address)
+        self.near = DatabaseBodies(address)
+        self.objects = ObjectBodies(objects) if objects else None
+        self.bodies = all_bodies(self.near, self.objects)
 
     def warning(self) -> str:
         """Why a standby that is to be read is not; empty while it is."""
@@ -98,12 +109,12 @@ class SharedPlace:
         """The tables, over a connection of its own."""
         return PostgresDatabase(self._address, SHARED_STEPS, SCHEMA, isolation=IsolationLevel.READ_COMMITTED)
 
-    def open_replica(self) -> tuple[AnyDatabase, DatabaseBodies] | None:
+    def open_replica(self) -> tuple[AnyDatabase, Bodies] | None:
         """Tables and bodies of a standby, for what may be some seconds old; None where there is none to be read."""
         if self._replica is None:
             return None
         self._followed = ReplicaDatabase(self.open(), SCHEMA, self._replica)
-        return self._followed, DatabaseBodies(self._address, self._replica)
+        return self._followed, all_bodies(DatabaseBodies(self._address, self._replica), self.objects)
 
     def check_writable(self) -> None:
         """Ask the database for an answer. Raises what stands in the way."""
@@ -118,7 +129,7 @@ class SharedPlace:
         database = PostgresDatabase(
             self._address, SHARED_STEPS, SCHEMA, isolation=IsolationLevel.READ_COMMITTED, session=_SESSION
         )
-        return SharedWriter(database, self.bodies)
+        return SharedWriter(database, self.near)
 
     def prepare(self, keys: LogKeys) -> None:
         """Note that nothing here is in clear: such a log never was."""
@@ -141,10 +152,16 @@ class SharedWriter:
         self._database = database
         self._bodies = bodies
 
-    def write(self, entries: Sequence[LogEntry], keys: LogKeys, rules: BodyRules) -> int:
+    def write(
+        self,
+        entries: Sequence[LogEntry],
+        kept: Sequence[Sequence[KeptBody]],
+        keys: LogKeys,
+        rules: BodyRules,
+    ) -> int:
         """Write a batch, all of it or nothing; the number of its first record. Raises whatever stopped it."""
-        kept = [plan_bodies(entry, rules) for entry in entries]
-        self._bodies.keep([b for bodies in kept for b in bodies if b.file_name is not None])
+        begun_s = [time.monotonic(), *(b.begun_s for bodies in kept for b in bodies if b.begun_s)]
+        self._bodies.keep([b for bodies in kept for b in bodies if b.is_near])
         moments = [entry.at for entry in entries]
         with self._database.pipelined() as transaction:
             transaction.execute("SELECT pg_advisory_xact_lock(?)", (LOG_LOCK,))
@@ -158,6 +175,7 @@ class SharedWriter:
             batch = build_batch(entries, kept, made, end, rules)
             rows.insert_rows(transaction, into_records, batch.records)
             rows.insert_rows(transaction, into_attachments, batch.attachments)
+            check_recent(begun_s)
         return first  # committed: from here on the messages are in the log, whatever happens
 
     def close(self) -> None:
@@ -190,9 +208,9 @@ class DatabaseBodies:
 
     def keep_pieces(self, name: str, pieces: Iterable[bytes]) -> None:
         """Keep what a body's file would hold."""
-        at_ms, some = int(time.time() * 1000), list[tuple[object, ...]]()
+        some = list[tuple[object, ...]]()
         for number, piece in enumerate(pieces):
-            some.append((name, number, piece, at_ms))
+            some.append((name, number, piece))
             if len(some) == _TOGETHER:
                 self._insert(some)
                 some = []
@@ -202,15 +220,16 @@ class DatabaseBodies:
         if pieces:
             with self._database.transaction() as transaction:
                 transaction.executemany(
-                    "INSERT INTO body (name, number, content, at_ms) VALUES (?, ?, ?, ?)", pieces
+                    f"INSERT INTO body (name, number, content, at_ms) VALUES (?, ?, ?, {_NOW_MS})", pieces
                 )
 
     def chunks(self, name: str, key: bytes) -> Iterable[bytes]:
         """A body, a clear chunk at a time."""
-        return open_stream(io.BufferedReader(_PieceReader(self.pieces(name)), PIECE_BYTES), key)
+        return open_stream(io.BufferedReader(PieceReader(self.pieces(name)), PIECE_BYTES), key)
 
     def pieces(self, name: str) -> Iterator[bytes]:
         """The content of a body's file, in pieces. Raises OSError for a body that is not there."""
+        check_near(name)
         number = 0
         while (content := self._piece(name, number)) is not None:
             yield content
@@ -233,15 +252,14 @@ class DatabaseBodies:
                 transaction.executemany("DELETE FROM body WHERE name = ?", [(name,) for name in gone])
 
     def remove_unnamed(self, database: AnyDatabase) -> None:
-        """Let go of the bodies that no record names and that are older than any batch on its way."""
-        before = int((time.time() - UNNAMED_S) * 1000)
-        old = [
-            str(n)
-            for (n,) in self._database.query("SELECT DISTINCT name FROM body WHERE at_ms < ?", (before,))
-        ]
-        found = database.query("SELECT file_name FROM attachment WHERE file_name IS NOT NULL") if old else []
-        named = {str(name) for (name,) in found}
-        self.remove([name for name in old if name not in named])
+        """Delete the bodies that no record of ``database`` names and that are older than `UNNAMED_S`, so than any batch on its way."""
+        ((now_ms,),) = self._database.query(f"SELECT {_NOW_MS}")
+        since_ms, before_ms = looked_from(database), int(now_ms) - UNNAMED_S * 1000
+        found = self._database.query(
+            "SELECT name FROM body WHERE number = 0 AND at_ms >= ? AND at_ms < ?", (since_ms, before_ms)
+        )
+        self.remove(unnamed_among(database, [str(name) for (name,) in found], since_ms))
+        note_looked(database, before_ms)
 
     def close(self) -> None:
         """Close the connection, if there is one."""
@@ -294,21 +312,3 @@ class DatabaseKeys:
     def close(self) -> None:
         """Close the connection to the shared database."""
         self._database.close()
-
-
-class _PieceReader(io.RawIOBase):
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
-        self._left = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Buffer, /) -> int:
-        view = memoryview(buffer)
-        if not self._left:
-            self._left = next(self._pieces, b"")
-        taken = self._left[: len(view)]
-        view[: len(taken)] = taken
-        self._left = self._left[len(taken) :]
-        return len(taken)

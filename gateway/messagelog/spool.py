@@ -210,7 +210,7 @@ class Spool:
         os.link(self._path, target)
 
     def discard(self) -> None:
-        """Let go of the body: its memory, and its file's name; a crash before leaves a file that the next start removes."""
+        """Give the body's memory back and delete its file; a crash before leaves a file that the next start removes."""
         self._give_back()
         with self._writing:
             self._discarded = True

@@ -8,6 +8,8 @@ message itself and its bodies are sealed under the record's key; a signature, it
 from __future__ import annotations
 
 DATABASE = "messages.sqlite"
+# Bodies stand in a table of rows with an index by record: in a tree by its key, as logs that were begun before have it, a body of a
+# kilobyte takes a page of its own, and a record a quarter more room. Every statement reads and writes both alike.
 STEPS = (
     """
     CREATE TABLE record (
@@ -36,7 +38,7 @@ STEPS = (
         content BLOB,
         file_name TEXT,
         PRIMARY KEY (record_id, number)
-    ) WITHOUT ROWID;
+    );
     CREATE TABLE stamp (
         id INTEGER PRIMARY KEY,
         token BLOB NOT NULL,
@@ -106,6 +108,13 @@ STEPS = (
         id INTEGER PRIMARY KEY,
         at_ms INTEGER NOT NULL,
         is_destroyed INTEGER NOT NULL
+    );
+    """,
+    # Up to which number, by what is done, every record has it or is gone; of bodies, up to which time (milliseconds) none is unnamed.
+    """
+    CREATE TABLE settled (
+        name TEXT PRIMARY KEY,
+        number INTEGER NOT NULL
     );
     """,
 )

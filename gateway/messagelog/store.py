@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from gateway.messagelog.body_store import KeptBody
     from gateway.messagelog.building import Batch
     from gateway.messagelog.keys import KeySecret, LogKeys
     from gateway.messagelog.places import LogPlace
@@ -66,10 +67,14 @@ class LogSettings(msgspec.Struct, frozen=True):
 
 
 class _Waiting(msgspec.Struct):
-    """An entry that waits for the disk; ``done`` gives its number, and is another future once its caller has gone."""
+    """An entry that waits for the disk; ``done`` gives its number, and is another future once its caller has gone.
+
+    ``far`` is how its bodies are kept where one of them is in an object store already.
+    """
 
     entry: LogEntry
     done: asyncio.Future[int]
+    far: Sequence[KeptBody] | None
     is_answered: bool = False
 
 
@@ -87,7 +92,8 @@ class MessageLog:
         self._length = 0  # of those who wait, with those of the batch that is being written
         self._is_writing = False
         self._last_length = 0  # of the batch before
-        self._gathering: asyncio.TimerHandle | None = None  # begins the next batch
+        self._gathering: asyncio.TimerHandle | None = None  # opens the next batch
+        self._turns: list[asyncio.Future[None]] = []  # of those who wait for the next batch to open
         self._idle: asyncio.Future[None] | None = None
         # Why the last batch could not be written; empty once one was, or could be.
         self._failure = ""
@@ -128,6 +134,8 @@ class MessageLog:
                 log.debug("the message log stays closed", extra={"event": "log_failed", "reason": str(err)})
             else:
                 self._failure = ""
+        if self.place.objects is not None:
+            await self.place.objects.look()
         return self._failure
 
     def unlock(self, secret: KeySecret) -> None:
@@ -175,12 +183,22 @@ class MessageLog:
                 f"{self._length} messages wait for the disk; no more are taken until it catches up",
             )
 
+    async def turn(self) -> None:
+        """Return once what is appended right after would stand in the next batch: at once while nothing is being written.
+
+        A message that has to wait for the disk anyway waits unsigned, and shares its signature with the others of its batch.
+        """
+        if self._is_writing:
+            self._turns.append(asyncio.get_running_loop().create_future())
+            await self._turns[-1]
+
     async def append(self, entry: LogEntry) -> int:
         """Write a message to the disk; its id. Raises `Fault`, and then it is not in the log."""
         self.check_accepting(entry.at)
         self._settings.bodies.check(entry)
+        far = await self._keep_far(entry)
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(entry, loop.create_future())
+        waiting = _Waiting(entry, loop.create_future(), far)
         self._length += 1
         self._waiting.append(waiting)
         if not self._is_writing:
@@ -188,7 +206,7 @@ class MessageLog:
             self._begin_soon(loop)
         elif self._gathering is not None and len(self._waiting) >= _GATHERED:
             self._gathering.cancel()
-            self._begin_batch(loop)
+            self._open_batch(loop)
         try:
             return await waiting.done
         except asyncio.CancelledError:
@@ -197,6 +215,24 @@ class MessageLog:
                 waiting.done = loop.create_future()
                 await _settled(waiting.done)
             raise
+
+    async def _keep_far(self, entry: LogEntry) -> Sequence[KeptBody] | None:
+        """Have the large bodies of an entry in the object store, if there is one. Raises `Fault`."""
+        objects = self.place.objects
+        if objects is None or all(spool.path is None for spool in entry.attachments):
+            return None
+        self._length += 1
+        try:
+            return await objects.keep(plan_bodies(entry, self._settings.bodies))
+        except OSError as err:
+            log.error("a body could not be kept", extra={"event": "log_failed", "reason": str(err)})
+            raise Fault(
+                Kind.LOGGING_FAILED,
+                "a body of this message cannot be kept: the object store of large bodies (node.bodies) cannot be used; nothing "
+                "was sent. It goes on by itself once it can",
+            ) from err
+        finally:
+            self._length -= 1
 
     async def close(self) -> None:
         """Write what waits and stop."""
@@ -214,15 +250,36 @@ class MessageLog:
 
     def _begin_soon(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin the next batch: at once while messages come one by one, with this turn's when some come, a little later under load."""
-        if self._last_length <= 1:
+        if self._last_length >= _UNDER_LOAD and len(self._waiting) < _GATHERED:
+            self._gathering = loop.call_later(_GATHER_S, self._open_batch, loop)
+        elif self._turns:
+            self._open_batch(loop)
+        elif self._last_length <= 1:
             self._begin_batch(loop)
-        elif self._last_length < _UNDER_LOAD or len(self._waiting) >= _GATHERED:
-            loop.call_soon(self._begin_batch, loop)
         else:
-            self._gathering = loop.call_later(_GATHER_S, self._begin_batch, loop)
+            loop.call_soon(self._begin_batch, loop)
+
+    def _open_batch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let those who wait for their turn append, and begin then: they are signed in the next turn of the loop, and append in the one after.
+
+        Whose signature takes longer, for the first time with a key that signs elsewhere, is in a later batch.
+        """
+        self._gathering = None
+        if self._give_turns():
+            loop.call_soon(loop.call_soon, self._begin_batch, loop)
+        else:
+            self._begin_batch(loop)
+
+    def _give_turns(self) -> bool:
+        """Let everyone go on who waits for a turn; whether anyone did."""
+        turns, self._turns = self._turns, []
+        for turn in turns:
+            if not turn.done():
+                turn.set_result(None)
+        return bool(turns)
 
     def _begin_batch(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._gathering = None
+        self._give_turns()  # nobody is left behind when no batch follows
         batch = self._take()
         if not batch:
             self._is_writing = False
@@ -260,7 +317,7 @@ class MessageLog:
             if not isinstance(keys, list):
                 raise keys if isinstance(keys, Exception) else TypeError(f"{type(keys)} are no keys")
             entries, rules = [w.entry for w in batch], self._settings.bodies
-            kept = [plan_bodies(e, rules) for e in entries]
+            kept = _planned(batch, rules)
             built = build_batch(entries, kept, keys, self._end, rules)
         except Exception as err:  # whatever it was, everyone is answered and the next batch is tried
             self._refuse(batch, err)
@@ -283,7 +340,11 @@ class MessageLog:
                 self._refuse(batch, outcome if isinstance(outcome, Exception) else TypeError(str(outcome)))
             self._begin_soon(loop)
 
-        self._put(loop, lambda writer: writer.write(entries, self.keys, rules), settle)
+        self._put(
+            loop,
+            lambda writer: writer.write(entries, _planned(batch, rules), self.keys, rules),
+            settle,
+        )
 
     def _written(
         self, loop: asyncio.AbstractEventLoop, batch: list[_Waiting], built: Batch, outcome: object
@@ -336,11 +397,11 @@ class MessageLog:
         self,
         loop: asyncio.AbstractEventLoop,
         work: Callable[[Any], object],
-        tell: Callable[[object], None],
+        on_done: Callable[[object], None],
     ) -> None:
         if self._writer is None:  # pragma: no cover  nothing is taken before `begin`
             raise RuntimeError("the log was not begun")
-        self._writer.put(work, loop, tell)
+        self._writer.put(work, loop, on_done)
 
     def _finish_erasures(self) -> None:
         database = self.place.open()
@@ -397,6 +458,7 @@ class MessageLog:
                     "DELETE FROM stamp WHERE id = ? AND NOT EXISTS (SELECT 1 FROM stamped WHERE stamp_id = ?)",
                     (number, number),
                 )
+                self.reader.unstamped.keep(transaction)
         except (sqlite3.Error, OSError) as err:
             raise Fault(Kind.LOGGING_FAILED, f"a timestamp cannot be kept: {err}") from err
 
@@ -409,6 +471,11 @@ class Stamp(msgspec.Struct, frozen=True):
     at: datetime
     authority: str
     records: Sequence[tuple[int, bytes | None, bytes | None]]
+
+
+def _planned(batch: Sequence[_Waiting], rules: BodyRules) -> list[Sequence[KeptBody]]:
+    """How the bodies of each entry are kept."""
+    return [plan_bodies(w.entry, rules) if w.far is None else w.far for w in batch]
 
 
 async def _settled(done: asyncio.Future[int]) -> None:

@@ -27,6 +27,7 @@ from schemas import hashchain, xades
 from schemas.faults import Fault, Kind
 from schemas.globalconf.cost import CostOrder
 from schemas.message import digest_of
+from serving.process.failing import NO_REASON, FailureReason, reason_of
 from serving.process.loops import Loop
 from serving.process.pace import Pace
 
@@ -60,11 +61,14 @@ class TimestampSettings(msgspec.Struct, frozen=True):
     follow_addresses: bool = True
 
 
+_NOT_BY_ANOTHER = FailureReason("another node is to timestamp and does not", ("other_node",))
+
+
 class AuthorityState(msgspec.Struct, frozen=True):
     """How an authority answered the last time it was asked; ``failure`` None: with a good token."""
 
     at: datetime
-    failure: str | None
+    failure: FailureReason | None
 
 
 class Timestamper:
@@ -88,7 +92,7 @@ class Timestamper:
         self._settings = settings or TimestampSettings()
         self._pace = Pace()
         self._failing_since: datetime | None = None
-        self._last_failure = ""
+        self._last_failure = NO_REASON
         self._clock: tuple[float, str] | None = None
         self._services = services
         self._states: dict[str, AuthorityState] = {}
@@ -154,7 +158,7 @@ class Timestamper:
             )
 
     @property
-    def last_failure(self) -> str:
+    def last_failure(self) -> FailureReason:
         """Why timestamping failed the last time."""
         return self._last_failure
 
@@ -190,7 +194,7 @@ class Timestamper:
         approved = configuration.approved_tsas
         return choose_authorities(approved, chosen, settings.order, follow=settings.follow_addresses)
 
-    def _note(self, authority: ApprovedTsa, failure: str | None) -> None:
+    def _note(self, authority: ApprovedTsa, failure: FailureReason | None) -> None:
         self._states[authority.url] = AuthorityState(self._now(), failure)
 
     def _after_success(self) -> float:
@@ -224,7 +228,7 @@ class Timestamper:
         oldest = await asyncio.to_thread(self._log.reader.oldest_untimestamped)
         late = oldest is not None and (self._now() - oldest).total_seconds() > 2 * self._interval()
         self._failing_since = oldest if late else None
-        self._last_failure = "another node is to timestamp and does not" if late else ""
+        self._last_failure = _NOT_BY_ANOTHER if late else NO_REASON
         self._succeeded, self._was_full = began, False
         self._waiting_since = began if self._last_message >= began else None
 
@@ -265,7 +269,7 @@ class Timestamper:
         except Exception as err:
             # Counted from the oldest message that has no timestamp, so a restart in between grants no new time.
             self._failing_since = self._failing_since or min(self._now(), records[0].at)
-            self._last_failure = err.detail if isinstance(err, Fault) else f"{type(err).__name__}: {err}"
+            self._last_failure = reason_of(err)
             raise
         self._failing_since = None
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 class _Job(msgspec.Struct, frozen=True):
     work: Callable[[Any], object]
     loop: asyncio.AbstractEventLoop
-    tell: Callable[[object], None]
+    on_done: Callable[[object], None]
 
 
 class LogWriter:
@@ -47,10 +47,10 @@ class LogWriter:
         self,
         work: Callable[[Any], object],
         loop: asyncio.AbstractEventLoop,
-        tell: Callable[[object], None],
+        on_done: Callable[[object], None],
     ) -> None:
-        """Do ``work`` in the thread, then call ``tell`` in the loop with what it gave, or with the exception it raised."""
-        self._jobs.put(_Job(work, loop, tell))
+        """Do ``work`` in the thread, then call ``on_done`` in the loop with what it gave, or with the exception it raised."""
+        self._jobs.put(_Job(work, loop, on_done))
 
     def stop(self) -> None:
         """End once what waits is done; returns when the thread is gone."""
@@ -68,7 +68,7 @@ class LogWriter:
             except Exception as err:  # whoever waits is told, and the next job is done
                 outcome = err
             with contextlib.suppress(RuntimeError):  # the loop is gone, and with it everyone who waited
-                job.loop.call_soon_threadsafe(job.tell, outcome)
+                job.loop.call_soon_threadsafe(job.on_done, outcome)
             job = outcome = None  # else the batch stays in memory until the next one comes
         if writer is not None:
             writer.close()

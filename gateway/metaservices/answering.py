@@ -65,7 +65,7 @@ class Metaservices(msgspec.Struct, frozen=True):
         answer = _SOAP.get(service.service_code)
         return None if answer is None else _MetaService(self, answer)
 
-    def held_groups(self) -> GlobalGroups:
+    def required_groups(self) -> GlobalGroups:
         """The global configuration, which must be there. Raises `Fault` (``global_conf_outdated``)."""
         groups = self.groups()
         if groups is None:
@@ -94,7 +94,7 @@ def _rest_list_methods(of: Metaservices, call: ServiceCall) -> LocalAnswer:
 def _rest_allowed_methods(of: Metaservices, call: ServiceCall) -> LocalAnswer:
     _check_get(call)
     found = listing.allowed_rest_services(
-        of.serverconf(), of.held_groups(), call.message.service.client, call.message.client
+        of.serverconf(), of.required_groups(), call.message.service.client, call.message.client
     )
     return _json(metadata.render_services_json(found))
 
@@ -157,7 +157,7 @@ def _soap_list_methods(of: Metaservices, call: ServiceCall) -> LocalAnswer:
 
 def _soap_allowed_methods(of: Metaservices, call: ServiceCall) -> LocalAnswer:
     services = listing.allowed_soap_services(
-        of.serverconf(), of.held_groups(), call.message.service.client, call.message.client
+        of.serverconf(), of.required_groups(), call.message.service.client, call.message.client
     )
     return _envelope(call, metadata.render_services_body(metadata.ALLOWED_METHODS, services))
 

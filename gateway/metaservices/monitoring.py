@@ -126,7 +126,7 @@ def _health_data(of: MonitoringServices, call: ServiceCall) -> LocalAnswer:
         provider = monitoring.parse_health_query(call.message.raw)
     now_ms = int(of.now().timestamp() * 1000)
     body = monitoring.render_health_body(
-        int(of.started.timestamp() * 1000), PERIOD_S, of.health.tell(now_ms, provider)
+        int(of.started.timestamp() * 1000), PERIOD_S, of.health.snapshot(now_ms, provider)
     )
     return _envelope(call, body)
 

@@ -16,6 +16,7 @@ from gateway.exchange.ports import LocalAnswer
 from schemas.faults import BadMessage, Fault, Kind
 from schemas.jsontext import dump_json
 from schemas.message import MessageProtocol
+from schemas.numbers import whole_number
 
 if TYPE_CHECKING:
     from gateway.exchange.ports import LocalService, ServiceCall
@@ -47,10 +48,11 @@ class PolicyStatisticsService:
                 f"{call.method} came from {call.message.client.path()}",
             )
         query = dict(parse_qsl(call.target.partition("?")[2]))
-        after = query.get("after", "0")
-        if not (after.isascii() and after.isdigit() and len(after) < 19):
-            raise BadMessage(Kind.INVALID_REQUEST, f"after is a number; {after[:20]!r} came")
-        rows = await asyncio.to_thread(self.ledger.refusals, owner, int(after), MAX_ROWS)
+        text = query.get("after", "0")
+        after = whole_number(text)
+        if after is None:
+            raise BadMessage(Kind.INVALID_REQUEST, f"after is a number; {text[:20]!r} came")
+        rows = await asyncio.to_thread(self.ledger.refusals, owner, after, MAX_ROWS)
         body = {"refusals": [_shown(number, refusal) for number, refusal in rows]}
         return LocalAnswer((("Content-Type", "application/json"),), dump_json(body).encode())
 

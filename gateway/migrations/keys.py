@@ -39,3 +39,6 @@ KEYCONF_STEP = """
 
 # Set when a setting lets the certificate be activated without a person, until it is.
 ACTIVATION_STEP = "ALTER TABLE own_certificate ADD COLUMN awaits_activation INTEGER NOT NULL DEFAULT 0"
+
+# Why the last renewal failed, as `serving.process.failing` names causes, spaces between.
+RENEWAL_CAUSES_STEP = "ALTER TABLE own_certificate ADD COLUMN renewal_causes TEXT NOT NULL DEFAULT ''"

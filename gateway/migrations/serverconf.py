@@ -6,7 +6,7 @@ engine, so both engines give the same ones and none is ever used twice. Instants
 
 from __future__ import annotations
 
-from gateway.migrations.keys import ACTIVATION_STEP, KEYCONF_STEP
+from gateway.migrations.keys import ACTIVATION_STEP, KEYCONF_STEP, RENEWAL_CAUSES_STEP
 from gateway.migrations.policies import LEDGER_STEP, POLICY_STEP, PRECHECK_STEP
 
 FIRST = """
@@ -242,4 +242,5 @@ STEPS = (
     ACTIVATION_STEP,
     TIMESTAMPING_STEP,
     ACCESS_REQUEST_STEP,
+    RENEWAL_CAUSES_STEP,
 )

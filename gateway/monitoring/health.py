@@ -68,7 +68,7 @@ class Health:
             )
         )
 
-    def tell(self, now_ms: int, provider: ClientId | None) -> tuple[ServiceHealth, ...]:
+    def snapshot(self, now_ms: int, provider: ClientId | None) -> tuple[ServiceHealth, ...]:
         """Every service asked about, in the order of identifiers."""
         return tuple(
             ServiceHealth(

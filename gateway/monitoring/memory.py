@@ -17,13 +17,13 @@ class Memory(msgspec.Struct, frozen=True):
     """Bytes: what the process may have, holds now, and uses of that for itself (the rest is files and libraries)."""
 
     most: int
-    held: int
+    resident: int
     used: int
 
     @property
     def percent(self) -> float:
         """The memory held, in percent of the most that may be had."""
-        return round(100 * self.held / self.most, 1)
+        return round(100 * self.resident / self.most, 1)
 
     @property
     def is_tight(self) -> bool:
@@ -36,8 +36,8 @@ def read_memory() -> Memory:
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limits = [found for path in _GROUP_LIMITS if (found := _limit(path)) is not None]
     lines = _status_lines()
-    held = lines.get("VmRSS") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return Memory(min([physical, *limits]), held, lines.get("RssAnon", held))
+    resident = lines.get("VmRSS") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return Memory(min([physical, *limits]), resident, lines.get("RssAnon", resident))
 
 
 def _limit(path: Path) -> int | None:

@@ -13,9 +13,12 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from gateway.monitoring.records import party_path
 from gateway.monitoring.summary import Exchanged
-from schemas.jsontext import dump_json, load_json
+from schemas.jsontext import decode_json, dump_json, load_json
+from schemas.monitoring import Record, Value
 from serving.process.loops import Loop
 from serving.process.pace import Pace
 from serving.storage.database import open_database
@@ -26,7 +29,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from schemas.identifiers import ClientId, ServiceId
-    from schemas.monitoring import Record, Value
 
 log = logging.getLogger("gateway.monitoring")
 
@@ -267,7 +269,7 @@ class RecordStore:
             [*values, limit],
         )
         return [
-            _exchanged(str(client), str(provider), load_json(fields)) for client, provider, fields in rows
+            _exchanged(str(client), str(provider), _measured(fields)) for client, provider, fields in rows
         ]
 
     def reconfigure(self, settings: StoreSettings) -> None:
@@ -306,14 +308,33 @@ def _counted(records: Sequence[Record]) -> list[tuple[str, str, str, str, int, i
     return [(*key, good, bad) for key, (good, bad) in sorted(sums.items())]
 
 
-def _exchanged(client: str, provider: str, fields: dict[str, Value]) -> Exchanged:
-    begin, end = int(fields.get("requestInTs") or 0), int(fields.get("responseOutTs") or 0)
-    service = ".".join(str(fields[n]) for n in ("serviceCode", "serviceVersion") if fields.get(n))
-    is_consumer = fields.get("securityServerType") == "Client"
+class _Measured(msgspec.Struct, frozen=True, rename="camel"):
+    """The fields of a record that a summary counts: of thousands nothing else is read."""
+
+    request_in_ts: Value | None = None
+    response_out_ts: Value | None = None
+    service_code: Value | None = None
+    service_version: Value | None = None
+    security_server_type: Value | None = None
+    fault_code: Value | None = None
+    succeeded: Value | None = None
+
+
+def _measured(fields: str) -> _Measured:
+    try:
+        return decode_json(fields, _Measured)
+    except msgspec.DecodeError:  # kept by an earlier release: `schemas.jsontext`
+        return msgspec.convert(load_json(fields), _Measured)
+
+
+def _exchanged(client: str, provider: str, fields: _Measured) -> Exchanged:
+    begin, end = int(fields.request_in_ts or 0), int(fields.response_out_ts or 0)
+    service = ".".join(str(part) for part in (fields.service_code, fields.service_version) if part)
+    is_consumer = fields.security_server_type == "Client"
     name = f"{provider}/{service}".replace("/", ":") if provider or service else ""
     peer = (provider if is_consumer else client).replace("/", ":")
-    fault = str(fields.get("faultCode") or "")
-    return Exchanged(begin, float(max(end - begin, 0)), name, peer, fault, bool(fields.get("succeeded")))
+    fault = str(fields.fault_code or "")
+    return Exchanged(begin, float(max(end - begin, 0)), name, peer, fault, bool(fields.succeeded))
 
 
 def _conditions(record_filter: RecordFilter) -> Iterator[tuple[str, list[int | str]]]:

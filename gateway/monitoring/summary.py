@@ -43,8 +43,8 @@ def group_exchanges(
     groups: dict[str, list[Exchanged]] = {}
     for exchange in found:
         groups.setdefault(name(exchange), []).append(exchange)
-    made = [_group(key, members) for key, members in groups.items()]
-    return sorted(made, key=lambda g: (-g.count, g.name))[:most]
+    largest = sorted(groups.items(), key=lambda g: (-len(g[1]), g[0]))[:most]
+    return [_group(key, members) for key, members in largest]
 
 
 def _group(name: str, members: Sequence[Exchanged]) -> ExchangeGroup:

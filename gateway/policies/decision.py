@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.exchange.access import pattern_fits
 from schemas.faults import BadMessage
+from schemas.headers import overriding_of
 from schemas.jsontext import dump_json, load_json
 from schemas.policy import Permission, Public
 from schemas.readings import holds
@@ -62,6 +63,9 @@ class Deny:
 
 def decide_request(policy: Policy, request: PolicyInput) -> Permit | Deny:
     """Whether a request may reach the service."""
+    overriding = overriding_of(request.method, request.target.partition("?")[2], request.headers.items())
+    if overriding is not None:
+        return Deny("request_fields", policy.id, policy, overriding)
     found = _public(policy, request)
     leak = _forbidden(policy, request, None if found else _permission(policy, request))
     if leak is not None:
@@ -160,7 +164,7 @@ def _permission(policy: Policy, request: PolicyInput) -> Permission | None:
 
 
 def _entry(policy: Policy, request: PolicyInput) -> Public | Permission | None:
-    """What the policy says of a request, and says of it however its path is read; None when it says nothing or two things."""
+    """The one entry of the policy for a request, the same however its path is decoded; None when there is none or two."""
     try:
         target = parse_service_target(request.target)
     except BadMessage:
@@ -238,7 +242,7 @@ def _parse(body: bytes) -> dict[str, Any] | None:
         return made
 
     try:
-        value = load_json(body, object_pairs_hook=once)
+        value = load_json(body, object_pairs_hook=once, any_integer=True)
     except ValueError:
         return None
     return value if isinstance(value, dict) else None

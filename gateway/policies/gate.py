@@ -264,7 +264,7 @@ class PolicyGate:
         if binding.excess is Excess.STRIP and body is not None and service.type.is_rest:
             stripped = strip_answer(granted, answered.status, body)
             if stripped is not None and decide_answer(granted, answered.status, stripped) is None:
-                await self._tell("policy_stripped", refused, service, call, claims)
+                await self._report_denial("policy_stripped", refused, service, call, claims)
                 stripped_tag = (DECISION_HEADER, f"{granted.policy.version};{granted.rule};stripped")
                 return ServiceAnswer(
                     answered.status, answered.reason, (*answered.headers, stripped_tag), WholeBody(stripped)
@@ -274,7 +274,7 @@ class PolicyGate:
     async def _refused(
         self, refused: Deny, service: Service, call: ServiceCall, claims: Mapping[str, str]
     ) -> ServiceAnswer:
-        await self._tell("policy_refused", refused, service, call, claims)
+        await self._report_denial("policy_refused", refused, service, call, claims)
         answer = refused.policy.refusals[refused.reason]
         body = {**answer.body, "regla": refused.rule}
         if refused.field:
@@ -294,7 +294,7 @@ class PolicyGate:
             WholeBody(dump_json(body, ensure_ascii=False).encode()),
         )
 
-    async def _tell(
+    async def _report_denial(
         self, event: str, refused: Deny, service: Service, call: ServiceCall, claims: Mapping[str, str]
     ) -> None:
         self._alert(
@@ -331,7 +331,7 @@ def _is_plain(answered: ServiceAnswer) -> bool:
 
 
 def _shown(answered: ServiceAnswer, body: bytes | None) -> bytes | None:
-    """What a policy sees of a SOAP answer; None for attachments and what cannot be looked into."""
+    """A SOAP answer's content for the policy; None where the body was not read or is no text/xml."""
     if body is None or not (answered.header("content-type") or "").lower().startswith("text/xml"):
         return None
     return soap_answer(body)

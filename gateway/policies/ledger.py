@@ -1,6 +1,6 @@
 """What policies counted and refused, on disk: a restart neither resets a quota nor forgets a refusal.
 
-Counts are by day (UTC) and account; those of former days are removed with the first count of a day. Refusals stay: they are
+Counts are by day (UTC) and account; those of days that are a week over are removed with the first count of a day. Refusals stay: they are
 part of the evidence. `refusals` is what `gateway.metaservices.policy_statistics` answers from.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 from gateway.policies.gate import PolicyRefusalRecord
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("gateway.policies")
 
 T = TypeVar("T")
+# How long counts of days that are over stay.
+KEPT_DAYS = 7
 
 
 class PolicyLedger:
@@ -38,7 +40,7 @@ class PolicyLedger:
 
     async def take(self, account: str, day: date) -> int:
         """Count one more request of an account; how many it is that day."""
-        return await _written(lambda: self._take(account, day.isoformat()))
+        return await _written(lambda: self._take(account, day))
 
     async def note(self, refusal: PolicyRefusalRecord) -> None:
         """Keep one refusal; it is on disk when this returns."""
@@ -70,15 +72,17 @@ class PolicyLedger:
             for r in rows
         ]
 
-    def _take(self, account: str, day: str) -> int:
+    def _take(self, account: str, day: date) -> int:
         with self._database.transaction() as connection:
             ((count,),) = connection.execute(
                 "INSERT INTO policy_count (day, account, count) VALUES (?, ?, 1) "
                 "ON CONFLICT (day, account) DO UPDATE SET count = policy_count.count + 1 RETURNING count",
-                (day, account),
+                (day.isoformat(), account),
             ).fetchall()
             if count == 1:
-                connection.execute("DELETE FROM policy_count WHERE day < ?", (day,))
+                # Not yesterday's: a node whose clock is behind counts on there, and must not begin anew.
+                ended = day - timedelta(days=KEPT_DAYS)
+                connection.execute("DELETE FROM policy_count WHERE day < ?", (ended.isoformat(),))
         return int(count)
 
     def _note(self, r: PolicyRefusalRecord) -> None:

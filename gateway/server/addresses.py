@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.server.running import running_note
-from serving.process.addresses import ListenAddress
+from serving.process.addresses import HEALTH, ListenAddress
 
 if TYPE_CHECKING:
     from gateway.settings.config import GatewaySettings
@@ -61,7 +61,7 @@ def health_address(settings: GatewaySettings) -> ListenAddress:
     """The listener for a look at the gateway's health."""
     where = settings.listen
     return ListenAddress(
-        "health",
+        HEALTH,
         "http",
         where.health_host,
         where.health_port,

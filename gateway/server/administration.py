@@ -71,7 +71,7 @@ class Administration(msgspec.Struct, frozen=True):
             keys,
             management,
             proofs.current,
-            notifier.tell,
+            notifier.notify,
             settings.trust.request_status_s,
         )
         acme = AcmeOrders(settings.acme, folder.root / "acme", state.environ)
@@ -86,12 +86,12 @@ class Administration(msgspec.Struct, frozen=True):
             self.proofs.current,
             self._register,
             utc_now,
-            self.notifier.tell,
+            self.notifier.notify,
         )
         return [
             self.request_tracker.loop(),
             renewal_loop(lambda: self.state.settings.acme, renewing, self.renewal_pace),
-            activation_loop(self.keys, self.notifier.tell, self.activation_pace),
+            activation_loop(self.keys, self.notifier.notify, self.activation_pace),
         ]
 
     def reconfigure(self, settings: GatewaySettings) -> None:

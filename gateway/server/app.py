@@ -193,7 +193,7 @@ class Gateway:
         evidence = self.evidence
         return [
             once(evidence.timestamper.loop, otherwise=evidence.timestamper.look),
-            once(evidence.retention.loop),
+            once(evidence.retention.loop, otherwise=evidence.retention.look_after_own),
             once(evidence.transparency.loop),
             once(self.notifier.loop(self.diagnosis), otherwise=self.notifier.send_waiting),
             *(once(loop) for loop in self.administration.loops()),
@@ -228,10 +228,6 @@ class Gateway:
         self.exchange.reconfigure(settings)
         self.administration.reconfigure(settings)
         self._rebuild()
-
-    def failed_task(self) -> str | None:
-        """The name of a loop that fails, which none should."""
-        return next((failure.name for failure in self.failed_loops()), None)
 
     def failed_loops(self) -> list[LoopFailure]:
         """The loops that fail, those of the token processes among them, each with why."""
@@ -271,7 +267,7 @@ class Gateway:
 
     @property
     def provider_tls(self) -> ssl.SSLContext:
-        """How this server calls providers' systems over TLS; what they show is compared after the handshake."""
+        """The TLS context of calls to providers' systems; the certificate they show is compared after the handshake."""
         return self.exchange.tls.provider
 
     @property
@@ -318,14 +314,14 @@ class Gateway:
         self._rebuild()
 
     async def read_and_reload(self) -> None:
-        """As `reload`, having read the server configuration in a thread."""
+        """Do as `reload`; the server configuration is read in a thread, so others are served meanwhile."""
         await self.state.read_and_reload()
         self.exchange.tls.take_internal()
         self._rebuild()
 
     async def refresh_proofs(self) -> None:
         """Take what changed, and ask for the OCSP responses that are missing."""
-        self.reload()
+        await self.read_and_reload()
         await self.proofs.revocation.fetch_all()
         self._choose_certificates()
 
@@ -339,8 +335,9 @@ class Gateway:
 
     def warnings(self) -> list[str]:
         """The problems that do not stop exchanges."""
-        warning = self.evidence.log.place.warning()
-        return [*self.watching.condition.warnings(), *([warning] if warning else [])]
+        place = self.evidence.log.place
+        found = (place.warning(), "" if place.objects is None else place.objects.warning())
+        return [*self.watching.condition.warnings(), *filter(None, found)]
 
     # What changes
 
@@ -357,7 +354,7 @@ class Gateway:
             if status == CertificateStatus.REGISTERED.value:
                 subject = name_text(parse_certificate(certificate.der).subject)
                 owner = self.state.server_id.owner.path()
-                self.notifier.tell("certificate-registered", subject, certificate.hash, owner)
+                self.notifier.notify("certificate-registered", subject, certificate.hash, owner)
                 self.administration.activation_pace.changed()
         self._rebuild()
 
@@ -420,5 +417,5 @@ class Gateway:
 
 
 def _soon(failures: int) -> float:
-    """What a command changed is looked for again within seconds."""
+    """Seconds until the next look for what a command changed, after ``failures`` in a row."""
     return min(growing_retry_s(failures), 5.0)

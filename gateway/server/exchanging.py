@@ -130,7 +130,7 @@ def _context(
     peers: PeerClient,
     prover: PeerProver,
 ) -> ExchangeContext:
-    """What one exchange needs of the gateway, behind its ports; what may change meanwhile is looked up each time."""
+    """The ports of the exchange on this gateway's parts; whatever may change meanwhile is looked up at each call."""
     documents = state.store.view.descriptions.document_of
     answered_here = (
         Metaservices(lambda: state.serverconf, proofs.current, documents, parts.new_id),
@@ -145,7 +145,7 @@ def _context(
         configuration=proofs.current,
         serverconf=lambda: state.serverconf,
         identities=proofs.identities,
-        signing=MessageSigner(state.tokens),
+        signing=MessageSigner(state.tokens, turn=evidence.log.turn),
         log=StampedAtOnce(evidence.log, evidence.timestamper, lambda: state.settings.log.timestamp_at_once),
         peers=peers,
         services=CheckedServices(services, documents),

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from gateway.health.diagnosing import gather_facts
-from gateway.messagelog.unstamped import UnstampedRecords
 from gateway.monitoring.records import PRODUCER
 from serving.api.metrics import Gauge, Metrics, last_backup, single, unix
 
@@ -40,7 +39,7 @@ class GatewayMetrics:
         folder: DataFolder,
     ) -> None:
         self._condition, self._serverconf, self._log, self._folder = condition, serverconf, log, folder
-        self._unstamped = UnstampedRecords(log.reader.query, lambda: datetime.now(UTC))
+        self._unstamped = log.reader.unstamped
         self._peers: dict[str, float] = {}
         self.metrics = Metrics("gateway", self._read)
         self._exchanges = self.metrics.counter(

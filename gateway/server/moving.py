@@ -7,6 +7,7 @@ stopped is begun again with the same command. Only when every row was compared d
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Generator
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from certs.edges.tokenfiles import sync_folder
 from gateway.messagelog import rows
+from gateway.messagelog.body_store import FAR
 from gateway.messagelog.committed import CommittedReader
 from gateway.messagelog.partitions import SHARED_STEPS
 from gateway.messagelog.places import FolderBodies
@@ -26,16 +28,15 @@ from gateway.migrations.serverconf import STEPS
 from gateway.monitoring import store as monitoring
 from schemas.faults import Fault
 from serving.errors import OperatorError
+from serving.language import N_, _
 from serving.login import users
-from serving.storage.database import Database
-from serving.storage.moving import MovedPart, compare_tables, copy_tables, tables_in
+from serving.storage.moving import MovedPart, both_sides
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from gateway.settings.datafolder import DataFolder
     from serving.storage.database import AnyDatabase
-    from serving.storage.moving import MovedTable
 
 _TOGETHER = 500
 
@@ -44,31 +45,57 @@ PARTS = (
     MovedPart("message log", f"log/{DATABASE}", LOG_STEPS, SCHEMA, SHARED_STEPS),
     MovedPart("monitoring", "log/opmonitoring.sqlite", monitoring.STEPS, monitoring.SCHEMA),
     MovedPart("users and audit log", "admin.sqlite", users.LOGIN_STEPS, users.SCHEMA),
-    MovedPart("configuration", "serverconf.sqlite", STEPS, ""),
+    MovedPart("configuration", "serverconf.sqlite", STEPS, "", last="server"),
 )
 
 
 def move_gateway(source: DataFolder, target: DataFolder) -> Generator[str]:
     """Copy everything and prove that it is the same; a line for each piece. Raises `OperatorError`, OSError: nothing was switched."""
+    _check_source(source)
     _check_empty(target)
     for part in PARTS:
-        here, there = (part.open(folder.root, folder.database) for folder in (source, target))
-        try:
-            sqlite = here if isinstance(here, Database) else there
-            if not isinstance(sqlite, Database):
-                raise OperatorError("a gateway is moved between the SQLite of its folder and PostgreSQL")
-            tables = _server_last(tables_in(sqlite))
-            for line in copy_tables(here, there, tables):
-                yield f"{part.name}, {line}"
+        with both_sides([(folder.root, folder.database) for folder in (source, target)], part) as sides:
+            yield from sides.copy()
             if part.name == "message log":
-                yield from _move_bodies(source, target, here)
+                yield from _move_bodies(source, target, sides.here)
                 _move_keys(source, target)
-            compare_tables(here, there, tables)
+            sides.compare()
             if part.name == "message log":
-                yield _verified_chain(there, target)
-        finally:
-            here.close()
-            there.close()
+                yield _verified_chain(sides.there, target)
+
+
+def was_moved(source: DataFolder, target: DataFolder) -> bool:
+    """Whether the target goes on from what a folder's SQLite holds: a move was stopped between its end and the files' other names."""
+    log, configuration = PARTS[0], PARTS[-1]
+    folders = [(folder.root, folder.database) for folder in (source, target)]
+    with both_sides(folders, configuration) as sides:
+        here, there = (side.query("SELECT server_id FROM server") for side in (sides.here, sides.there))
+    if not here or here != there:
+        return False
+    if not (source.root / log.path).exists():  # it has its other name already
+        return True
+    with both_sides(folders, log) as sides:
+        end = rows.last_chain(sides.here.query, "record") or (0, FIRST_CHAIN_VALUE)
+        removed = rows.last_chain(sides.there.query, "removed") or (0, FIRST_CHAIN_VALUE)
+        found = sides.there.query("SELECT chain FROM record WHERE id = ?", (end[0],))
+    return end[0] <= removed[0] or [bytes(chain) for (chain,) in found] == [end[1]]
+
+
+def compare_gateway(source: DataFolder, target: DataFolder) -> Iterator[str]:
+    """Prove that a copy which no node works on yet is whole; a line for each part. Raises `OperatorError`, OSError."""
+    for part in PARTS:
+        with both_sides([(folder.root, folder.database) for folder in (source, target)], part) as sides:
+            sides.compare()
+        yield f"{part.name}: {_('the same')}"
+
+
+def _check_source(source: DataFolder) -> None:
+    configuration = PARTS[-1]
+    if source.database or (source.root / configuration.path).exists():
+        with contextlib.closing(configuration.open(source.root, source.database)) as database:
+            if database.query("SELECT server_id FROM server"):
+                return
+    raise OperatorError(N_("there is no gateway to be moved: {where} holds none", where=source.root))
 
 
 def _check_empty(target: DataFolder) -> None:
@@ -79,32 +106,66 @@ def _check_empty(target: DataFolder) -> None:
         database.close()
     if found:
         raise OperatorError(
-            f"the target holds the server {found[0][0]} already; name an empty database (createdb). Nothing was changed"
+            N_(
+                "the target holds the server {found} already; name an empty database (createdb). Nothing was changed",
+                found=found[0][0],
+            )
         )
 
 
-def _server_last(tables: list[MovedTable]) -> list[MovedTable]:
-    return sorted(tables, key=lambda table: table.name == "server")
-
-
 def _move_bodies(source: DataFolder, target: DataFolder, log: AnyDatabase) -> Iterator[str]:
-    here, there = source.message_log.bodies, target.message_log.bodies
+    here, there = source.message_log.near, target.message_log.near
     count = 0
     try:
-        for (name,) in log.query("SELECT file_name FROM attachment WHERE file_name IS NOT NULL"):
+        for (name,) in log.query(
+            "SELECT file_name FROM attachment WHERE file_name IS NOT NULL AND file_name NOT LIKE ?",
+            (f"{FAR}%",),
+        ):
             digest = _digest(_pieces(here, str(name)))
             if _digest(_pieces(there, str(name))) != digest:
                 there.remove([str(name)])
                 _keep(there, str(name), _pieces(here, str(name)))
                 if _digest(_pieces(there, str(name))) != digest:
                     raise OperatorError(
-                        f"the copy of the body {name} is not what was copied; nothing was switched over"
+                        N_(
+                            "the copy of the body {name} is not what was copied; nothing was switched over",
+                            name=name,
+                        )
                     )
             count += 1
     finally:
         here.close()
         there.close()
     yield f"message log, bodies: {count}"
+    # Those in an object store stay where they are, under the names that the copied records have too.
+    far = [
+        str(n) for (n,) in log.query("SELECT file_name FROM attachment WHERE file_name LIKE ?", (f"{FAR}%",))
+    ]
+    if far:
+        yield _checked_far(target, far)
+
+
+def _checked_far(target: DataFolder, names: Sequence[str]) -> str:
+    """Find every body that records name in the object store of the target. Raises `OperatorError` for one that is not there, OSError."""
+    objects = target.message_log.objects
+    if objects is None:
+        raise OperatorError(
+            N_(
+                "{count} bodies of large messages are in an object store, and node.bodies names none: set it to the one that they were written to, and begin again; nothing was switched over",
+                count=len(names),
+            )
+        )
+    missing = objects.missing(names)
+    if missing:
+        raise OperatorError(
+            N_(
+                "{count} bodies that records name are not in the object store {store}, {name} among them: set node.bodies to the one that they were written to, or bring them there from a backup; nothing was switched over",
+                count=len(missing),
+                store=target.objects,
+                name=missing[0],
+            )
+        )
+    return f"message log, bodies in the object store: {len(names)}"
 
 
 def _pieces(bodies: Any, name: str) -> Iterator[bytes]:
@@ -179,6 +240,9 @@ def _verified_chain(log: AnyDatabase, target: DataFolder) -> str:
             chain = chain_value(chain, record.digest)
             if record.number != number + 1 or kept[record.number] != chain:
                 raise OperatorError(
-                    f"the chain of the copy breaks at record {record.number}; nothing was switched over"
+                    N_(
+                        "the chain of the copy breaks at record {number}; nothing was switched over",
+                        number=record.number,
+                    )
                 )
             number, count = record.number, count + 1

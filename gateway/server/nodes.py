@@ -13,8 +13,10 @@ import msgspec
 
 from certs.edges.tokenfiles import write_whole
 from gateway.settings.datafolder import SERVERCONF, find_folder
+from gateway.settings.nodesettings import ENVIRONMENT_PREFIX
 from schemas.jsontext import decode_json, encode_json
 from serving.errors import OperatorError
+from serving.language import N_
 from serving.login.sessions import Sessions
 from serving.process.changes import Changes
 from serving.process.leases import EveryLease, NoLease
@@ -82,8 +84,11 @@ class Nodes:
         there = store.server_id().path() if store.is_initialised() else ""
         if here and not there:
             raise OperatorError(
-                f"{self._folder.root} holds the server {here}, and the database of node.database holds none yet: copy it there with "
-                "gateway storage move, or name the right database. Nothing was changed"
+                N_(
+                    "{root} holds the server {here}, and the database of node.database holds none yet: copy it there with gateway storage move, or name the right database. Nothing was changed",
+                    root=self._folder.root,
+                    here=here,
+                )
             )
         check_same(kept.code, here, self._code, there)
         if there and (kept.code, kept.server) != (self._code, there):
@@ -138,12 +143,22 @@ def open_nodes(folder: DataFolder, settings: NodeSettings) -> Nodes:
 
 
 def check_found(data: Path, settings: NodeSettings, environ: Mapping[str, str]) -> None:
-    """Refuse a database that only the file given to this process names: commands of the folder would look elsewhere."""
-    if find_folder(data, environ).database != settings.address(environ):
-        raise OperatorError(
-            f"node.database stands in a settings file that commands of {data} do not read; set it in {data / 'settings.toml'} or as "
-            "SACBE_GATEWAY_NODE_DATABASE, where every command finds it"
-        )
+    """Refuse a database, or a store of bodies, that only the file given to this process names: commands of the folder would look elsewhere."""
+    found = find_folder(data, environ)
+    for name, here, there in (
+        ("database", settings.address(environ), found.database),
+        ("bodies", settings.bodies_address(), found.objects),
+    ):
+        if here != there:
+            raise OperatorError(
+                N_(
+                    "node.{name} stands in a settings file that commands of {data} do not read; set it in {file} or as {variable}, where every command finds it",
+                    name=name,
+                    data=data,
+                    file=data / "settings.toml",
+                    variable=f"{ENVIRONMENT_PREFIX}_NODE_{name.upper()}",
+                )
+            )
 
 
 def server_in(data: Path) -> str:

@@ -63,7 +63,7 @@ def body_rules(settings: GatewaySettings) -> BodyRules:
 
 
 def retention_settings(settings: GatewaySettings) -> RetentionSettings:
-    """Of archives and the removal of old records."""
+    """The settings of archives and of the removal of old records, out of ``[log]``."""
     log = settings.log
     return RetentionSettings(
         log.archive_interval_s,
@@ -77,7 +77,7 @@ def retention_settings(settings: GatewaySettings) -> RetentionSettings:
 
 
 def log_loop_settings(settings: GatewaySettings) -> LogLoopSettings:
-    """Of the transparency log. Raises `BadMessage` for a witness that is none."""
+    """The settings of the transparency log's loop, out of ``[transparency]``. Raises `BadMessage` for a witness that is none."""
     transparency = settings.transparency
     return LogLoopSettings(
         transparency.checkpoint_s,
@@ -97,7 +97,7 @@ def store_settings(settings: GatewaySettings) -> StoreSettings:
 
 
 def peer_times(settings: GatewaySettings) -> PeerTimes:
-    """Of connections with other security servers."""
+    """The times, in seconds, of connections with other security servers, out of ``[limits]``."""
     limits = settings.limits
     return PeerTimes(
         limits.peer_connect_s,

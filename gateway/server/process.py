@@ -23,7 +23,7 @@ from certs.tokens.port import SOFTWARE_TOKEN_ID
 from gateway.admin.ports import Reloaded
 from gateway.clients.store import ServerConfStore
 from gateway.edges.configuration import ConfigurationClient
-from gateway.server.addresses import health_address, listen_addresses
+from gateway.server.addresses import listen_addresses
 from gateway.server.app import Gateway
 from gateway.server.nodes import SETTING_TABLE, open_nodes
 from gateway.server.partsettings import configuration_settings
@@ -341,7 +341,8 @@ class GatewayProcess:
         host, port = self._admin_at
         name = self._admin.allowed_hostnames.split(",")[0].strip()
         pem = "".join(c.public_bytes(Encoding.PEM).decode() for c in shown.chain)
-        note_running(self.folder.root, host, port, name, pem, health_address(self.settings).local_url)
+        taken = msgspec.structs.replace(self._admin, host=host, port=port)
+        note_running(self.folder.root, host, port, name, pem, listen_addresses(self.settings, taken))
 
     async def _begin(self, *, make_token_with: str | None = None) -> None:
         gateway = await Gateway.build(

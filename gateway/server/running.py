@@ -21,10 +21,14 @@ from certs.edges.tokenfiles import write_whole
 from schemas.jsontext import encode_json, load_json
 from serving.api.problems import Problem
 from serving.config.setting import EVERYWHERE
+from serving.language import _
+from serving.process.addresses import HEALTH, urls_by_purpose
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from serving.process.addresses import ListenAddress
 
 FILE = "running.json"
 KEY_LIVES = timedelta(minutes=10)
@@ -46,14 +50,20 @@ class Reply:
 
 
 def note_running(
-    folder: Path, host: str, port: int, host_name: str, certificates: str, health: str = ""
+    folder: Path,
+    host: str,
+    port: int,
+    host_name: str,
+    certificates: str,
+    addresses: Sequence[ListenAddress] = (),
 ) -> None:
-    """Say where this process listens for administrators, the certificates (PEM) it shows there, and its health address."""
+    """Say where this process listens for administrators, the certificates (PEM) it shows there, and every address."""
     shown = "127.0.0.1" if host in ("", EVERYWHERE) else "[::1]" if host == "::" else host
     shown = f"[{shown}]" if ":" in shown and not shown.startswith("[") else shown
     note: dict[str, Any] = {"pid": os.getpid(), "url": f"https://{shown}:{port}", "host_name": host_name}
     note["certificates"] = certificates
-    note["health"] = health
+    note["health"] = next((a.local_url for a in addresses if a.purpose == HEALTH and a.port), "")
+    note["addresses"] = urls_by_purpose(addresses)
     # A crash leaves the note of a process that is gone: readers look whether its id still runs (`running_note`).
     write_whole(folder / FILE, encode_json(note), mode=0o600)
 
@@ -135,7 +145,9 @@ def running_note(data: Path) -> dict[str, Any]:
         note: dict[str, Any] = load_json((data / FILE).read_bytes())
         os.kill(int(note["pid"]), 0)
     except (OSError, ValueError, KeyError) as err:
-        raise ProcessLookupError(f"no gateway runs on {data}; start it: gateway serve --data {data}") from err
+        raise ProcessLookupError(
+            _("no gateway runs on {data}; start it: gateway serve --data {data}", data=data)
+        ) from err
     return note
 
 

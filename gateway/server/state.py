@@ -94,7 +94,7 @@ class GatewayState:
         self.policies.swap(PolicyStore(self.store.database).snapshot())
 
     async def read_and_reload(self) -> None:
-        """As `reload`, reading in a thread, as there may be thousands of services.
+        """Do as `reload`; the configuration is read in a thread, as there may be thousands of services.
 
         Where another change was taken meanwhile, what was read may be older than that: it is read again.
         """

@@ -33,9 +33,10 @@ from schemas.jsontext import decode_json, encode_json
 from serving.api.limits import AddressList
 from serving.api.metrics import CONTENT_TYPE, LOOPBACK, PATH, REFUSAL
 from serving.errors import OperatorError
+from serving.language import N_
 from serving.process.binding import bind_address
 from serving.process.loops import Loops
-from serving.process.supervised import say_ready, say_stopped, say_stopping
+from serving.process.supervised import report_ready, report_stopped, report_stopping
 from serving.process.workers import Worker, WorkerArguments
 
 if TYPE_CHECKING:
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("gateway.server.workers")
 
-MOST_WORKERS = 64
 ANSWER_TIMEOUT = aiohttp.ClientTimeout(total=10)
 HEALTH = "listen.health_port"
 BACKLOG = 1024
@@ -64,18 +64,25 @@ def check_shareable(
     folder = find_folder(data, environ)
     if not folder.database:
         raise OperatorError(
-            "several workers write at a time, which SQLite does not let them: bring the gateway into PostgreSQL (gateway storage move "
-            f"--data {data} --to postgresql://...), or run one worker"
+            N_(
+                "several workers write at a time, which SQLite does not let them: bring the gateway into PostgreSQL (gateway storage move --data {data} --to postgresql://...), or run one worker",
+                data=data,
+            )
         )
     with contextlib.closing(ServerConfStore(folder.serverconf)) as store:
         if not store.is_initialised():
             raise OperatorError(
-                f"{data} is not initialised yet: found the server first (gateway init, or serve with one worker)"
+                N_(
+                    "{data} is not initialised yet: found the server first (gateway init, or serve with one worker)",
+                    data=data,
+                )
             )
     token = settings.keys.token(SOFTWARE_TOKEN_ID)
     if not (token.own_process or token.pin.is_set or pin_file is not None or "SACBE_PIN" in environ):
         raise OperatorError(
-            "each worker opens the token by itself, so nobody can be asked for its PIN: give --pin-file, the token's pin in the settings, or SACBE_PIN"
+            N_(
+                "each worker opens the token by itself, so nobody can be asked for its PIN: give --pin-file, the token's pin in the settings, or SACBE_PIN"
+            )
         )
 
 
@@ -104,12 +111,12 @@ class Workers:
             if not await ending.start(self._start(ending)):
                 return
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload)
-            say_ready(log, addresses, os.environ, f"; {self.count} workers")
+            report_ready(log, addresses, os.environ, f"; {self.count} workers")
             await ending.wait()
-            say_stopping(os.environ)
+            report_stopping(os.environ)
         finally:
             await self._stop(ending)
-            say_stopped(log)
+            report_stopped(log)
 
     async def _start(self, ending: Ending) -> None:
         """Bind, start the first worker, and once it has brought everything up to this version, the others."""
@@ -132,7 +139,11 @@ class Workers:
         for worker in workers:
             if not await worker.wait_ready():
                 raise OperatorError(
-                    f"worker {worker.number} could not start (status {worker.failed_start}); it said why above"
+                    N_(
+                        "worker {number} could not start (status {failed_start}); it said why above",
+                        number=worker.number,
+                        failed_start=worker.failed_start,
+                    )
                 )
 
     async def _bind(self) -> None:

@@ -29,6 +29,7 @@ from serving.config.settings import load_settings
 from serving.config.settingtable import SettingTable, nested
 from serving.config.tokensettings import TokensSection
 from serving.errors import OperatorError
+from serving.language import N_
 from serving.process.outward import DENIED
 from serving.storage.keysafe import SealSettings
 
@@ -104,7 +105,7 @@ def _rules(name: str, minimum: str, ciphers: tuple[str, ...], default: TlsRules)
     try:
         return choose_rules(minimum, ciphers, default)
     except ValueError as err:
-        raise OperatorError(f"{name}: {err}") from err
+        raise OperatorError(N_("{name}: {err}", name=name, err=err)) from err
 
 
 class Trust(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -272,7 +273,7 @@ class MessageLogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
                 for_downloads=self.openpgp_downloads,
             )
         except ValueError as err:
-            raise OperatorError(f"log.openpgp_*: {err}") from err
+            raise OperatorError(N_("{name}: {err}", name="log.openpgp_*", err=err)) from err
 
 
 class TransparencySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

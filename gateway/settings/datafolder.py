@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from certs.edges.profilefiles import PROFILES_FILE
 from gateway.messagelog.keyplaces import FolderKeys
 from gateway.messagelog.places import FolderPlace
 from gateway.settings.nodesettings import read_node
@@ -30,8 +31,8 @@ WORKERS = "workers"
 BACKUP_CONTENT = Content(
     kind="gateway",
     databases=(SERVERCONF, LOGINS),
-    files=("settings.toml", "gateway.toml", SEALED, PUBLIC),
-    folders=("token", "globalconf", "profiles", "tls"),
+    files=("settings.toml", "gateway.toml", PROFILES_FILE, SEALED, PUBLIC),
+    folders=("token", "globalconf", "profiles", "tls", "acme"),
     keep=("log", "logkeys", "backups"),
     formerly=(CLEAR,),
 )
@@ -45,6 +46,7 @@ def find_folder(data: Path, environ: Mapping[str, str]) -> DataFolder:
         node.address(environ),
         replica=node.replica_address(environ),
         replica_lag_s=node.replica_lag_s,
+        objects=node.bodies_address(),
     )
 
 
@@ -65,6 +67,8 @@ class DataFolder:
     # A standby of that database, with its password, and how far it may be behind; empty: none is read.
     replica: str = field(default="", repr=False)
     replica_lag_s: float = 10.0
+    # The object store that large bodies go to; empty: none does.
+    objects: str = ""
 
     @property
     def is_first(self) -> bool:
@@ -125,8 +129,8 @@ class DataFolder:
         if self.database:
             from gateway.messagelog.shared import SharedPlace
 
-            return SharedPlace(self.database, self.standby)
-        return FolderPlace(self.log)
+            return SharedPlace(self.database, self.standby, self.objects)
+        return FolderPlace(self.log, self.objects)
 
     @property
     def message_log_keys(self) -> KeyPlace:

@@ -12,6 +12,7 @@ from gateway.settings.config import TABLE, GatewaySettings, load
 from gateway.settings.nodesettings import ENVIRONMENT_PREFIX, FILE
 from schemas.jsontext import decode_json, encode_json
 from serving.errors import OperatorError
+from serving.language import N_
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -61,8 +62,12 @@ class LiveSettings:
         """Keep a value for a setting; what is different now. Raises `OperatorError`, and nothing has changed."""
         if name.startswith("node."):
             raise OperatorError(
-                f"{name} says where settings are kept and cannot be kept there: set it in {FILE} of the data folder, "
-                f"or as {variable_of(name)}, and restart"
+                N_(
+                    "{name} says where settings are kept and cannot be kept there: set it in {file} of the data folder, or as {variable}, and restart",
+                    name=name,
+                    file=FILE,
+                    variable=variable_of(name),
+                )
             )
         value = decode_json(encode_json(TABLE.parse(name, text), enc_hook=str))
         return self._keep({**self.kept(), name: value}, name)

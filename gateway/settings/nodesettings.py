@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
+from schemas.showing import shown
 from serving.config.secret import SecretSource
 from serving.config.setting import Setting
 from serving.config.settings import load_settings
 from serving.errors import OperatorError
+from serving.language import N_
 from serving.storage.database import POSTGRES_SCHEMES
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 ENVIRONMENT_PREFIX = "SACBE_GATEWAY"
 FILE = "settings.toml"
+# Object stores that have what they were given on their disks when they say so, and refuse a second object of a name.
+OBJECT_SCHEMES = ("s3", "gs", "az")
 
 
 class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -36,6 +40,8 @@ class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     # postgresql://..., as `database`; its user and password are the database's unless the address names others.
     replica: Annotated[str, Setting(help="Standby of that database that searches, containers and the audit log are read from while it is close behind; empty: none.")] = ""
     replica_lag_s: Annotated[float, Setting(help="How far that standby may be behind; beyond, the database itself is read.", low=5, high=3600)] = 10.0
+    # "s3://bucket/prefix"; keys and endpoint in the environment, as obstore takes them (docs/nodes.md).
+    bodies: Annotated[str, Setting(help="Object store of the bodies of large messages, s3://bucket/prefix; empty: beside the message log, in its folder or database.")] = ""
     read_only: Annotated[bool, Setting(help="Whether administrators may only look at this node: changes are made at another one.")] = False
     # fmt: on
 
@@ -52,9 +58,23 @@ class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         """The standby's address with the database's password; empty for none. Raises `OperatorError`."""
         if self.replica and not self.database:
             raise OperatorError(
-                "node.replica is a standby of node.database, which is not set; set both, or neither"
+                N_("node.replica is a standby of node.database, which is not set; set both, or neither")
             )
         return self._address("node.replica", self.replica, environ)
+
+    def bodies_address(self) -> str:
+        """The object store of large bodies; empty for none. Raises `OperatorError`."""
+        place, _sign, rest = self.bodies.partition("://")
+        if self.bodies and (place not in OBJECT_SCHEMES or not rest.strip("/")):
+            raise OperatorError(
+                N_(
+                    "node.bodies is {bodies}; expected {scheme}://bucket/prefix (or {others}), or nothing to keep bodies beside the message log",
+                    bodies=shown(self.bodies),
+                    scheme=OBJECT_SCHEMES[0],
+                    others=", ".join(OBJECT_SCHEMES[1:]),
+                )
+            )
+        return self.bodies.rstrip("/")
 
     def _address(self, setting: str, address: str, environ: Mapping[str, str]) -> str:
         if not address:
@@ -62,7 +82,11 @@ class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         if not address.startswith(POSTGRES_SCHEMES):
             scheme = address.partition("://")[0] if "://" in address else "no scheme"
             raise OperatorError(
-                f"{setting} has {scheme}; expected postgresql://user@host:5432/database, or nothing for SQLite in the data folder"
+                N_(
+                    "{setting} has {scheme}; expected postgresql://user@host:5432/database, or nothing for SQLite in the data folder",
+                    setting=setting,
+                    scheme=scheme,
+                )
             )
         from serving.storage.postgres import has_password, shown_address, with_password
 
@@ -72,7 +96,7 @@ class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         try:
             return with_password(address, self.password.read(environ))
         except ValueError as err:
-            raise OperatorError(f"node.password: {err}") from err
+            raise OperatorError(N_("{name}: {err}", name="node.password", err=err)) from err
 
 
 class _Stored(msgspec.Struct, frozen=True):

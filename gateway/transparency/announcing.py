@@ -68,7 +68,7 @@ class KeyAnnouncing:
         self._reason = ""
 
     def witnesses(self) -> tuple[AppointedWitness, ...]:
-        """Those that the configuration appoints for this log."""
+        """The witnesses that the configuration appoints for this log."""
         return self._configured.witnesses()
 
     async def announce(self, log_key: VerifierKey) -> None:
@@ -91,11 +91,11 @@ class KeyAnnouncing:
             body = await self._signed(announced, *key)
             status, text = await self._post(urljoin(source, "/tlog/keys"), body)
         except (Fault, aiohttp.ClientError, TimeoutError, OSError, ValueError) as err:
-            self._say(err.detail if isinstance(err, Fault) else f"{type(err).__name__} {err}")
+            self._report(err.detail if isinstance(err, Fault) else f"{type(err).__name__} {err}")
             return
         if status in (404, 405):
             self._again_at = now + _TAKES_NONE
-        self._say("" if status == 200 else f"it answered {status} {shown(text.strip(), 200)}")
+        self._report("" if status == 200 else f"it answered {status} {shown(text.strip(), 200)}")
 
     async def _signed(self, announced: KeyAnnouncement, key_id: KeyId, certificate: bytes) -> bytes:
         algorithm = SignatureAlgorithm.for_key(parse_certificate(certificate).public_key())
@@ -110,7 +110,7 @@ class KeyAnnouncing:
         ) as answer:
             return answer.status, (await read_answer(answer, LONGEST_ANSWER)).decode("utf-8", "replace")
 
-    def _say(self, reason: str) -> None:
+    def _report(self, reason: str) -> None:
         if reason and reason != self._reason:
             log.info(
                 "transparency keys not announced",

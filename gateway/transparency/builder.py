@@ -248,13 +248,13 @@ def declare_restored(
 
 
 def _pending(files: TransparencyFiles, note: SignedNote) -> Path | None:
-    """Where a declaration was written that a crash did not let be carried out."""
+    """The folder with a declaration that a crash kept from being carried out; None when there is none."""
     kept = _kept_beside(files, note.text.partition("\n")[0])
     return kept if (kept / _DECLARED).exists() else None
 
 
 def _kept_beside(files: TransparencyFiles, origin: str) -> Path:
-    """Where the files of a log go when another one begins after it."""
+    """The folder that keeps the files of the log ``origin`` once another one begins after it."""
     number = origin.removeprefix(f"{log_name(origin)}/log/")
     return files.folder / f"before-{int(number) + 1 if number.isdigit() else 2}"
 

@@ -61,7 +61,7 @@ class AppointmentPort(Protocol):
     """The port to the configuration: who is appointed for the log, and where its key is told."""
 
     def witnesses(self) -> tuple[AppointedWitness, ...]:
-        """Those it appoints for this log."""
+        """The witnesses that the configuration appoints for this log."""
 
     async def announce(self, log_key: VerifierKey) -> None:
         """Tell the log's key where witnesses are appointed. Raises nothing."""
@@ -158,7 +158,7 @@ class TransparencyLoop:
         return self._builder.catch_up()
 
     def _witnesses(self) -> tuple[AppointedWitness, ...]:
-        """Those of the settings, then those of the configuration that the settings do not name."""
+        """The witnesses of the settings, then those of the configuration that the settings do not name."""
         named = self._settings.witnesses
         if self._configured is None or not self._settings.appointed:
             return named

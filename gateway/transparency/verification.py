@@ -72,7 +72,7 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 class _Comparison(msgspec.Struct):
-    """What is gathered on the way, and the openings to look up."""
+    """Findings gathered so far, and the openings still to be looked up."""
 
     first_entry: FirstEntry
     size: int

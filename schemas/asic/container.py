@@ -206,7 +206,7 @@ def _read(archive: Zip) -> Container:
 
 
 def _remarks(archive: Zip) -> Iterator[str]:
-    """What the standard asks of the layout and X-Road's own files do not always keep; it changes nothing that is proved."""
+    """Remarks on the layout, a sentence each (ETSI EN 319 162-1): where an archive departs from it, which changes nothing that is proved."""
     if archive.names[0] != "mimetype":
         yield "mimetype is not the first entry"
     if _MANIFEST not in archive.entries:

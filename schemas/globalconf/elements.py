@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from lxml import etree
 
 from schemas.faults import Fault, Kind
+from schemas.numbers import signed_number
 from schemas.safexml import XmlLimits, parse_xml
 
 if TYPE_CHECKING:
@@ -88,10 +89,10 @@ def base64_of(element: etree._Element) -> bytes:
 
 def integer(elements: Sequence[etree._Element]) -> int:
     """The integer in the only element. Raises `Fault`."""
-    try:
-        return int(text(elements))
-    except ValueError:
-        raise malformed(f"{_name(elements[0])} is not an integer") from None
+    number = signed_number(text(elements).strip().removeprefix("+"))
+    if number is None:
+        raise malformed(f"{_name(elements[0])} is not an integer of 64 bits")
+    return number
 
 
 def boolean(value: str, what: str) -> bool:

@@ -58,7 +58,7 @@ def _sequence_head(size: int) -> bytes:
 
 @lru_cache(maxsize=64)
 def _template(size: int, method_uri: str) -> tuple[bytes, bytes]:
-    """What stands before and after a digest of that many bytes in the DER of an input."""
+    """The DER of an input without its digest of ``size`` bytes: the bytes before it, and those after."""
     after = _der(0x0C, method_uri.encode("utf-8")) + b"\x30\x00"
     blank = _der(0x04, bytes(size))
     return _der(0x30, blank + after)[: -len(after) - size], after

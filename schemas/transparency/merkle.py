@@ -41,13 +41,6 @@ def complete_root(hashes: Sequence[bytes]) -> bytes:
     return level[0]
 
 
-def root_of_hashes(hashes: Sequence[bytes]) -> bytes:
-    """The root of a tree of leaf hashes, all in memory."""
-    if not hashes:
-        return EMPTY_ROOT
-    return range_hash(0, len(hashes), lambda level, i: complete_root(hashes[i << level : (i + 1) << level]))
-
-
 def fold_peaks(peaks: Sequence[bytes]) -> bytes:
     """The root over complete subtrees, the largest first."""
     if not peaks:
@@ -68,11 +61,6 @@ def range_hash(start: int, end: int, subtrees: Subtrees) -> bytes:
         peaks.append(subtrees(level, start >> level))
         start += 1 << level
     return fold_peaks(peaks)
-
-
-def tree_root(size: int, subtrees: Subtrees) -> bytes:
-    """The root of the first ``size`` leaves."""
-    return range_hash(0, size, subtrees)
 
 
 # Proofs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import sqlite3
@@ -16,8 +17,12 @@ from schemas.jsontext import encode_json
 from serving.api.operations import ApiAnswer, Download
 from serving.api.problems import Problem, render_problem
 from serving.errors import OperatorError
+from serving.process.failing import reason_of
+from serving.storage.conflicts import DatabaseConflict
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from serving.api.operations import Operation
 
 log = logging.getLogger("admin")
@@ -87,4 +92,17 @@ def problem_answer(problem: Problem) -> web.Response:
 def fault_problem(fault: Fault) -> Problem:
     """A fault of the layers below as an API's problem: code ``core.`` with the fault's code, and its text."""
     status = 400 if isinstance(fault, BadMessage) else 409 if isinstance(fault, TokenFailed) else 500
-    return Problem(status, f"core.{fault.kind.value}", [fault.detail])
+    return Problem(status, f"core.{fault.kind.value}", [fault.detail], words=reason_of(fault))
+
+
+@contextlib.contextmanager
+def as_problems() -> Iterator[None]:
+    """Raise what the layers below refuse as a `Problem`."""
+    try:
+        yield
+    except Fault as fault:
+        raise fault_problem(fault) from fault
+    except DatabaseConflict as conflict:
+        raise Problem(409, "changed_by_another_node", ["nothing was changed; call again"]) from conflict
+    except ConnectionError as lost:  # the database that nodes share
+        raise Problem(503, "database_unavailable", [str(lost)]) from lost

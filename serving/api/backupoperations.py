@@ -16,7 +16,7 @@ import msgspec
 
 from certs.edges.tokenfiles import write_whole
 from serving.api.operations import Call, Download, MultipartForm, Operation
-from serving.api.problems import bad_request, check_warnings, conflict, failed, not_found
+from serving.api.problems import Problem, bad_request, check_warnings, conflict, failed, not_found
 from serving.errors import Caution, OperatorError
 from serving.storage.backup import Content, Lock, Opener, fingerprint, make_backup
 from serving.storage.backupkey import backup_key, public_backup_key
@@ -182,7 +182,7 @@ class BackupResource(msgspec.Struct):
                 stage_restore, self.data, path.read_bytes(), self.content, opener, note, call.now
             )
         except OperatorError as err:
-            raise bad_request("restore_process_failed", str(err)) from err
+            raise Problem(400, "restore_process_failed", [str(err)], words=err.text) from err
         self.closed = (
             f"the backup {path.name} of {manifest.made_at} is being restored; the server starts anew"
         )

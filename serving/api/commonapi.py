@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
-from schemas.jsontext import decode_json
+from schemas.numbers import whole_number
 from serving.api.authentication import check_roles_known
 from serving.api.operations import Call, Operation
 from serving.api.problems import forbidden, not_found
+from serving.storage.audit import LARGEST_NUMBER, AuditSought
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -37,11 +38,24 @@ class NewApiKeyQuery(msgspec.Struct, frozen=True):
     expires_in_days: Annotated[int, msgspec.Meta(ge=0, le=3650)] | None = None
 
 
-class AuditQuery(msgspec.Struct, frozen=True):
-    """Which entries of the audit log: at most ``limit`` below the number ``before``, the newest first."""
+_Sought = Annotated[str, msgspec.Meta(max_length=200)]
 
-    before: Annotated[int, msgspec.Meta(ge=1)] | None = None
+
+class AuditQuery(msgspec.Struct, frozen=True):
+    """Which entries of the audit log: at most ``limit`` below the number ``before`` and above ``after``, the newest first.
+
+    ``who`` is a part of a name, ``about`` words of what an entry concerns; ``since`` counts, ``until`` no longer does.
+    """
+
+    before: Annotated[int, msgspec.Meta(ge=1, le=LARGEST_NUMBER)] | None = None
+    after: Annotated[int, msgspec.Meta(ge=0, le=LARGEST_NUMBER)] = 0
     limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 50
+    who: _Sought = ""
+    event: _Sought = ""
+    outcome: Literal["done", "refused", "failed"] | None = None
+    about: _Sought = ""
+    since: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    until: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
 
 
 class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,10 +96,11 @@ def operations(logins: Logins, roles: Roles, api_key_days: int, audit: AuditLog)
 
     async def entries(call: Call) -> list[AuditRecord]:
         query = call.query_as(AuditQuery)
-        found = await asyncio.to_thread(audit.before, query.before, query.limit)
-        return [
-            msgspec.convert({**decode_json(text), "number": number}, AuditRecord) for number, text in found
-        ]
+        sought = AuditSought(
+            query.who.strip(), query.event, query.outcome or "", query.about, query.since, query.until
+        )
+        found = await asyncio.to_thread(audit.find, sought, query.before, query.after, query.limit)
+        return [msgspec.convert({**record, "number": number}, AuditRecord) for number, record in found]
 
     return [
         *keys.operations(),
@@ -168,9 +183,8 @@ class _ApiKeys:
 
     def _find(self, call: Call) -> ApiKey:
         text = call.path["id"]
-        found = (
-            self._logins.api_key(int(text)) if text.isascii() and text.isdigit() and len(text) < 19 else None
-        )
+        number = whole_number(text)
+        found = None if number is None else self._logins.api_key(number)
         if found is None:
             raise not_found("api_key_not_found", text)
         return found

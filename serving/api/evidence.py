@@ -24,6 +24,7 @@ from schemas.globalconf.witnesses import Appointments
 from schemas.transparency.records import record_proof_of
 from schemas.zipreading import open_zip
 from serving.errors import OperatorError
+from serving.language import N_
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,14 +51,16 @@ def save_configuration(content: bytes, folder: Path) -> None:
     try:
         archive = open_zip(io.BytesIO(content), most_entries=_MOST_FILES)
         if sum(entry.size_bytes for entry in archive.entries.values()) > MOST_CONFIGURATION_BYTES:
-            raise OperatorError("the verification configuration is too large")
+            raise OperatorError(N_("the verification configuration is too large"))
         for name in archive.names:  # plain relative names, every one
             path = fresh / name
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, archive.read(name, MOST_CONFIGURATION_BYTES))
     except (Fault, OSError) as err:
         reason = err.detail if isinstance(err, Fault) else err.strerror
-        raise OperatorError(f"the verification configuration cannot be read: {reason}") from err
+        raise OperatorError(
+            N_("the verification configuration cannot be read: {reason}", reason=reason)
+        ) from err
     # On disk now: both configurations, whole. A crash after the next line leaves none in place, and the new one is given again.
     shutil.rmtree(folder, ignore_errors=True)
     fresh.rename(folder)

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from serving.language import Text
 
 FIELD_LABELS: Final[dict[str, Text]] = {
+    "about": N_("About"),
+    "event": N_("What was done"),
+    "who": N_("Who"),
     "acme_order": N_("Order by ACME"),
     "acme_server_directory_url": N_("Address of the ACME directory"),
     "acme_server_ip_address": N_("IP addresses of the ACME server"),

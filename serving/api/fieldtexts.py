@@ -51,7 +51,10 @@ TAG_TEXTS: Final[dict[str, Text]] = {
     "configuration-parts": N_("Parts of the configuration"),
 }
 
-FIELD_TEXTS: Final[dict[str, Text]] = {
+_TEXTS: Final[dict[str, Text]] = {
+    "about": N_("Words of what was changed: an identifier, an address, a reason."),
+    "event": N_("The kind of act, as the audit trail names it."),
+    "who": N_("A name, or a part of it."),
     "acme_order": N_("Whether a certificate is ordered by ACME at once."),
     "address": N_("A host name or an IP address, without port."),
     "ca_name": N_("The certificate authority as the global configuration names it."),
@@ -134,4 +137,93 @@ FIELD_TEXTS: Final[dict[str, Text]] = {
     "comments": N_("Why; whoever asked is told."),
     "central_server_address": N_("The name under which this central server is reached."),
     "instance_identifier": N_("The code of the instance, as MX."),
+    "acme_server_directory_url": N_(
+        "The address of the authority's ACME directory, as https://ca.example/acme/directory; the authority gives it. Empty: no certificate is ordered by ACME."
+    ),
+    "acme_server_ip_address": N_(
+        "The IP addresses of the authority's ACME server, as 192.0.2.10, with commas between several; so that servers can let them through their firewalls."
+    ),
+    "anchor": N_(
+        "The anchor: the XML file that says where a configuration is fetched and whose signature it bears. The operator of its central server gives it, and its digest by another way."
+    ),
+    "authentication_certificate": N_(
+        "The certificate by which other servers will know this server, in base64; its operator has it on the page of keys."
+    ),
+    "authentication_certificate_profile_id": N_(
+        "The profile by which the ACME server issues certificates for connections, as the authority names it; empty where it has only one."
+    ),
+    "signing_certificate_profile_id": N_(
+        "The profile by which the ACME server issues certificates that sign messages, as the authority names it; empty where it has only one."
+    ),
+    "body": N_(
+        "A file from this computer as you were given it, such as a certificate or an anchor; or the values that the page lists."
+    ),
+    "certificate": N_("A certificate as its owner or its authority gives it, PEM (text) or DER."),
+    "certificate_profile_info": N_(
+        "Which fields the subjects of its certificates have: the profile's name, as BasicCertificateProfileInfoProvider. The instance's rules name it."
+    ),
+    "codes": N_("Only members with these codes, one a line."),
+    "subsystems": N_("Only subsystems with these codes, one a line."),
+    "types": N_("Only these kinds, one a line, as MEMBER or SUBSYSTEM."),
+    "configuration_type": N_(
+        "INTERNAL for the servers of this instance, EXTERNAL for instances that are federated with it."
+    ),
+    "content_identifier": N_(
+        "What the part is for, as MONITORING; the list of parts shows those that there are."
+    ),
+    "filename": N_("The file's name, as the list of backups shows it."),
+    "group_code": N_("The group's code, as the list of groups shows it."),
+    "mail": N_(
+        "The mail address that is written to when something is decided, as servicios@example.mx; empty: none is."
+    ),
+    "member_name": N_("The organisation's full name, as its law or its deed has it."),
+    "message": N_("A sentence for those whom it concerns, as why there is maintenance and until when."),
+    "message_id": N_(
+        "The identifier that the calling system gave the message; its log and the page of messages have it."
+    ),
+    "number": N_("The number, as lists show it."),
+    "old_password": N_("The password that holds now."),
+    "desc": N_("Yes: what is last comes first."),
+    "side": N_(
+        "This server's part in an exchange: consumer where its client called, provider where its service answered."
+    ),
+    "origin": N_(
+        "SECURITY_SERVER where a server asked for it, CENTER where it was made at the central server."
+    ),
+    "subsystem_id": N_("The subsystem as INSTANCE:CLASS:MEMBER:SUBSYSTEM."),
+    "sc_id": N_(
+        "Who may call, a subsystem as INSTANCE:CLASS:MEMBER:SUBSYSTEM or a group, as the list of those who may call shows it."
+    ),
+    "tls_auth": N_("Yes: its certificates count for connections between servers alone, not for signatures."),
+    "unreachable": N_("Yes: only services whose server could not be reached."),
+    "validate_instance": N_("Yes: an anchor of another instance is refused."),
+    "webhook": N_(
+        "The address of a system that is called when something is decided, as https://example.mx/notices; empty: none is."
+    ),
 }
+
+# Fields that say the same as another: it stands behind each.
+_SAME: Final = {
+    "certificate_id": "id",
+    "certification_service_id": "id",
+    "intermediate_ca_id": "id",
+    "management_request_id": "id",
+    "ocsp_responder_id": "id",
+    "sign_key_id": "id",
+    "timestamping_service_id": "id",
+    "token_id": "id",
+    "client": "client_id",
+    "consumer_id": "client_id",
+    "client_name": "subsystem_name",
+    "default_csr_format": "csr_format",
+    "query": "q",
+    "server_address": "address",
+    "server_id": "security_server_id",
+    "security_server": "security_server_id",
+    "service": "service_id",
+    "service_provider_id": "provider",
+    "since": "records_from",
+    "until": "records_to",
+    "version": "number",
+}
+FIELD_TEXTS: Final[dict[str, Text]] = _TEXTS | {term: _TEXTS[other] for term, other in _SAME.items()}

@@ -1,8 +1,8 @@
 """Logging in with an OpenID provider: authorization code flow with PKCE, state and nonce, bound to the browser.
 
 ``GET /login/oidc`` sends the browser to the provider; it comes back to ``/login/oidc/callback`` with a code. What a login
-waits for is kept here in memory under a digest of its state, for some minutes, and is taken out by the first answer that
-names it: a second one is refused. Every refusal is on the audit log with its reason.
+waits for is kept with the sessions under a digest of its state, for some minutes, so at every node that shares them, and is taken out
+by the first answer that names it: a second one is refused. Every refusal is on the audit log with its reason.
 
 Spec: OpenID Connect Core 1.0, 3.1; RFC 7636; RFC 9207 (issuer in the answer).
 """
@@ -14,11 +14,9 @@ import hashlib
 import hmac
 import html
 import secrets
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlencode
 
-import msgspec
 from aiohttp import web
 
 from serving.api.problems import Problem
@@ -34,6 +32,7 @@ from serving.login.oidc.token import (
     read_header,
     verify_id_token,
 )
+from serving.login.sessions import WaitingLogin, digest_of
 from serving.login.users import User
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
     from serving.config.oidcsettings import OidcSettings
     from serving.login.oidc.provider import Provider
     from serving.login.oidc.token import Identity
-    from serving.login.sessions import Session
+    from serving.login.sessions import Session, SessionStore
     from serving.login.users import Roles
 
 BEGIN = "/login/oidc"
@@ -52,7 +51,6 @@ BACK = "vuelta"
 EVENT = "LOGIN_OIDC"
 PREFIX = "oidc:"
 COOKIE = "__Host-OIDC"
-MOST_WAITING = 1000
 _TOO_MANY = {"description": "too many requests"}
 _REFUSED = {"description": "the login proves nothing here; the error says why"}
 _FAILED = {"description": "the provider failed; the error says how"}
@@ -74,20 +72,13 @@ DOCUMENTED: dict[str, Any] = {
 }
 
 
-class Waiting(msgspec.Struct, frozen=True):
-    """A login on its way."""
-
-    nonce: str
-    verifier: str
-    # Digest of the cookie of the browser that began it.
-    browser: str
-    begun_s: float
-    # The page of this site that was asked for before the login; empty: none.
-    back: str = ""
-
-
 class Admitting(Protocol):
     """The part of a server's login that begins sessions and records who was not let in."""
+
+    @property
+    def sessions(self) -> SessionStore:
+        """Where sessions are, and logins on their way: at every node where several share them."""
+        ...
 
     def admit(
         self, event: str, user: User, address: str, life_s: float, **facts: object
@@ -125,7 +116,6 @@ class OidcLogin:
         self._clock = clock
         self._welcome = welcome
         self._places = places
-        self._waiting: OrderedDict[str, Waiting] = OrderedDict()
 
     def add_to(self, app: web.Application) -> None:
         """Serve the two routes in an application."""
@@ -139,16 +129,13 @@ class OidcLogin:
         except Refused as refusal:
             raise self._problem(request, refusal) from refusal
         state, browser = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
-        waiting = Waiting(
+        waiting = WaitingLogin(
             secrets.token_urlsafe(32),
             secrets.token_urlsafe(48),
-            _digest(browser),
-            self._clock.monotonic(),
+            digest_of(browser),
             self._places(request.query.get(BACK, "")),
         )
-        self._waiting[_digest(state)] = waiting
-        while len(self._waiting) > MOST_WAITING:
-            self._waiting.popitem(last=False)
+        self._authentication.sessions.keep_waiting(state, waiting, self._clock.monotonic())
         query = {
             "response_type": "code",
             "client_id": self._settings.client_id,
@@ -185,15 +172,17 @@ class OidcLogin:
         answer.del_cookie(COOKIE, path="/", secure=True, httponly=True, samesite="Lax")
         return answer
 
-    def _take(self, request: web.Request) -> Waiting:
-        """What this answer answers; it is taken out, so that no other answer can."""
+    def _take(self, request: web.Request) -> WaitingLogin:
+        """The waiting login whose ``state`` this answer names, taken out so that no second answer finds it."""
         query = request.query
-        waiting = self._waiting.pop(_digest(query.get("state", "")), None)
-        if waiting is None:
+        now_s = self._clock.monotonic()
+        found = self._authentication.sessions.take_waiting(query.get("state", ""), now_s)
+        if found is None:
             raise login_refused("the answer belongs to no login that is waiting: begin again at /login/oidc")
-        if self._clock.monotonic() - waiting.begun_s > self._settings.login_s:
+        waiting, waited_s = found
+        if waited_s > self._settings.login_s:
             raise login_refused(f"the login took longer than {self._settings.login_s:.0f} s: begin again")
-        if not hmac.compare_digest(_digest(request.cookies.get(COOKIE, "")), waiting.browser):
+        if not hmac.compare_digest(digest_of(request.cookies.get(COOKIE, "")), waiting.browser):
             raise login_refused("the answer came in another browser than the login was begun in")
         if "error" in query:
             reason = f"{query['error']} {query.get('error_description', '')}".strip()
@@ -208,7 +197,7 @@ class OidcLogin:
                 f"the answer is of issuer {(shown or 'none')[:200]!r}, not {self._settings.issuer!r}"
             )
 
-    async def _prove(self, code: str, waiting: Waiting) -> dict[str, Any]:
+    async def _prove(self, code: str, waiting: WaitingLogin) -> dict[str, Any]:
         if not code:
             raise login_refused("the provider's answer holds no code")
         raw = await self._provider.redeem(code, waiting.verifier)
@@ -255,7 +244,3 @@ def _user(identity: Identity) -> User:
 
 def _challenge(verifier: str) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()

@@ -57,9 +57,9 @@ def conflict(code: str, *metadata: str) -> Problem:
     return Problem(409, code, metadata)
 
 
-def failed(code: str, *metadata: str) -> Problem:
+def failed(code: str, *metadata: str, words: Translatable | None = None) -> Problem:
     """Somebody this server depends on failed; the metadata says who and how."""
-    return Problem(500, code, metadata)
+    return Problem(500, code, metadata, words=words)
 
 
 def check_warnings(warnings: Sequence[Caution], *, ignore: bool) -> None:

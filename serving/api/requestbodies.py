@@ -104,3 +104,10 @@ def read_query(request: web.Request, kind: type[msgspec.Struct]) -> Any:
     values = {k: ",".join(v.strip() for v in request.query.getall(k)) for k in request.query}
     known = {f.encode_name for f in msgspec.structs.fields(kind)}
     return checked(kind, {k: v for k, v in values.items() if v and k in known}, strict=False)
+
+
+def check_path(path: Mapping[str, str]) -> None:
+    """Refuse a value in the path that nothing can be called by."""
+    bad = {name: ["NoControlChars"] for name, value in path.items() if unsuitable_characters(value)}
+    if bad:
+        raise Problem(400, "validation_failure", validation_errors=bad)

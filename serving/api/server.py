@@ -10,7 +10,6 @@ Spec: X-Road admin API contract (ports, cookies, headers, limits as X-Road 7.8 s
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import re
 import secrets
@@ -21,8 +20,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiohttp import web
 
-from schemas.faults import Fault
-from schemas.names import unsuitable_characters
 from serving.api import answers, commonapi, oidclogin, useroperations
 from serving.api.authentication import AccessEvent, Authentication, Clock
 from serving.api.limits import RateLimit
@@ -33,6 +30,7 @@ from serving.api.problems import Problem, forbidden
 from serving.api.requestbodies import (
     address_of,
     check_parts,
+    check_path,
     read_bytes,
     read_form,
     read_query,
@@ -44,12 +42,11 @@ from serving.login.ldap.directory import LdapDirectory
 from serving.login.oidc.provider import Provider
 from serving.process.listener import BoundedRunner, listen
 from serving.storage.audit import AuditEntry, AuditLog
-from serving.storage.conflicts import DatabaseConflict
 
 if TYPE_CHECKING:
     import socket
     import ssl
-    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from aiohttp.typedefs import Handler
 
@@ -70,6 +67,10 @@ def watch_nothing() -> Callable[[], Sequence[str]]:
     return lambda: ()
 
 
+async def take_nothing() -> None:
+    """For servers of which nothing runs beside their store."""
+
+
 @dataclass(frozen=True, slots=True)
 class Served:
     """The parts that one kind of server gives the frame: its rows, roles and names."""
@@ -77,8 +78,10 @@ class Served:
     title: str
     version: str
     operations: Sequence[Operation]
-    # Called before a change; what it gives is called after it and says what is different, a line each.
+    # Called before a change; what it gives is called after it and says what is different, a line each. Both in a thread.
     watch: Callable[[], Callable[[], Sequence[str]]] = watch_nothing
+    # Called after a change that changed something: what runs here takes it.
+    take: Callable[[], Awaitable[None]] = take_nothing
     # Why no changes are taken now (a restore is running, say), or None.
     closed: Callable[[], str | None] = lambda: None
     # Why an operation is refused here whoever asks (a change at a node that is read-only, say), or None.
@@ -323,7 +326,7 @@ class AdminApi:
     async def _carry_out(
         self, operation: Operation, request: web.Request, call: Call, read: Reader
     ) -> object:
-        with _problems():
+        with answers.as_problems():
             if operation.prepare is None:
                 self._check_allowed(operation, request, call)
                 await read()
@@ -332,7 +335,7 @@ class AdminApi:
     async def _prepare(self, operation: Operation, request: web.Request, call: Call, read: Reader) -> None:
         """Do what takes long before the change, while other changes go on, and for as long as the caller stays."""
         try:
-            with _problems():
+            with answers.as_problems():
                 self._check_allowed(operation, request, call)
                 await read()
                 if operation.prepare is not None:
@@ -363,16 +366,23 @@ class AdminApi:
                 raise Problem(503, "closed_for_changes", [closed])
             answer = await perform()
         except Problem as problem:
-            await self._record(operation, request, call, _outcome(problem), difference(), problem)
+            changes = await self._changed(difference)
+            await self._record(operation, request, call, _outcome(problem), changes, problem)
             raise
         except Exception:
-            await self._record(
-                operation, request, call, "failed", difference(), Problem(500, "internal_error")
-            )
+            changes = await self._changed(difference)
+            await self._record(operation, request, call, "failed", changes, Problem(500, "internal_error"))
             raise
-        changes = difference() if call.changes is None else call.changes
+        changes = await self._changed(difference) if call.changes is None else call.changes
         await self._record(operation, request, call, "done", changes, None)
         return answer
+
+    async def _changed(self, difference: Callable[[], Sequence[str]]) -> Sequence[str]:
+        """The names of what changed, found by ``difference`` in a thread; where there are any, the running server takes the change."""
+        found = await asyncio.to_thread(difference)
+        if found:
+            await self._served.take()
+        return found
 
     def _check_allowed(self, operation: Operation, request: web.Request, call: Call) -> None:
         reason = self._served.barred(operation)
@@ -389,7 +399,7 @@ class AdminApi:
         raise forbidden("forbidden", reason)
 
     async def _read_input(self, operation: Operation, request: web.Request, call: Call) -> None:
-        _check_path(call.path)
+        check_path(call.path)
         if operation.query is not None:
             call.query = read_query(request, operation.query)
         limit = self._settings.upload_bytes if operation.takes_file else self._settings.request_bytes
@@ -453,29 +463,9 @@ class AdminApi:
             await self.audit.append_in_thread(entry)
 
 
-@contextlib.contextmanager
-def _problems() -> Iterator[None]:
-    """What the layers below refuse becomes an answer."""
-    try:
-        yield
-    except Fault as fault:
-        raise answers.fault_problem(fault) from fault
-    except DatabaseConflict as conflict:
-        raise Problem(409, "changed_by_another_node", ["nothing was changed; call again"]) from conflict
-    except ConnectionError as lost:  # the database that nodes share
-        raise Problem(503, "database_unavailable", [str(lost)]) from lost
-
-
-def _check_path(path: Mapping[str, str]) -> None:
-    """Refuse a value in the path that nothing can be called by."""
-    bad = {name: ["NoControlChars"] for name, value in path.items() if unsuitable_characters(value)}
-    if bad:
-        raise Problem(400, "validation_failure", validation_errors=bad)
-
-
 def _take_input(operation: Operation, call: Call, given: OperationInput) -> None:
     """A page's input, judged as a request's is. Raises `Problem`."""
-    _check_path(call.path)
+    check_path(call.path)
     if operation.query is not None:
         call.query = checked(operation.query, {n: v for n, v in given.query.items() if v}, strict=False)
     if isinstance(operation.body, MultipartForm):

@@ -15,7 +15,7 @@ import msgspec
 
 from serving.api.authentication import check_roles_known
 from serving.api.operations import Call, Operation
-from serving.api.problems import bad_request, conflict, forbidden, not_found
+from serving.api.problems import Problem, conflict, forbidden, not_found
 from serving.errors import OperatorError
 from serving.login.users import LONGEST_PASSWORD, SHORTEST_PASSWORD
 
@@ -190,7 +190,7 @@ class _Users(msgspec.Struct, frozen=True):
             # In a thread, for the digest of a password takes long on purpose.
             await asyncio.to_thread(self.logins.save_user, name, password, roles, scope)
         except OperatorError as err:
-            raise bad_request("invalid_user", str(err)) from err
+            raise Problem(400, "invalid_user", [str(err)], words=err.text) from err
 
     def _other(self, call: Call) -> User:
         """The user of the path, whom the caller may change. Raises `Problem`."""

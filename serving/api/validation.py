@@ -11,6 +11,7 @@ have several lines.
 from __future__ import annotations
 
 import functools
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ import msgspec
 
 from schemas.jsontext import decode_json
 from schemas.names import unsuitable_characters, unsuitable_in_code
+from schemas.numbers import is_kept, signed_number
 from serving.api.problems import Problem
 
 if TYPE_CHECKING:
@@ -86,8 +88,10 @@ def _walk(kind: msgspec.inspect.Type, value: Any, path: str, problems: dict[str,
         extra |= kind.extra or {}
         kind = kind.type
     if isinstance(kind, msgspec.inspect.UnionType):
+        takes_text = isinstance(value, str) and any(_is_text(each) for each in kind.types)
         for each in kind.types:
-            if not isinstance(each, msgspec.inspect.NoneType):
+            # A text is judged as the text that the field takes, not as a number that it may be too.
+            if not isinstance(each, msgspec.inspect.NoneType) and (not takes_text or _is_text(each)):
                 _walk(each, value, path, problems)
         return
     found: list[str] = []
@@ -108,6 +112,12 @@ def _walk(kind: msgspec.inspect.Type, value: Any, path: str, problems: dict[str,
         found = ["NoControlChars"]
     if found:
         problems[path] = found
+
+
+def _is_text(kind: msgspec.inspect.Type) -> bool:
+    while isinstance(kind, msgspec.inspect.Metadata):
+        kind = kind.type
+    return isinstance(kind, msgspec.inspect.StrType)
 
 
 _LISTS = (
@@ -157,13 +167,20 @@ def _string_rules(kind: msgspec.inspect.StrType, value: str, extra: dict[str, An
 
 
 def _number_rules(kind: msgspec.inspect.IntType | msgspec.inspect.FloatType, value: Any) -> list[str]:
+    if isinstance(kind, msgspec.inspect.IntType) and isinstance(value, str):
+        value = signed_number(value)
+        if value is None:
+            return ["Type"]
     try:
         number = float(value)
     except (TypeError, ValueError):
         return []
-    if kind.ge is not None and number < kind.ge:
+    except OverflowError:
+        number = math.inf if value > 0 else -math.inf
+    unkept = isinstance(value, int) and not is_kept(value)
+    if (unkept and value < 0) or (kind.ge is not None and number < kind.ge):
         return ["Min"]
-    if kind.le is not None and number > kind.le:
+    if unkept or (kind.le is not None and number > kind.le):
         return ["Max"]
     return []
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 
 from certs.edges.tokenfiles import write_whole
-from serving.cli.commands import report_errors
+from serving.cli.commands import ask_secret, report_errors
 from serving.cli.progress import working
 from serving.cli.serverfolder import ServerFolders
 from serving.config.secret import SecretSource
@@ -206,7 +206,7 @@ def _passphrase(file: Path | None, *, confirm: bool) -> str:
         return SecretSource(file=str(file)).read({})
     if PASSPHRASE_VARIABLE in os.environ:
         return SecretSource(environment=PASSPHRASE_VARIABLE).read(os.environ)
-    return str(click.prompt(_("Passphrase"), hide_input=True, confirmation_prompt=confirm))
+    return ask_secret(_("Passphrase"), "--passphrase-file", confirm=confirm)
 
 
 def _opener(passphrase_file: Path | None, identity_file: Path | None, signer: str | None) -> Opener:

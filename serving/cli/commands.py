@@ -7,7 +7,9 @@ printed is escaped (`serving.printable`). `report_errors` does the same for one 
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
+import io
 import os
 import sqlite3
 import sys
@@ -18,9 +20,10 @@ import click
 
 from schemas.faults import Fault
 from serving.api.problems import Problem
-from serving.cli.helptexts import say_help, speaking
-from serving.language import _, language_of
-from serving.printable import SafeStream, escape_controls, safe_stream
+from serving.cli.helptexts import show_help, speaking
+from serving.errors import OperatorError, Refused
+from serving.language import N_, _, language_of
+from serving.printable import ClosedStream, SafeStream, escape_controls, safe_stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -52,6 +55,27 @@ def report_errors(command: Callable[P, R]) -> Callable[P, R]:
     return run
 
 
+def ask_secret(prompt: str, option: str, *, confirm: bool = False) -> str:
+    """A secret, asked for without showing it, or the line that comes through a pipe. Where nobody can answer, an `OperatorError` names the option that gives it."""
+    if _has_terminal():
+        return str(click.prompt(prompt, hide_input=True, confirmation_prompt=confirm))
+    secret = sys.stdin.readline().rstrip("\r\n")
+    if not secret:
+        raise OperatorError(N_("{option} is missing, and there is no terminal to ask at", option=option))
+    return secret
+
+
+def _has_terminal() -> bool:
+    """Whether somebody can be asked: at standard input, or at the terminal that the process belongs to."""
+    if sys.stdin.isatty():
+        return True
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
+
+
 @contextlib.contextmanager
 def in_a_line() -> Iterator[None]:
     """Turn whatever is raised into a line for a person. A broken pipe stays one: nobody reads the line."""
@@ -60,7 +84,7 @@ def in_a_line() -> Iterator[None]:
     except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
         raise
     except Exception as err:
-        raise click.ClickException(escape_controls(" ".join(explain(err).split("\n")))) from err
+        raise click.ClickException(escape_controls("; ".join(explain(err).splitlines()))) from err
 
 
 def explain(error: BaseException) -> str:
@@ -71,6 +95,8 @@ def explain(error: BaseException) -> str:
         return explain(error.exceptions[0])
     if isinstance(error, ImportError):
         return _explain_import(error)
+    if isinstance(error, (Refused, OperatorError)):
+        return error.text.into(language_of(os.environ))
     if isinstance(error, RecursionError):
         return _("the data are nested more deeply than this program reads; nothing was done with them")
     if isinstance(error, MemoryError):
@@ -91,7 +117,7 @@ def explain(error: BaseException) -> str:
 def _text(error: BaseException) -> str:
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     if isinstance(error, KeyError) and " " not in text:
-        return _("{told!r} is missing in the data", told=text)
+        return _("{key!r} is missing in the data", key=text)
     return text or type(error).__name__
 
 
@@ -110,12 +136,12 @@ def _explain_import(error: ImportError) -> str:
 def _explain_file(error: OSError) -> str:
     name = error.filename
     if name is None or error.strerror is None:
-        return str(error)
+        return error.strerror or str(error)
     text = f"{name}: {error.strerror}"
     if isinstance(error, PermissionError):
-        return _("{told}; run the command as the user who owns the data folder", told=text)
+        return _("{problem}; run the command as the user who owns the data folder", problem=text)
     if isinstance(error, (IsADirectoryError, NotADirectoryError)):
-        return _("{told}; a file was expected: take away what is there, or restore a backup", told=text)
+        return _("{problem}; a file was expected: take away what is there, or restore a backup", problem=text)
     return text
 
 
@@ -149,8 +175,13 @@ class Program(click.Group):
         """Run the command that the arguments name; see `click.Command.main`."""
         given = options.get("args", args[0] if args else None)
         with _safe_streams(), _no_warnings(), speaking(sys.argv[1:] if given is None else list(given)):
-            say_help(self)
+            show_help(self)
             return super().main(*args, **options)
+
+    def make_context(self, *args: Any, **options: Any) -> click.Context:
+        """Read the arguments; whatever an option that prints and ends raises (``--version`` on a full disk) is said in a line."""
+        with in_a_line():
+            return super().make_context(*args, **options)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it; whatever it raises is said in a line."""
@@ -160,13 +191,52 @@ class Program(click.Group):
 
 @contextlib.contextmanager
 def _safe_streams() -> Iterator[None]:
-    """Escape what is printed meanwhile."""
-    before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = safe_stream(sys.stdout), safe_stream(sys.stderr)
+    """Escape what is printed meanwhile, and end with an error where a part of it cannot be written."""
+    before = sys.stdin, sys.stdout, sys.stderr
+    _fill_descriptors()
+    sys.stdin = sys.stdin or io.StringIO()
+    sys.stdout, sys.stderr = safe_stream(sys.stdout or ClosedStream()), safe_stream(sys.stderr)
+    ended: SystemExit | None = None
+    lost: OSError | None = None
     try:
         yield
+    except SystemExit as err:
+        ended = err
     finally:
-        _put_back(before)
+        mine = sys.stdout, sys.stderr
+        sys.stdin, sys.stdout, sys.stderr = before
+        lost = _let_go(mine[0])
+        _let_go(mine[1])
+    if lost is not None and lost.errno != errno.EPIPE and (ended is None or not ended.code):
+        click.ClickException(explain(lost)).show()
+        ended = SystemExit(1)
+    if ended is not None:
+        raise ended
+
+
+def _fill_descriptors() -> None:
+    """Open nothing at those of standard input, output and error that were closed: a database opened there would be written to by who prints."""
+    while True:
+        opened = os.open(os.devnull, os.O_RDWR)
+        if opened > 2:
+            os.close(opened)
+            return
+
+
+def _let_go(stream: Any) -> OSError | None:
+    """Write out what is left for a stream and leave the file below it open. The reason why it could not be written."""
+    if not isinstance(stream, SafeStream):
+        return None
+    failed = None
+    try:
+        stream.flush()
+    except OSError as err:  # nothing more can be written there, at the end of the process either
+        failed = err
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    with contextlib.suppress(OSError, ValueError):
+        stream.detach()
+    return failed
 
 
 @contextlib.contextmanager
@@ -176,19 +246,3 @@ def _no_warnings() -> Iterator[None]:
         if not sys.warnoptions:
             warnings.simplefilter("ignore")
         yield
-
-
-def _put_back(before: tuple[Any, Any]) -> None:
-    mine = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = before
-    for stream in mine:
-        if isinstance(stream, SafeStream):
-            try:
-                stream.flush()
-            except (
-                OSError
-            ):  # whoever read has gone: nothing more can be said there, at the end of the process either
-                with contextlib.suppress(OSError, ValueError):
-                    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-            with contextlib.suppress(OSError, ValueError):
-                stream.detach()

@@ -47,26 +47,26 @@ def speaking(arguments: Sequence[str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def say_help(program: click.Command) -> None:
+def show_help(program: click.Command) -> None:
     """Put the help of a program, of its commands and of their options into the language of this process."""
     language = language_of(os.environ)
     if _LANGUAGE_OF.get(program) != language:
-        _say_help(program, outermost=True)
+        _show_help(program, outermost=True)
         _LANGUAGE_OF[program] = language
 
 
-def _say_help(command: click.Command, *, outermost: bool) -> None:
+def _show_help(command: click.Command, *, outermost: bool) -> None:
     if command.help:
         command.help = _translated(command, command.help)
     if not any(OPTION in parameter.opts for parameter in command.params):
         command.params.append(language_option(hidden=not outermost))
-    say_options(command.params)
+    show_options(command.params)
     if isinstance(command, click.Group):
         for inner in command.commands.values():
-            _say_help(inner, outermost=False)
+            _show_help(inner, outermost=False)
 
 
-def say_options(parameters: Sequence[click.Parameter]) -> None:
+def show_options(parameters: Sequence[click.Parameter]) -> None:
     """Put the help of options into the language of this process."""
     for parameter in parameters:
         if isinstance(parameter, click.Option) and parameter.help:

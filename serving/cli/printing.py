@@ -70,7 +70,7 @@ def _text(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def tell(values: object, *, as_json: bool) -> None:
+def print_values(values: object, *, as_json: bool) -> None:
     """An answer for programs, or for a person."""
     if as_json:
         click.echo(encode_json(values, indent=2).decode())

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def open_folder_safe(data: Path, settings: SealSettings, pin: Callable[[], str]) -> KeySafe:
-    """Of the secrets in the settings, else of the software token, for which ``pin`` is called.
+    """The safe of a data folder, opened by the secrets in the settings, else by the software token, for which ``pin`` is called.
 
     Raises ValueError when there is neither, `TokenFailed` when the PIN is wrong.
     """

@@ -20,7 +20,7 @@ from serving.process.parent import end_with_parent
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from certs.edges.signer import Held
+    from certs.edges.signer import SignerToken
     from serving.config.tokensettings import TokenSettings, TokensSection
 
 _PR_SET_DUMPABLE = 4
@@ -69,17 +69,17 @@ def _hold(
     fallback = SecretSource() if token.module else SecretSource(file=str(pin_file or ""))
     source = token.pin if token.pin.is_set else fallback
     try:
-        held = open_held(data, token)
+        opened = open_signer_token(data, token)
         if source.is_set:
-            held.unlock(source.read(os.environ))
+            opened.unlock(source.read(os.environ))
         elif not token.module and "SACBE_PIN" in os.environ:
-            held.unlock(os.environ["SACBE_PIN"])
+            opened.unlock(os.environ["SACBE_PIN"])
     except Fault as fault:
         if is_lost(fault):
             click.echo(fault.detail, err=True)
             return 3
         raise
-    server = SignerServer(held, keys.sockets(data, token)[number])
+    server = SignerServer(opened, keys.sockets(data, token)[number])
 
     async def run() -> int:
         stop = asyncio.Event()
@@ -90,11 +90,11 @@ def _hold(
     return asyncio.run(run())
 
 
-def open_held(data: Path, token: TokenSettings) -> Held:
+def open_signer_token(data: Path, token: TokenSettings) -> SignerToken:
     """The token as this process holds it. Raises `TokenFailed`."""
     if token.module:
         os.environ.update(token.environment)  # before the module is loaded, which reads it
-        from certs.edges.signer import HeldHardware
+        from certs.edges.signer import HardSignerToken
         from certs.tokens.hardware import HardToken, HardTokenPlace, HardTokenUse
 
         place = HardTokenPlace(token.module, token.label, token.serial, token.slots)
@@ -105,12 +105,12 @@ def open_held(data: Path, token: TokenSettings) -> Held:
             token.private_attributes,
             token.public_attributes,
         )
-        return HeldHardware(HardToken(place, use))
-    from certs.edges.signer import HeldSoftware
+        return HardSignerToken(HardToken(place, use))
+    from certs.edges.signer import SoftSignerToken
     from certs.edges.tokenfiles import TokenFolder
     from certs.tokens.soft import SoftToken
 
-    return HeldSoftware(SoftToken(TokenFolder(data / "token")))
+    return SoftSignerToken(SoftToken(TokenFolder(data / "token")))
 
 
 def _protect(*, child: bool) -> None:

@@ -30,7 +30,7 @@ from serving.cli.commands import report_errors
 from serving.cli.serverfolder import ServerFolders
 from serving.config.secret import SecretSource
 from serving.errors import OperatorError
-from serving.language import _
+from serving.language import N_, _
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +60,7 @@ def support_commands(folders: ServerFolders, load: Load, look: Look) -> click.Gr
     @report_errors
     def bundle(data: Path, settings_file: Path | None, out: Path) -> None:
         if out.exists():
-            raise OperatorError(_("{out} exists already; choose another name", out=out))
+            raise OperatorError(N_("{out} exists already; choose another name", out=out))
         parts = {
             "versions.json": _versions(),
             "settings.json": without_secrets(load(data, settings_file)),
@@ -146,7 +146,7 @@ def _files(data: Path) -> dict[str, Any]:
 
 
 def _tried(look: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What a look gives, or why it gave nothing: a bundle is wanted most when something is broken."""
+    """The result of ``look``, or ``{"failed": reason}``: a bundle is made most often when something is broken."""
     try:
         return look()
     except Exception as err:

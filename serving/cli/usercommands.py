@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from schemas.jsontext import decode_json, encode_json
-from serving.cli.commands import report_errors
+from serving.cli.commands import ask_secret, report_errors
 from serving.cli.serverfolder import ServerFolders
 from serving.config.secret import read_secret_file
 from serving.language import _
@@ -99,7 +99,7 @@ def user_commands(roles: Roles, where: Where) -> click.Group:
                 _("unknown roles: {join}; there are {there}, and all", join=", ".join(wrong), there=there)
             )
         password = (
-            click.prompt(_("Password"), hide_input=True, confirmation_prompt=True)
+            ask_secret(_("Password"), "--password-file", confirm=True)
             if password_file is None
             else read_secret_file(password_file)
         )

@@ -11,6 +11,7 @@ import msgspec
 from serving.config.oidcsettings import ALL
 from serving.config.secret import SecretSource
 from serving.errors import OperatorError
+from serving.language import N_
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -59,7 +60,7 @@ class LdapSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         """Refuse what cannot work; ``known`` are the roles of this server. Raises `OperatorError`."""
         for name in ("user_base", "roles"):
             if not getattr(self, name):
-                raise OperatorError(f"admin.ldap.{name} is needed for logins with a directory")
+                raise OperatorError(N_("admin.ldap.{name} is needed for logins with a directory", name=name))
         try:
             parts = urlsplit(self.url)
             whole = parts.scheme in PORTS and parts.hostname and parts.port != 0
@@ -67,17 +68,28 @@ class LdapSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             whole = False
         if not whole or parts.path.strip("/") or parts.query or parts.fragment or parts.username:
             raise OperatorError(
-                f"admin.ldap.url must be ldaps://HOST[:PORT] or ldap://HOST[:PORT], not {self.url[:200]!r}"
+                N_(
+                    "admin.ldap.url must be ldaps://HOST[:PORT] or ldap://HOST[:PORT], not {url!r}",
+                    url=self.url[:200],
+                )
             )
         if self.bind_dn and not self.bind_password.is_set:
-            raise OperatorError("admin.ldap.bind_password is needed for admin.ldap.bind_dn")
+            raise OperatorError(N_("admin.ldap.bind_password is needed for admin.ldap.bind_dn"))
         for name in (self.user_attribute, self.groups_attribute, self.group_member_attribute, *self.user_has):
             if not _ATTRIBUTE.fullmatch(name):
                 raise OperatorError(
-                    f"admin.ldap names the attribute {name[:80]!r}, which is no name of an attribute"
+                    N_(
+                        "admin.ldap names the attribute {name!r}, which is no name of an attribute",
+                        name=name[:80],
+                    )
                 )
         named = {role for roles in self.roles.values() for role in roles}
         if unknown := sorted(named - {*known, ALL}):
             raise OperatorError(
-                f"admin.ldap.roles names unknown roles: {', '.join(unknown)}; there are {', '.join(sorted(known))}, {ALL}"
+                N_(
+                    "admin.ldap.roles names unknown roles: {unknown}; there are {known}, {all}",
+                    unknown=", ".join(unknown),
+                    known=", ".join(sorted(known)),
+                    all=ALL,
+                )
             )

@@ -9,6 +9,7 @@ import msgspec
 
 from serving.config.setting import GIB, Setting
 from serving.errors import OperatorError
+from serving.language import N_
 
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -32,11 +33,14 @@ class LogStreamSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
         """The levels by area. Raises `OperatorError`."""
         found: dict[str, int] = {}
         for text in self.levels:
-            area, _, level = text.partition("=")
+            area, _sign, level = text.partition("=")
             if not area.strip() or level.strip().lower() not in LEVELS:
                 raise OperatorError(
-                    f"logging.levels: {text!r} is no AREA=LEVEL; levels are {', '.join(LEVELS)}, "
-                    "areas stand in every log line"
+                    N_(
+                        "logging.levels: {text!r} is no AREA=LEVEL; levels are {levels}, areas stand in every log line",
+                        text=text,
+                        levels=", ".join(LEVELS),
+                    )
                 )
             found[area.strip()] = logging.getLevelNamesMapping()[level.strip().upper()]
         return found

@@ -10,7 +10,7 @@ from certs.edges.tokenfiles import write_whole
 from schemas.jsontext import encode_json
 from serving.config.textfiles import read_text_file
 from serving.errors import OperatorError
-from serving.language import _
+from serving.language import N_
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +26,7 @@ def name_database(file: Path, database: str, password_file: Path | None = None) 
         return
     if "database" in named or (named and _HEADER not in text.splitlines()):
         raise OperatorError(
-            _(
+            N_(
                 "everything is copied; now set node.database in {file} to {to} and begin again",
                 file=file,
                 to=database,

@@ -10,6 +10,7 @@ import msgspec
 
 from serving.config.secret import SecretSource
 from serving.errors import OperatorError
+from serving.language import N_
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -63,15 +64,22 @@ class OidcSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         """Refuse what cannot work; ``known`` are the roles of this server. Raises `OperatorError`."""
         for name in ("issuer", "client_id", "public_url", "roles"):
             if not getattr(self, name):
-                raise OperatorError(f"admin.oidc.{name} is needed for logins with an OpenID provider")
+                raise OperatorError(
+                    N_("admin.oidc.{name} is needed for logins with an OpenID provider", name=name)
+                )
         check_url(self.issuer, "admin.oidc.issuer")
         check_url(self.public_url, "admin.oidc.public_url")
         if "openid" not in self.scope.split():
-            raise OperatorError("admin.oidc.scope must hold openid, or the provider gives no identity")
+            raise OperatorError(N_("admin.oidc.scope must hold openid, or the provider gives no identity"))
         named = {role for roles in self.roles.values() for role in roles}
         if unknown := sorted(named - {*known, ALL}):
             raise OperatorError(
-                f"admin.oidc.roles names unknown roles: {', '.join(unknown)}; there are {', '.join(sorted(known))}, {ALL}"
+                N_(
+                    "admin.oidc.roles names unknown roles: {unknown}; there are {known}, {all}",
+                    unknown=", ".join(unknown),
+                    known=", ".join(sorted(known)),
+                    all=ALL,
+                )
             )
 
 
@@ -80,7 +88,7 @@ def check_url(url: str, what: str) -> None:
     parts = urlsplit(url)
     local = parts.scheme == "http" and _is_loopback(parts.hostname or "")
     if not (local or (parts.scheme == "https" and parts.hostname)) or parts.fragment:
-        raise OperatorError(f"{what} must be an https URL, not {url[:200]!r}")
+        raise OperatorError(N_("{what} must be an https URL, not {url!r}", what=what, url=url[:200]))
 
 
 def _is_loopback(host: str) -> bool:

@@ -16,6 +16,7 @@ import msgspec
 from serving.config.textfiles import read_toml_file
 from serving.config.tomltext import toml_value
 from serving.errors import OperatorError
+from serving.language import N_
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -53,7 +54,9 @@ def preset_names() -> tuple[str, ...]:
 def read_preset(name: str) -> Preset:
     """A preset by its name. Raises ValueError when there is none."""
     if name not in preset_names():
-        raise OperatorError(f"there is no preset {name!r}; there are: {', '.join(preset_names())}")
+        raise OperatorError(
+            N_("there is no preset {name!r}; there are: {names}", name=name, names=", ".join(preset_names()))
+        )
     text = (files(__package__) / FOLDER / f"{name}.toml").read_text(encoding="utf-8")
     return msgspec.convert(tomllib.loads(text), Preset)
 

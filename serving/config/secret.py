@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from serving.config.textfiles import read_text_file
+from serving.errors import OperatorError
+from serving.language import N_
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +35,7 @@ class SecretSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     def read(self, environ: Mapping[str, str]) -> str:
         """The secret. Raises ValueError saying what is wrong, never the secret."""
         if sum(map(bool, (self.file, self.environment, self.command))) != 1:
-            raise ValueError("a secret comes from exactly one of file, environment and command")
+            raise OperatorError(N_("a secret comes from exactly one of file, environment and command"))
         if self.file:
             return _present(self._from_file(), f"the file {self.file}")
         if self.environment:
@@ -44,7 +46,9 @@ class SecretSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         try:
             return read_secret_file(Path(self.file))
         except OSError as err:
-            raise ValueError(f"the secret file {self.file} cannot be read: {err}") from err
+            raise OperatorError(
+                N_("the secret file {file} cannot be read: {err}", file=self.file, err=err)
+            ) from err
 
     def _from_command(self) -> str:
         try:
@@ -52,7 +56,13 @@ class SecretSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
                 self.command, capture_output=True, text=True, timeout=_COMMAND_TIMEOUT_S, check=True
             )
         except (OSError, subprocess.SubprocessError) as err:
-            raise ValueError(f"the command {self.command[0]} gave no secret: {type(err).__name__}") from err
+            raise OperatorError(
+                N_(
+                    "the command {command} gave no secret: {name}",
+                    command=self.command[0],
+                    name=type(err).__name__,
+                )
+            ) from err
         return done.stdout.partition("\n")[0]
 
 
@@ -63,13 +73,17 @@ def read_secret_file(path: Path) -> str:
     """
     mode = path.stat().st_mode
     if stat.S_ISREG(mode) and mode & 0o077:
-        raise ValueError(
-            f"the secret file {path} can be read by others (mode {mode & 0o777:o}); chmod 600 {path}"
+        raise OperatorError(
+            N_(
+                "the secret file {path} can be read by others (mode {mode:o}); chmod 600 {path}",
+                path=path,
+                mode=mode & 511,
+            )
         )
     return read_text_file(path).strip()
 
 
 def _present(text: str, where: str) -> str:
     if not text.strip():
-        raise ValueError(f"{where} holds no secret")
+        raise OperatorError(N_("{where} holds no secret", where=where))
     return text.strip()

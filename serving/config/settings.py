@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_origin
 
 import msgspec
 
+from serving.config.settingtable import reason_of
 from serving.config.textfiles import read_toml_file
 from serving.errors import OperatorError
+from serving.language import N_
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +34,7 @@ def load_settings(
     try:
         values: dict[str, Any] = {} if path is None else read_toml_file(path)
     except OSError as err:
-        raise OperatorError(f"the settings file {path} cannot be read: {err}") from err
+        raise OperatorError(N_("the settings file {path} cannot be read: {err}", path=path, err=err)) from err
     for key, value in (kept or {}).items():
         values[key] = {**values.get(key, {}), **value} if isinstance(value, dict) else value
     for name, value in environ.items():
@@ -42,7 +44,12 @@ def load_settings(
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as err:
         raise OperatorError(
-            f"a setting is wrong: {err} (file {path or 'none'}, environment {prefix}_*)"
+            N_(
+                "a setting is wrong: {err} (file {file}, environment {prefix}_*)",
+                err=reason_of(kind, values, err),
+                file=path or N_("none"),
+                prefix=prefix,
+            )
         ) from err
 
 
@@ -59,7 +66,7 @@ def _override(kind: type[msgspec.Struct], values: dict[str, Any], key: str, valu
                 if one.name == rest:
                     values.setdefault(section, {})[rest] = _written(one.type, value)
                     return
-    raise OperatorError(f"the environment variable {name} names no setting")
+    raise OperatorError(N_("the environment variable {name} names no setting", name=name))
 
 
 def _written(kind: Any, text: str) -> str | list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import math
+from difflib import get_close_matches
 from functools import cached_property
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -16,7 +17,7 @@ import msgspec
 
 from serving.config.setting import Setting
 from serving.errors import OperatorError
-from serving.language import N_
+from serving.language import N_, Text, Translatable, in_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -75,9 +76,7 @@ class SettingTable:
         """A setting's description. Raises `OperatorError` for a name that is none."""
         found = self.settings.get(name)
         if found is None:
-            near = [n for n in self.settings if name and (name in n or n.rpartition(".")[2] in name)]
-            hint = f"; is it {', '.join(near[:5])}?" if near else "; 'settings list' shows all of them"
-            raise OperatorError(f"there is no setting {name!r}{hint}")
+            raise OperatorError(no_setting(name, self.types))
         return found
 
     def is_plain(self, name: str) -> bool:
@@ -93,26 +92,35 @@ class SettingTable:
         """The value that somebody wrote for a setting. Raises `OperatorError` with what was expected and what came."""
         self.setting(name)
         if not self.is_plain(name):
-            raise OperatorError(f"{name} is a table of its own: write it into the settings file")
+            raise OperatorError(
+                N_("{name} is a table of its own: write it into the settings file", name=name)
+            )
         try:
             value = _parse(_bare(self.types[name]), text)
         except (ValueError, msgspec.ValidationError) as err:
-            raise OperatorError(f"{name}: expected {self.expected(name)}; came {text!r}") from err
+            raise OperatorError(
+                N_(
+                    "{name}: expected {expected}; came {text!r}",
+                    name=name,
+                    expected=self.expected(name),
+                    text=text,
+                )
+            ) from err
         self._check_range(name, value)
         return value
 
     def check(self, settings: msgspec.Struct) -> None:
         """Refuse settings outside their ranges. Raises `OperatorError` with every reason."""
-        found: list[str] = []
+        found: list[Translatable] = []
         for name, value in self.flatten(settings).items():
             if value == self.defaults[name]:
                 continue
             try:
                 self._check_range(name, value)
             except OperatorError as err:
-                found.append(str(err))
+                found.append(err.text)
         if found:
-            raise OperatorError("\n".join(found))
+            raise OperatorError(in_lines(found))
 
     def flatten(self, settings: msgspec.Struct) -> dict[str, object]:
         """Every setting's value, by name."""
@@ -142,7 +150,14 @@ class SettingTable:
         low = -math.inf if setting.low is None else setting.low
         high = math.inf if setting.high is None else setting.high
         if not (math.isfinite(value) and low <= value <= high):
-            raise OperatorError(f"{name}: expected {self.expected(name)}; came {_number(value)}")
+            raise OperatorError(
+                N_(
+                    "{name}: expected {expected}; came {value}",
+                    name=name,
+                    expected=self.expected(name),
+                    value=_number(value),
+                )
+            )
 
     def render_markdown(self, language: str) -> str:
         """The table for the documentation, in a language."""
@@ -172,6 +187,48 @@ def shown(value: object) -> str:
         fields = {f: v for f, v in msgspec.structs.asdict(value).items() if v}
         return ", ".join(f"{f} {shown(v)}" for f, v in fields.items())
     return str(value)
+
+
+def no_setting(name: str, types: Mapping[str, Any]) -> Text:
+    """That there is no setting of this name, and which ones are near to it."""
+    section = name.rpartition(".")[0]
+    tops = tuple(dict.fromkeys(n.partition(".")[0] for n in types))
+    beside = [n for n in types if n.startswith(f"{section}.")] or tops
+    near = [n for n in types if name and name in n] or get_close_matches(name, (*types, *tops), n=5)
+    if section:
+        near = [n for n in near if n not in tops]
+    hint = (
+        N_("; is it {names}?", names=", ".join(near[:5]))
+        if near
+        else N_("; there are: {names}", names=", ".join(beside))
+    )
+    return N_("there is no setting {name!r}{hint}", name=name, hint=hint)
+
+
+def reason_of(
+    kind: type[msgspec.Struct], values: Mapping[str, Any], error: msgspec.ValidationError
+) -> Text | str:
+    """Why ``values`` are no settings of ``kind``: the setting's name, what it takes and what came; of what is inside a setting, as the reader says it."""
+    types = dict(_leaves(kind, ""))
+    for name, value in _by_name(values, types):
+        if name not in types:
+            return no_setting(name, types)
+        if not _plain(types[name]):
+            continue
+        try:
+            msgspec.convert(value, _bare(types[name]), strict=False)
+        except msgspec.ValidationError:
+            expected = _expected(_bare(types[name]))
+            return N_("{name}: expected {expected}; came {text!r}", name=name, expected=expected, text=value)
+    return str(error)
+
+
+def _by_name(values: Mapping[str, Any], types: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict) and any(n.startswith(f"{key}.") for n in types):
+            yield from ((f"{key}.{inner}", v) for inner, v in value.items())
+        else:
+            yield key, value
 
 
 def nested(kept: Mapping[str, object]) -> dict[str, Any]:

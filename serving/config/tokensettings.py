@@ -10,6 +10,8 @@ import msgspec
 from certs.tokens.port import KEY_MECHANISMS, PRIVATE_ATTRIBUTES, PUBLIC_ATTRIBUTES, SOFTWARE_TOKEN_ID
 from serving.config.secret import SecretSource
 from serving.config.setting import Setting
+from serving.errors import OperatorError
+from serving.language import N_, _
 
 
 class TokenSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -50,12 +52,21 @@ class TokenSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
             ("public_attributes", PUBLIC_ATTRIBUTES),
         ):
             if unknown := sorted(set(getattr(self, name)) - known):
-                raise ValueError(
-                    f"keys.tokens {self.id!r}: {name} names {', '.join(unknown)}; there are {', '.join(sorted(known))}"
+                raise OperatorError(
+                    N_(
+                        "keys.tokens {token!r}: {name} names {unknown}; there are {known}",
+                        token=self.id,
+                        name=name,
+                        unknown=", ".join(unknown),
+                        known=", ".join(sorted(known)),
+                    )
                 )
         if self.sign_mechanism != "RSA_PKCS" and not self.module:
-            raise ValueError(
-                f"keys.tokens {self.id!r}: sign_mechanism is for a PKCS#11 token, and this one has no module"
+            raise OperatorError(
+                N_(
+                    "keys.tokens {token!r}: sign_mechanism is for a PKCS#11 token, and this one has no module",
+                    token=self.id,
+                )
             )
 
     @property
@@ -86,7 +97,13 @@ class TokensSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         found = next((t for t in self.all_tokens() if t.id == token_id), None)
         if found is None:
             known = ", ".join(t.id for t in self.all_tokens())
-            raise LookupError(f"the settings name no token {token_id!r}; they name {known}")
+            raise LookupError(
+                _(
+                    "the settings name no token {token_id!r}; they name {known}",
+                    token_id=token_id,
+                    known=known,
+                )
+            )
         return found
 
     def sockets(self, data: Path, token: TokenSettings) -> tuple[Path, ...]:

@@ -22,6 +22,7 @@ SESSION_COOKIE = "JSESSIONID"
 CSRF_COOKIE = "XSRF-TOKEN"
 CSRF_HEADER = "X-XSRF-TOKEN"
 MOST_SESSIONS = 1000
+MOST_WAITING = 1000
 
 
 class Session(msgspec.Struct):
@@ -49,6 +50,17 @@ class LiveSession(msgspec.Struct, frozen=True):
     name: str
     idle_s: float
     is_vouched: bool
+
+
+class WaitingLogin(msgspec.Struct, frozen=True):
+    """A login on its way through another server: what its answer must prove, and the page that was asked for before it."""
+
+    nonce: str
+    verifier: str
+    # Digest of the cookie of the browser that began it.
+    browser: str
+    # The page of this site that was asked for before the login; empty: none.
+    back: str = ""
 
 
 class FormState(enum.StrEnum):
@@ -94,8 +106,16 @@ class SessionStore(Protocol):
         """Note that a form was carried out; one that was refused may be sent again."""
         ...
 
+    def keep_waiting(self, state: str, login: WaitingLogin, now_s: float) -> None:
+        """Keep a login that is on its way under its state; of too many the oldest is forgotten."""
+        ...
+
+    def take_waiting(self, state: str, now_s: float) -> tuple[WaitingLogin, float] | None:
+        """A login on its way and the seconds since it began, taken out so that no other answer can be its; None: there is none."""
+        ...
+
     def close(self) -> None:
-        """Let go of where the sessions are."""
+        """Close the store of the sessions; in memory they end with it."""
         ...
 
 
@@ -105,6 +125,7 @@ class Sessions:
     def __init__(self, idle_s: float) -> None:
         self._idle_s = idle_s
         self._sessions: OrderedDict[str, Session] = OrderedDict()
+        self._waiting: OrderedDict[str, tuple[WaitingLogin, float]] = OrderedDict()
 
     def begin(self, user: User, now_s: float) -> tuple[str, Session]:
         """A new session and the value of its cookie."""
@@ -117,14 +138,14 @@ class Sessions:
 
     def _keep(self, session: Session) -> tuple[str, Session]:
         token = secrets.token_hex(32)
-        self._sessions[_digest(token)] = session
+        self._sessions[digest_of(token)] = session
         while len(self._sessions) > MOST_SESSIONS:
             self._sessions.popitem(last=False)
         return token, session
 
     def find(self, token: str, now_s: float, *, prolong: bool = True) -> Session | None:
         """The live session of a cookie, or None; one that was idle too long is forgotten."""
-        key = _digest(token)
+        key = digest_of(token)
         session = self._sessions.get(key)
         if session is None:
             return None
@@ -138,7 +159,7 @@ class Sessions:
 
     def end(self, token: str) -> None:
         """Forget a session by its token; one that is unknown is no error."""
-        self._sessions.pop(_digest(token), None)
+        self._sessions.pop(digest_of(token), None)
 
     def live(self, now_s: float) -> list[LiveSession]:
         """Every live session, the one used last first."""
@@ -160,10 +181,23 @@ class Sessions:
     def end_form(self, sending: str, *, is_done: bool) -> None:
         """Nobody else wants to know."""
 
+    def keep_waiting(self, state: str, login: WaitingLogin, now_s: float) -> None:
+        """Keep a login that is on its way under the digest of its state."""
+        self._waiting[digest_of(state)] = login, now_s
+        while len(self._waiting) > MOST_WAITING:
+            self._waiting.popitem(last=False)
+
+    def take_waiting(self, state: str, now_s: float) -> tuple[WaitingLogin, float] | None:
+        """A login on its way and the seconds since it began, taken out; None: there is none."""
+        found = self._waiting.pop(digest_of(state), None)
+        return None if found is None else (found[0], now_s - found[1])
+
     def close(self) -> None:
         """Forget every session of this process."""
         self._sessions.clear()
+        self._waiting.clear()
 
 
-def _digest(token: str) -> str:
+def digest_of(token: str) -> str:
+    """The SHA-256 in hex digits of a value that only the browser shall hold: it is kept in the value's place."""
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()

@@ -1,13 +1,20 @@
-"""Browser sessions in the database that several nodes share: a login at one of them is one at every other, and so is a form that was sent."""
+"""Browser sessions in the database that several nodes share: a login at one of them is one at every other, and so is a form that was sent,
+and a login that waits at another server."""
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from typing import TYPE_CHECKING
 
 from schemas.jsontext import decode_json, encode_json
-from serving.login.sessions import FormState, LiveSession, Session
+from serving.login.sessions import (
+    MOST_WAITING,
+    FormState,
+    LiveSession,
+    Session,
+    WaitingLogin,
+    digest_of,
+)
 from serving.login.users import User
 
 if TYPE_CHECKING:
@@ -16,6 +23,8 @@ if TYPE_CHECKING:
 
 # A form is known for so long after it was sent; what a node was carrying out as it was killed may be sent again then.
 FORM_KEPT_MS = 600_000
+# No setting lets a login wait longer.
+WAITING_KEPT_MS = 3_600_000
 
 
 class SharedSessions:
@@ -45,7 +54,7 @@ class SharedSessions:
                 "INSERT INTO session (token, name, stamp, csrf, vouched, used_ms, ends_ms) "
                 "VALUES (?, ?, ?, ?, ?, now_ms(), now_ms() + CAST(? AS BIGINT))",  # a life of NULL has no end
                 (
-                    _digest(token),
+                    digest_of(token),
                     session.name,
                     session.stamp,
                     session.csrf,
@@ -60,7 +69,7 @@ class SharedSessions:
         found = self._database.query(
             "SELECT name, stamp, csrf, vouched, now_ms() - used_ms FROM session WHERE token = ? "
             "AND used_ms >= now_ms() - ? AND (ends_ms IS NULL OR ends_ms > now_ms())",
-            (_digest(token), self._idle_ms),
+            (digest_of(token), self._idle_ms),
         )
         if not found:
             return None
@@ -69,14 +78,14 @@ class SharedSessions:
             with self._database.transaction() as transaction:
                 transaction.execute(
                     "UPDATE session SET used_ms = now_ms() WHERE token = ?",
-                    (_digest(token),),
+                    (digest_of(token),),
                 )
         return Session(name, stamp, csrf, now_s, _user(vouched))
 
     def end(self, token: str) -> None:
         """Forget a session by its token, at every node; one that is unknown is no error."""
         with self._database.transaction() as transaction:
-            transaction.execute("DELETE FROM session WHERE token = ?", (_digest(token),))
+            transaction.execute("DELETE FROM session WHERE token = ?", (digest_of(token),))
 
     def live(self, now_s: float) -> list[LiveSession]:
         """Every live session at any node, the one used last first; ``now_s`` is not used, for times are the database's."""
@@ -94,7 +103,7 @@ class SharedSessions:
 
     def begin_form(self, sending: str) -> FormState:
         """Take a form that was sent to be carried out at this node (NEW), unless another node has it."""
-        digest = _digest(sending)
+        digest = digest_of(sending)
         with self._database.transaction() as transaction:
             transaction.execute("DELETE FROM sent_form WHERE sent_ms < now_ms() - ?", (FORM_KEPT_MS,))
             # Of two nodes at once the later one waits here for the earlier one's commit, and inserts nothing.
@@ -116,15 +125,38 @@ class SharedSessions:
             else "DELETE FROM sent_form WHERE sending = ?"
         )
         with self._database.transaction() as transaction:
-            transaction.execute(statement, (_digest(sending),))
+            transaction.execute(statement, (digest_of(sending),))
+
+    def keep_waiting(self, state: str, login: WaitingLogin, now_s: float) -> None:
+        """Keep a login that is on its way where every node can take it; ``now_s`` is not used, for times are the database's."""
+        with self._database.transaction() as transaction:
+            transaction.execute(
+                "INSERT INTO waiting_login (state, nonce, verifier, browser, back, begun_ms) "
+                "VALUES (?, ?, ?, ?, ?, now_ms())",
+                (digest_of(state), login.nonce, login.verifier, login.browser, login.back),
+            )
+            transaction.execute(
+                "DELETE FROM waiting_login WHERE begun_ms < now_ms() - ? OR state IN "
+                "(SELECT state FROM waiting_login ORDER BY begun_ms DESC OFFSET ?)",
+                (WAITING_KEPT_MS, MOST_WAITING),
+            )
+
+    def take_waiting(self, state: str, now_s: float) -> tuple[WaitingLogin, float] | None:
+        """A login on its way and the seconds since it began at whichever node; of two nodes at once one takes it out."""
+        with self._database.transaction() as transaction:
+            found = transaction.execute(
+                "DELETE FROM waiting_login WHERE state = ? "
+                "RETURNING nonce, verifier, browser, back, now_ms() - begun_ms",
+                (digest_of(state),),
+            ).fetchall()
+        if not found:
+            return None
+        nonce, verifier, browser, back, waited_ms = found[0]
+        return WaitingLogin(nonce, verifier, browser, back), waited_ms / 1000
 
     def close(self) -> None:
-        """Let go of the connection; the sessions stay."""
+        """Close the connection; the sessions stay in the database."""
         self._database.close()
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _user_text(user: User | None) -> str | None:

@@ -20,6 +20,7 @@ from schemas.faults import BadMessage
 from schemas.jsontext import decode_json, encode_json
 from schemas.names import check_name
 from serving.errors import OperatorError
+from serving.language import N_
 from serving.storage.audit import AUDIT_STEP
 from serving.storage.database import open_database
 
@@ -138,10 +139,16 @@ class Logins:
         except BadMessage as fault:
             raise OperatorError(fault.detail) from fault
         if password is not None and not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
-            raise OperatorError(f"a password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters")
+            raise OperatorError(
+                N_(
+                    "a password has {shortest} to {longest} characters",
+                    shortest=SHORTEST_PASSWORD,
+                    longest=LONGEST_PASSWORD,
+                )
+            )
         kept = self.database.query("SELECT password FROM admin_user WHERE name = ?", (name,))
         if password is None and not kept:
-            raise OperatorError(f"user {name} is new: a password is needed")
+            raise OperatorError(N_("user {name} is new: a password is needed", name=name))
         sealed = kept[0][0] if password is None else self._hasher.hash(password)
         with self.database.transaction() as connection:
             connection.execute(
@@ -159,13 +166,13 @@ class Logins:
                 (int(disabled), secrets.token_hex(8), name),
             )
             if changed.rowcount != 1:
-                raise OperatorError(f"there is no user {name}")
+                raise OperatorError(N_("there is no user {name}", name=name))
 
     def remove_user(self, name: str) -> None:
         """Forget a user. Raises `OperatorError` when there is none."""
         with self.database.transaction() as connection:
             if connection.execute("DELETE FROM admin_user WHERE name = ?", (name,)).rowcount != 1:
-                raise OperatorError(f"there is no user {name}")
+                raise OperatorError(N_("there is no user {name}", name=name))
 
     def verify_password(self, name: str, password: str) -> User | None:
         """The user whose password this is, or None; None for one that is switched off. Slow on purpose: call it in a thread."""

@@ -6,6 +6,7 @@ Without this a server that cannot listen has by then migrated its databases, and
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from typing import TYPE_CHECKING
 
@@ -13,10 +14,29 @@ import msgspec
 
 from schemas.names import host_in_url
 from serving.config.setting import EVERYWHERE
+from serving.language import N_, Text, _, language_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
+HEALTH = "health"
+# What a listener is for, as a command's reader is told; the log and notes for programs have the keys.
+PURPOSES = {
+    "consumers": N_("consumers"),
+    "consumers by TLS": N_("consumers by TLS"),
+    "peers": N_("peers"),
+    "OCSP": N_("OCSP"),
+    HEALTH: N_("health"),
+    "ACME challenges": N_("ACME challenges"),
+    "console": N_("console"),
+    "configuration": N_("configuration"),
+    "configuration by TLS": N_("configuration by TLS"),
+    "registration": N_("registration"),
+    "catalogue": N_("catalogue"),
+    "management": N_("management"),
+}
+# What a health address says of its server.
+STATES = {"up": N_("up"), "down": N_("down")}
 _LOOPBACK = {EVERYWHERE: "127.0.0.1", "": "127.0.0.1", "::": "::1"}
 
 
@@ -49,7 +69,17 @@ def check_addresses(addresses: Iterable[ListenAddress]) -> None:
     """Try to bind every address, and let it go again. Raises OSError with all that failed, each with its settings."""
     problems = [problem for a in addresses if a.port and (problem := _try(a))]
     if problems:
-        raise OSError("\n".join(problems))
+        raise OSError("; ".join(problems))
+
+
+def urls_by_purpose(addresses: Iterable[ListenAddress]) -> dict[str, str]:
+    """Every listener there is: its purpose and where it is bound."""
+    return {a.purpose: a.url for a in addresses if a.port}
+
+
+def in_words(known: Mapping[str, Text], key: str) -> str:
+    """A key of `PURPOSES` or `STATES` in this process's language; one that another version has, as it stands."""
+    return known.get(key, Text(key)).into(language_of(os.environ))
 
 
 def describe(addresses: Iterable[ListenAddress]) -> str:
@@ -64,7 +94,7 @@ def _try(address: ListenAddress) -> str | None:
         )
     except (OSError, UnicodeError) as err:
         return f"{address.host_setting}: {address.host!r} is no address of this machine ({err}); correct the setting"
-    for family, kind, protocol, _, where in found[:1]:
+    for family, kind, protocol, _name, where in found[:1]:
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -75,18 +105,27 @@ def _try(address: ListenAddress) -> str | None:
 
 
 def _explain(address: ListenAddress, err: OSError) -> str:
-    where = f"{address.host or '*'}:{address.port}"
+    names = {
+        "where": f"{address.host or '*'}:{address.port}",
+        "host": repr(address.host),
+        "purpose": in_words(PURPOSES, address.purpose),
+        "port_setting": address.port_setting,
+        "host_setting": address.host_setting,
+        "error": err,
+    }
     if err.errno == errno.EADDRINUSE:
-        return (
-            f"{where} is in use by another process (for {address.purpose}; Errno 98): end that process, "
-            f"or set {address.port_setting} or {address.host_setting}"
+        return _(
+            "{where} is in use by another process (for {purpose}; Errno 98): end that process, or set {port_setting} or {host_setting}",
+            **names,
         )
     if err.errno in (errno.EACCES, errno.EPERM):
-        return (
-            f"this user may not listen on {where} (for {address.purpose}; Errno 13): a port below 1024 needs the "
-            "capability CAP_NET_BIND_SERVICE (systemd: AmbientCapabilities=CAP_NET_BIND_SERVICE), "
-            f"or set {address.port_setting} to a port from 1024 on"
+        return _(
+            "this user may not listen on {where} (for {purpose}; Errno 13): a port below 1024 needs the capability CAP_NET_BIND_SERVICE (systemd: AmbientCapabilities=CAP_NET_BIND_SERVICE), or set {port_setting} to a port from 1024 on",
+            **names,
         )
     if err.errno == errno.EADDRNOTAVAIL:
-        return f"this machine has no address {address.host!r} (for {address.purpose}): correct {address.host_setting}"
-    return f"cannot listen on {where} (for {address.purpose}; {address.port_setting}): {err}"
+        return _(
+            "this machine has no address {host} (for {purpose}): correct {host_setting}",
+            **names,
+        )
+    return _("cannot listen on {where} (for {purpose}; {port_setting}): {error}", **names)

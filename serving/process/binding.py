@@ -83,12 +83,12 @@ async def wait_for_connection(sockets: Sequence[socket.socket]) -> None:
     loop = asyncio.get_running_loop()
     connected: asyncio.Future[None] = loop.create_future()
 
-    def tell() -> None:
+    def on_connection() -> None:
         if not connected.done():
             connected.set_result(None)
 
     for listening in sockets:
-        loop.add_reader(listening, tell)
+        loop.add_reader(listening, on_connection)
     try:
         await connected
     finally:

@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from serving.process.loops import Loop, Loops
-from serving.process.supervised import say_alive, watchdog_interval_s
+from serving.process.supervised import report_alive, watchdog_interval_s
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -71,7 +71,7 @@ class Ending:
 
 
 async def _beat() -> None:
-    say_alive(os.environ)
+    report_alive(os.environ)
 
 
 def start_anew() -> None:

@@ -20,16 +20,17 @@ import os
 import resource
 import socket
 from dataclasses import dataclass, field, replace
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from aiohttp.web_protocol import RequestHandler
 
+from schemas.headers import problem_of_host
 from serving.process.addresses import ListenAddress
 from serving.process.binding import BACKLOG, bind_address
 from serving.process.ending import Ending
-from serving.process.supervised import say_ready, say_stopped, say_stopping
+from serving.process.handling import BoundedHandler, QuietRequest
+from serving.process.supervised import report_ready, report_stopped, report_stopping
 
 if TYPE_CHECKING:
     import ssl
@@ -55,7 +56,7 @@ DRAIN_LOOK_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class ListenerBounds:
-    """Of one listener. Counts are at a time; times are seconds."""
+    """The limits of one listener: numbers at a time, times in seconds."""
 
     connections: int = 256
     by_address: int = 128
@@ -85,67 +86,6 @@ def open_files() -> int:
     return 1 << 20 if soft == resource.RLIM_INFINITY else soft
 
 
-class _Request(web.Request):
-    """A request whose answers do not name the software."""
-
-    async def _prepare_hook(self, response: StreamResponse) -> None:
-        await super()._prepare_hook(response)
-        response.headers.pop("Server", None)
-
-
-class _Handler(RequestHandler):
-    """aiohttp's protocol handler, which counts what comes and says when it is over."""
-
-    __slots__ = ("connection", "received")
-
-    def __init__(self, server: web.Server, connection: _BoundConnection, **options: Any) -> None:
-        super().__init__(server, **options)
-        self.connection = connection
-        self.received = 0
-
-    def data_received(self, data: bytes) -> None:
-        self.received += len(data)
-        super().data_received(data)
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        super().connection_lost(exc)
-        self.connection.over()
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> StreamResponse:
-        """The answer to what could not be read or was not answered: a line, and the connection ends. Raises ConnectionError where nothing can be answered any more."""
-        if isinstance(exc, ConnectionError) or request.writer.output_size > 0:
-            raise ConnectionError(
-                "the connection ended, or the answer had begun, when a request failed"
-            ) from exc
-        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            log.error("a request failed", extra={"event": "request_failed", "reason": message}, exc_info=exc)
-        answer = web.Response(status=status, text=f"{status} {HTTPStatus(status).phrase}\n")
-        answer.force_close()
-        return answer
-
-    @property
-    def awaits_head(self) -> bool:
-        """Whether it waits for a request, or for the rest of its head."""
-        return not self._request_in_progress and not self._messages and self._current_request is None
-
-    @property
-    def awaits_body(self) -> bool:
-        """Whether the rest of a request's body has yet to come, and this side would take it."""
-        request = self._current_request
-        return request is not None and not request._payload.is_eof() and not self._reading_paused
-
-    @property
-    def requests(self) -> int:
-        """How many requests have begun on the connection."""
-        return self._request_count
-
-
 @dataclass(slots=True, eq=False)
 class _BoundConnection:
     """One accepted connection, from the accept to its end."""
@@ -153,7 +93,7 @@ class _BoundConnection:
     listener: _Acceptor
     socket: socket.socket
     address: str
-    handler: _Handler | None = None
+    handler: BoundedHandler | None = None
     transport: asyncio.Transport | None = None
     task: asyncio.Task[None] | None = None
     # Loop's time at which it was taken.
@@ -166,7 +106,7 @@ class _BoundConnection:
     stalled_since: float | None = None
 
     def over(self) -> None:
-        """It ended."""
+        """The connection has ended: its listener counts it no more."""
         self.listener.forget(self)
 
     def cut(self) -> None:
@@ -201,7 +141,7 @@ class _BoundConnection:
             self.since = 0.0
         self._look_at_answer(bounds, now)
 
-    def _look_at_body(self, handler: _Handler, bounds: ListenerBounds, now: float) -> None:
+    def _look_at_body(self, handler: BoundedHandler, bounds: ListenerBounds, now: float) -> None:
         if not self.since:
             self.since, self.seen_bytes = now, handler.received
         elif now - self.since >= bounds.window_s:
@@ -234,7 +174,7 @@ class _Acceptor:
     is_open: bool = False
 
     def open(self) -> None:
-        """Begin."""
+        """Accept connections from now on, and look after those that stand still."""
         self.is_open = True
         self._loop = asyncio.get_running_loop()
         for listening in self.sockets:
@@ -263,7 +203,7 @@ class _Acceptor:
             connection.cut()
 
     def forget(self, connection: _BoundConnection) -> None:
-        """A connection ended."""
+        """Count a connection no more, neither in all nor by its address."""
         self.connections.pop(connection, None)
         mine = self.addresses.get(connection.address)
         if mine is not None:
@@ -325,7 +265,7 @@ class _Acceptor:
     async def _serve(self, connection: _BoundConnection) -> None:
         """Finish a connection's handshake; aiohttp's handler does the rest."""
 
-        made = _Handler(self.server, connection, loop=self._loop, **self.options)
+        made = BoundedHandler(self.server, connection, loop=self._loop, **self.options)
 
         limits = {} if self.context is None else {"ssl_handshake_timeout": self.bounds.handshake_s}
         if self.context is not None:
@@ -363,7 +303,7 @@ class _Site(web.BaseSite):
 
     @property
     def name(self) -> str:
-        """Where it listens."""
+        """The URL of the listener: scheme, host and port."""
         host, port, *_ = self._acceptor.sockets[0].getsockname()
         return f"{'http' if self._acceptor.context is None else 'https'}://{host}:{port}"
 
@@ -409,9 +349,14 @@ class BoundedRunner(web.AppRunner):
         writer: AbstractStreamWriter,
         task: asyncio.Task[None],
     ) -> web.Request:
-        return self._app._make_request(message, payload, protocol, writer, task, _Request)
+        return self._app._make_request(message, payload, protocol, writer, task, QuietRequest)
 
     async def _answer(self, request: web.Request) -> StreamResponse:
+        hosts = request.headers.getall("Host", [])
+        if problem := problem_of_host(hosts, may_be_missing=request.version < HttpVersion11):
+            refused = web.Response(status=400, text=f"{problem}\n")
+            refused.force_close()
+            return refused
         always = request.path in self._bounds.always
         if self._under_way[always] >= self._bounds.requests:
             full = web.Response(status=503, text="too many requests are under way; try again\n")
@@ -481,11 +426,11 @@ def serve_until_signal(
         ending.take_signals()
         scheme = "http" if context is None else "https"
         address = ListenAddress("requests", scheme, host, port, setting, setting)
-        say_ready(log, [address], os.environ)
+        report_ready(log, [address], os.environ)
         await ending.wait()
-        say_stopping(os.environ)
+        report_stopping(os.environ)
         await runner.cleanup()
-        say_stopped(log)
+        report_stopped(log)
 
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(run())

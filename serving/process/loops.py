@@ -22,6 +22,7 @@ import msgspec
 
 from schemas.faults import Fault
 from serving.errors import OperatorError
+from serving.process.failing import causes_of
 from serving.process.pace import Pace
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class LoopFailure(msgspec.Struct, frozen=True):
     reason: str
     rounds: int
     needed: bool = False
+    # As `serving.process.failing` names them.
+    causes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         if not self.rounds:
@@ -83,8 +86,7 @@ class Loop:
 
     failures: int = field(default=0, init=False)
     last_error: str = field(default="", init=False)
-    # Monotonic seconds; None until a round went well.
-    last_success: float | None = field(default=None, init=False)
+    _causes: tuple[str, ...] = field(default=(), init=False)
     _is_unexpected: bool = field(default=False, init=False)
     _round_began: float | None = field(default=None, init=False)
 
@@ -100,11 +102,15 @@ class Loop:
     def failure(self) -> LoopFailure | None:
         """The trouble that the loop's own part does not report itself; None when all is well."""
         if self.failures and self._is_unexpected:
-            return LoopFailure(self.name, self.last_error, self.failures, self.needed)
+            return LoopFailure(self.name, self.last_error, self.failures, self.needed, self._causes)
         began = self._round_began
         if self.stalls and began is not None and self.clock() - began > STALLED_S:
             return LoopFailure(
-                self.name, f"has been at one round for more than {STALLED_S:g} s", 0, self.needed
+                self.name,
+                f"has been at one round for more than {STALLED_S:g} s",
+                0,
+                self.needed,
+                ("timed_out",),
             )
         return None
 
@@ -125,7 +131,6 @@ class Loop:
             if self.failures and self._is_unexpected:
                 log.warning("a background loop works again", extra={"event": "loop_works", "loop": self.name})
             self.failures, self.last_error, self._is_unexpected = 0, "", False
-            self.last_success = self.clock()
         finally:
             self._round_began = None
 
@@ -150,6 +155,7 @@ class Loop:
     def _failed(self, reason: str, *, unexpected: bool, error: BaseException | None = None) -> None:
         self.failures += 1
         self.last_error, self._is_unexpected = reason, unexpected
+        self._causes = () if error is None else causes_of(error)
         fields = {"event": self.event, "loop": self.name, "reason": reason, "failures": self.failures}
         if not unexpected:
             log.warning(self.failure_text, extra=fields)

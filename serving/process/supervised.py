@@ -11,6 +11,7 @@ import os
 import socket
 from typing import TYPE_CHECKING
 
+from serving.language import SOURCE_LANGUAGE, speak
 from serving.process.addresses import describe
 
 if TYPE_CHECKING:
@@ -19,10 +20,11 @@ if TYPE_CHECKING:
     from serving.process.addresses import ListenAddress
 
 
-def say_ready(
+def report_ready(
     log: logging.Logger, addresses: Sequence[ListenAddress], environ: Mapping[str, str], more: str = ""
 ) -> None:
-    """One line with every address that is listened on."""
+    """One line with every address that is listened on. From here on this process speaks the language of logs."""
+    speak(SOURCE_LANGUAGE)
     urls = {a.purpose: a.url for a in addresses if a.port}
     log.info("ready: %s%s", describe(addresses), more, extra={"event": "ready", "addresses": urls})
     notify_supervisor("READY=1", environ)
@@ -36,17 +38,17 @@ def watchdog_interval_s(environ: Mapping[str, str]) -> float | None:
     return int(limit) / 2_000_000 if limit.isdigit() and int(limit) else None
 
 
-def say_alive(environ: Mapping[str, str]) -> None:
+def report_alive(environ: Mapping[str, str]) -> None:
     """Tell systemd's watchdog that the event loop turns."""
     notify_supervisor("WATCHDOG=1", environ)
 
 
-def say_stopping(environ: Mapping[str, str]) -> None:
+def report_stopping(environ: Mapping[str, str]) -> None:
     """Tell systemd that the end was asked for."""
     notify_supervisor("STOPPING=1", environ)
 
 
-def say_stopped(log: logging.Logger) -> None:
+def report_stopped(log: logging.Logger) -> None:
     """One line, the last one."""
     log.info("stopped", extra={"event": "stopped"})
 

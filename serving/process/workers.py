@@ -68,7 +68,7 @@ class Worker:
         self._silent_s = silent_s
         self._child: asyncio.subprocess.Process | None = None
         self._is_ending = False
-        self._heard_at = 0.0
+        self._last_report_at = 0.0
         self._changed = asyncio.Event()
         # How it ended before it was ever ready; None while it did not.
         self.failed_start: int | None = None
@@ -160,7 +160,11 @@ class Worker:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_S):
                     await child.wait()
-            if child.returncode is None and self.ready.is_set() and clock() - self._heard_at > self._silent_s:
+            if (
+                child.returncode is None
+                and self.ready.is_set()
+                and clock() - self._last_report_at > self._silent_s
+            ):
                 log.error("worker fell silent", extra={"event": "worker_silent", "worker": self.number})
                 child.kill()
 
@@ -185,7 +189,7 @@ class Worker:
     def _hear(self, channel: socket.socket) -> None:
         with contextlib.suppress(BlockingIOError):
             state = channel.recv(4096)
-            self._heard_at = asyncio.get_running_loop().time()
+            self._last_report_at = asyncio.get_running_loop().time()
             if b"READY=1" in state:
                 self.ready.set()
                 self._changed.set()

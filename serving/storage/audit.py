@@ -10,17 +10,19 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import re
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from schemas.jsontext import encode_json
+from schemas.jsontext import decode_json, encode_json
 from schemas.showing import escape_json
 from serving.errors import OperatorError
+from serving.language import N_
 from serving.storage.conflicts import tried_again
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
 
     from serving.storage.database import AnyDatabase
     from serving.storage.transactions import Transaction
@@ -40,6 +42,52 @@ AUDIT_STEP = """
 FIRST = "0" * 64
 # So many refusals from one address are written one by one in a minute; the rest are counted into the next one.
 REFUSALS_A_MINUTE = 60
+LARGEST_NUMBER = 2**62
+
+
+_FILTERED = (
+    "SELECT number, record FROM audit WHERE number < ? AND number > ? AND LOWER(record) LIKE ? AND LOWER(record) LIKE ? "
+    "AND LOWER(record) LIKE ? AND LOWER(record) LIKE ? ORDER BY number DESC LIMIT ?"
+)
+# What stands in a record's text as it stands in its values: no escape of JSON, and no letter whose case engines change differently.
+_PLAIN = re.compile(r"[A-Za-z0-9:/@.-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSought:
+    """Which entries are looked for: an empty text is any, and the case of letters does not count.
+
+    ``who`` is a part of a name, ``about`` words that all stand in what the entry was about, in its facts or in what is different since.
+    """
+
+    who: str = ""
+    event: str = ""
+    outcome: str = ""
+    about: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def accepts(self, record: dict[str, Any]) -> bool:
+        """Whether an entry, as it is stored, is looked for."""
+        if self.event not in ("", record["event"]) or self.outcome not in ("", record["outcome"]):
+            return False
+        at = datetime.fromisoformat(record["at"])
+        if (self.since is not None and at < self.since) or (self.until is not None and at >= self.until):
+            return False
+        parts = [record.get("target", ""), record.get("address", ""), *record.get("changes", ())]
+        searched = "\n".join((*parts, str(record.get("detail", "")))).lower()
+        return self.who.lower() in record["who"].lower() and all(
+            w in searched for w in self.about.lower().split()
+        )
+
+    def patterns(self) -> list[str]:
+        """Four patterns of SQL's LIKE that the text of every such entry fits; the entries that fit are more than those looked for."""
+        longest = max(_PLAIN.findall(self.about), key=len, default="")
+        who = self.who if _PLAIN.fullmatch(self.who) else ""
+        event = self.event if _PLAIN.fullmatch(self.event.replace("_", ".")) else ""
+        fields = (("who", who), ("event", event), ("outcome", self.outcome))
+        begun = [f'%"{name}":"%{text.lower()}%' if text else "%" for name, text in fields]
+        return [*begun, f"%{longest.lower()}%"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +196,41 @@ class AuditLog:
         """Number, text and digest of every record after a number, in order."""
         return _records(self._database, after)
 
+    def find(
+        self, sought: AuditSought, before: int | None, after: int, limit: int
+    ) -> list[tuple[int, dict[str, Any]]]:
+        """Number and record of at most ``limit`` entries above ``after`` and below ``before`` that are looked for, the newest first.
+
+        Entries of a time are found by their numbers, for both grow together.
+        """
+        at = LARGEST_NUMBER if before is None else before
+        if sought.until is not None:
+            at = min(at, self._first_since(sought.until))
+        if sought.since is not None:
+            after = max(after, self._first_since(sought.since) - 1)
+        found: list[tuple[int, dict[str, Any]]] = []
+        while len(found) < limit and (
+            rows := self._reading.query(_FILTERED, [at, after, *sought.patterns(), limit])
+        ):
+            records = ((int(n), decode_json(t)) for n, t in rows)
+            found += [(n, record) for n, record in records if sought.accepts(record)]
+            at = int(rows[-1][0])
+        return found[:limit]
+
+    def _first_since(self, at: datetime) -> int:
+        """The number of the first entry at a time or later; one more than the last where there is none."""
+        low, high = 1, (self.before(None, 1) or [(0, "")])[0][0] + 1
+        while low < high:
+            middle = (low + high) // 2
+            rows = self._reading.query(
+                "SELECT record FROM audit WHERE number >= ? ORDER BY number LIMIT 1", [middle]
+            )
+            if rows and datetime.fromisoformat(decode_json(rows[0][0])["at"]) < at:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
     def before(self, number: int | None, limit: int) -> list[tuple[int, str]]:
         """Number and text of at most ``limit`` records below a number, the newest first; None is from the end on."""
         where, values = ("WHERE number < ?", [number]) if number is not None else ("", [])
@@ -170,13 +253,24 @@ class AuditLog:
         previous, count, found = FIRST, 0, head is None or head == FIRST
         for number, text, digest in self.records():
             if number != count + 1:
-                raise OperatorError(f"record {count + 1} is missing: record {number} follows record {count}")
+                raise OperatorError(
+                    N_(
+                        "record {missing} is missing: record {number} follows record {before}",
+                        missing=count + 1,
+                        number=number,
+                        before=count,
+                    )
+                )
             if digest != _digest(previous, text):
-                raise OperatorError(f"record {number} is not what was written: its digest does not hold")
+                raise OperatorError(
+                    N_("record {number} is not what was written: its digest does not hold", number=number)
+                )
             previous, count = digest, number
             found = found or digest == head
         if not found:
-            raise OperatorError(f"the noted digest {head} is on no record: the end of the log was cut off")
+            raise OperatorError(
+                N_("the noted digest {head} is on no record: the end of the log was cut off", head=head)
+            )
         return count, previous
 
     def export(self) -> Iterator[bytes]:

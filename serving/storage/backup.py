@@ -37,6 +37,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from certs.edges.tokenfiles import sync_folder
 from schemas.jsontext import decode_json, encode_json, load_json
 from serving.errors import OperatorError
+from serving.language import N_
 from serving.storage.database import naming
 from serving.storage.datafolder import ASIDE, claim, exchange
 from serving.storage.keysafe import holds_clear_key
@@ -59,7 +60,8 @@ class Content:
     """The parts of a backup of one kind of server, as names within its data folder.
 
     ``keep`` names what a restore leaves as it finds it, the message log first of all. ``formerly`` are files that backups
-    of earlier versions hold: restored, and never made again.
+    of earlier versions hold: restored, and never made again. ``patterns`` are of files of the folder itself whose names the
+    settings choose.
     """
 
     kind: str
@@ -68,6 +70,7 @@ class Content:
     folders: Sequence[str]
     keep: Sequence[str]
     formerly: Sequence[str] = ()
+    patterns: Sequence[str] = ()
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -126,7 +129,7 @@ def make_backup(
     """A backup of a running or stopped server. Raises `OperatorError`."""
     if lock.passphrase is None and (not lock.recipients or lock.signer is None):
         raise OperatorError(
-            "a backup is never written in clear: give a passphrase, or recipients and the backup key"
+            N_("a backup is never written in clear: give a passphrase, or recipients and the backup key")
         )
     # On disk only while this runs: copies of the databases, hidden. A crash leaves the folder, which no backup takes along.
     scratch = folder / f".backup-{secrets.token_hex(4)}"
@@ -154,8 +157,10 @@ def _checked_sources(folder: Path, content: Content, scratch: Path) -> Iterator[
     for name, path in _sources(folder, content, scratch):
         if name not in content.databases and holds_clear_key(path.read_bytes()):
             raise OperatorError(
-                f"{name} is a private key in clear; start the server with its token logged in, which seals it, "
-                "or take the file away"
+                N_(
+                    "{name} is a private key in clear; start the server with its token logged in, which seals it, or take the file away",
+                    name=name,
+                )
             )
         yield name, path
 
@@ -164,7 +169,8 @@ def _sources(folder: Path, content: Content, scratch: Path) -> Iterator[tuple[st
     for name in content.databases:
         if (folder / name).exists():
             yield name, _copy_database(folder / name, scratch / name.replace("/", "__"))
-    for name in content.files:
+    chosen = sorted(p.name for pattern in content.patterns for p in folder.glob(pattern) if p.is_file())
+    for name in dict.fromkeys((*content.files, *chosen)):
         if (folder / name).exists():
             yield name, folder / name
     for name in content.folders:
@@ -200,7 +206,9 @@ def _pack(manifest: Manifest, sources: dict[str, Path], signer: Ed25519PrivateKe
         for entry in manifest.entries:
             data = sources[entry.name].read_bytes()
             if hashlib.sha256(data).hexdigest() != entry.sha256:
-                raise OperatorError(f"{entry.name} changed while the backup was made; make it again")
+                raise OperatorError(
+                    N_("{entry} changed while the backup was made; make it again", entry=entry.name)
+                )
             _add(archive, entry.name, data)
     return out.getvalue()
 
@@ -217,7 +225,9 @@ def _encrypt(archive: bytes, lock: Lock) -> bytes:
             return bytes(pyrage.passphrase.encrypt(archive, lock.passphrase))
         return bytes(pyrage.encrypt(archive, [pyrage.x25519.Recipient.from_str(r) for r in lock.recipients]))
     except (pyrage.RecipientError, pyrage.EncryptError) as err:
-        raise OperatorError(f"the backup cannot be encrypted: {err}; recipients begin with 'age1'") from err
+        raise OperatorError(
+            N_("the backup cannot be encrypted: {err}; recipients begin with 'age1'", err=err)
+        ) from err
 
 
 # Checking and restoring
@@ -230,7 +240,9 @@ def open_backup(data: bytes, content: Content, opener: Opener) -> tuple[Manifest
         with tarfile.open(fileobj=io.BytesIO(archive), mode="r:") as packed:
             return _check(packed, content, opener)
     except (tarfile.TarError, EOFError, UnicodeError) as err:
-        raise OperatorError(f"what the backup holds is no tar archive that can be read: {err}") from err
+        raise OperatorError(
+            N_("what the backup holds is no tar archive that can be read: {err}", err=err)
+        ) from err
 
 
 def restore_backup(folder: Path, data: bytes, content: Content, opener: Opener, now: datetime) -> Manifest:
@@ -263,7 +275,13 @@ def lay_out_backup(folder: Path, manifest: Manifest, files: dict[str, bytes]) ->
 
 def _decrypt(data: bytes, opener: Opener) -> bytes:
     if len(data) > LARGEST_BACKUP:
-        raise OperatorError(f"the backup has {len(data)} bytes; {LARGEST_BACKUP} are accepted")
+        raise OperatorError(
+            N_(
+                "the backup has {count} bytes; {most} are accepted",
+                count=len(data),
+                most=LARGEST_BACKUP,
+            )
+        )
     try:
         if opener.passphrase is not None:
             return bytes(pyrage.passphrase.decrypt(data, opener.passphrase))
@@ -271,8 +289,10 @@ def _decrypt(data: bytes, opener: Opener) -> bytes:
         return bytes(pyrage.decrypt(data, identities))
     except (pyrage.DecryptError, pyrage.IdentityError) as err:
         raise OperatorError(
-            f"the backup cannot be opened ({err}): the passphrase or identity is another one, "
-            "or the file was altered or cut off"
+            N_(
+                "the backup cannot be opened ({err}): the passphrase or identity is another one, or the file was altered or cut off",
+                err=err,
+            )
         ) from err
 
 
@@ -280,7 +300,7 @@ def _check(packed: tarfile.TarFile, content: Content, opener: Opener) -> tuple[M
     members = iter(packed)
     first = next(members, None)
     if first is None or first.name != MANIFEST:
-        raise OperatorError(f"the backup does not begin with {MANIFEST}")
+        raise OperatorError(N_("the backup does not begin with {manifest}", manifest=MANIFEST))
     encoded = _read(packed, first, LARGEST_MANIFEST)
     manifest = _parse_manifest(encoded, content)  # 2
     if opener.passphrase is None or opener.signer is not None:
@@ -292,14 +312,20 @@ def _check(packed: tarfile.TarFile, content: Content, opener: Opener) -> tuple[M
     for member in members:  # 4
         entry = listed.get(member.name)
         if entry is None or member.name in files:
-            raise OperatorError(f"the backup holds {member.name!r}, which its manifest does not list once")
+            raise OperatorError(
+                N_("the backup holds {member!r}, which its manifest does not list once", member=member.name)
+            )
         body = _read(packed, member, entry.size)
         if len(body) != entry.size or hashlib.sha256(body).hexdigest() != entry.sha256:
-            raise OperatorError(f"{member.name} is not what the manifest says of it; the backup was altered")
+            raise OperatorError(
+                N_("{member} is not what the manifest says of it; the backup was altered", member=member.name)
+            )
         files[member.name] = body
     missing = [name for name in listed if name not in files]
     if missing:
-        raise OperatorError(f"the backup lacks {', '.join(missing[:5])}; it was cut off or altered")
+        raise OperatorError(
+            N_("the backup lacks {names}; it was cut off or altered", names=", ".join(missing[:5]))
+        )
     return manifest, files
 
 
@@ -308,21 +334,36 @@ def _parse_manifest(encoded: bytes, content: Content) -> Manifest:
         known: dict[str, Any] = load_json(encoded)
         if known.get("format") != FORMAT or known.get("version") != VERSION:
             raise OperatorError(
-                f"this is {known.get('format')!r} version {known.get('version')!r}; "
-                f"{FORMAT!r} version {VERSION} is understood here"
+                N_(
+                    "this is {kind!r} version {found!r}; {format!r} version {version} is understood here",
+                    kind=known.get("format"),
+                    found=known.get("version"),
+                    format=FORMAT,
+                    version=VERSION,
+                )
             )
         manifest = decode_json(encoded, Manifest)
     except (ValueError, AttributeError) as err:
         if isinstance(err, OperatorError):
             raise
-        raise OperatorError(f"the manifest cannot be read: {err}") from err
+        raise OperatorError(N_("the manifest cannot be read: {err}", err=err)) from err
     if manifest.kind != content.kind:
-        raise OperatorError(f"this is a backup of a {manifest.kind}; one of a {content.kind} was expected")
+        raise OperatorError(
+            N_(
+                "this is a backup of a {kind}; one of a {expected} was expected",
+                kind=manifest.kind,
+                expected=content.kind,
+            )
+        )
     names = [entry.name for entry in manifest.entries]
     wrong = [n for n in names if not _is_allowed(n, content)]
     if wrong or len(set(names)) != len(names):
         raise OperatorError(
-            f"the manifest names what a backup of a {content.kind} has not: {wrong[:5] or 'a double'}"
+            N_(
+                "the manifest names what a backup of a {kind} has not: {found}",
+                kind=content.kind,
+                found=wrong[:5] or "a double",
+            )
         )
     return manifest
 
@@ -335,6 +376,7 @@ def _is_allowed(name: str, content: Content) -> bool:
         name in content.databases
         or name in content.files
         or name in content.formerly
+        or (len(path.parts) == 1 and any(path.match(pattern) for pattern in content.patterns))
         or any(name.startswith(f"{folder}/") for folder in content.folders)
     )
 
@@ -348,26 +390,41 @@ def _check_signature(
 ) -> None:
     if opener.signer is None:
         raise OperatorError(
-            "anybody can encrypt to a recipient: say which server must have signed, by its backup key's fingerprint"
+            N_(
+                "anybody can encrypt to a recipient: say which server must have signed, by its backup key's fingerprint"
+            )
         )
     if member is None or member.name != SIGNATURE:
-        raise OperatorError("the backup is not signed by a server")
+        raise OperatorError(N_("the backup is not signed by a server"))
     try:
         key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(manifest.signer))
         if fingerprint(key) != opener.signer:
-            raise OperatorError(f"the backup is signed by {fingerprint(key)}; {opener.signer} was expected")
+            raise OperatorError(
+                N_(
+                    "the backup is signed by {key}; {signer} was expected",
+                    key=fingerprint(key),
+                    signer=opener.signer,
+                )
+            )
         key.verify(_read(packed, member, 64), _SIGNED_PREFIX + encoded)
     except (ValueError, InvalidSignature) as err:
         if isinstance(err, OperatorError):
             raise
-        raise OperatorError("the signature of the backup does not hold; it was altered") from err
+        raise OperatorError(N_("the signature of the backup does not hold; it was altered")) from err
 
 
 def _read(packed: tarfile.TarFile, member: tarfile.TarInfo, limit: int) -> bytes:
     if not member.isreg():
-        raise OperatorError(f"the backup holds {member.name!r}, which is no plain file")
+        raise OperatorError(N_("the backup holds {member!r}, which is no plain file", member=member.name))
     if member.size > limit:
-        raise OperatorError(f"{member.name} has {member.size} bytes; {limit} were expected at most")
+        raise OperatorError(
+            N_(
+                "{member} has {size} bytes; {limit} were expected at most",
+                member=member.name,
+                size=member.size,
+                limit=limit,
+            )
+        )
     stream = packed.extractfile(member)
     return b"" if stream is None else stream.read(limit + 1)
 
@@ -395,6 +452,8 @@ def _check_databases(fresh: Path, manifest: Manifest) -> None:
             with contextlib.closing(sqlite3.connect(fresh / entry.name)) as database:
                 found = database.execute("PRAGMA integrity_check").fetchone()[0]
         except sqlite3.Error as err:
-            raise OperatorError(f"the database {entry.name} cannot be opened: {err}") from err
+            raise OperatorError(
+                N_("the database {entry} cannot be opened: {err}", entry=entry.name, err=err)
+            ) from err
         if found != "ok":
-            raise OperatorError(f"the database {entry.name} is damaged: {found}")
+            raise OperatorError(N_("the database {entry} is damaged: {found}", entry=entry.name, found=found))

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from certs.edges.tokenfiles import write_whole
+from serving.errors import OperatorError
+from serving.language import N_
 from serving.storage.keysafe import SUFFIX, shred
 
 if TYPE_CHECKING:
@@ -29,11 +31,11 @@ def backup_key(folder: Path, safe: KeySafe) -> Ed25519PrivateKey:
     if (folder / SEALED).exists():
         key = safe.read(folder / SEALED)
         if not isinstance(key, Ed25519PrivateKey):
-            raise ValueError(f"{folder / SEALED} holds no Ed25519 key")
+            raise OperatorError(N_("{folder} holds no Ed25519 key", folder=folder / SEALED))
     else:
         key = Ed25519PrivateKey.generate()
         safe.write(folder / SEALED, key)
-    _say_public(folder, key)
+    _print_public(folder, key)
     return key
 
 
@@ -51,11 +53,11 @@ def settle_backup_key(folder: Path, safe: KeySafe) -> None:
         key = Ed25519PrivateKey.from_private_bytes(clear.read_bytes())
         # Sealed first, then public, then the clear one goes: a crash in between leaves both, and this is done again.
         safe.write(folder / SEALED, key)
-        _say_public(folder, key)
+        _print_public(folder, key)
         shred(clear)
 
 
-def _say_public(folder: Path, key: Ed25519PrivateKey) -> None:
+def _print_public(folder: Path, key: Ed25519PrivateKey) -> None:
     raw = key.public_key().public_bytes_raw()
     if not (folder / PUBLIC).exists() or (folder / PUBLIC).read_bytes() != raw:
         write_whole(folder / PUBLIC, raw)  # after the key itself: a crash before leaves it to be said again

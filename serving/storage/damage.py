@@ -2,8 +2,8 @@
 
 SQLite keeps whatever bytes stand in a file, of any type in any column; PostgreSQL keeps none but the column's own. Where a
 value of another type is read by chance it ends as an error far from its file, so every value's type is looked at before a
-database is used (of one above 64 MiB: those of a row that nothing can be made of, when it is read), and texts when one of them
-could not be read.
+database is used (of tables of more than 100,000 rows in one above 64 MiB: those of a row that nothing can be made of, when it is
+read), and texts when one of them could not be read.
 """
 
 from __future__ import annotations

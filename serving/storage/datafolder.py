@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from certs.edges.tokenfiles import sync_folder, write_whole
 from schemas.jsontext import dump_json, load_json
 from serving.errors import OperatorError
+from serving.language import N_, _
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,7 +33,13 @@ def check_initialised(folder: Path, marks: Sequence[str], remedy: str) -> None:
     """Refuse a folder that holds none of ``marks``: a server is not founded by a name typed wrong. Raises `OperatorError`."""
     # A restore that a crash left half done is completed by the claim that follows.
     if not any((folder / name).exists() for name in (*marks, JOURNAL)):
-        raise OperatorError(f"there is no server in {folder.absolute()}; correct --data, or {remedy}")
+        raise OperatorError(
+            N_(
+                "there is no server in {folder}; correct --data, or {remedy}",
+                folder=folder.absolute(),
+                remedy=remedy,
+            )
+        )
 
 
 def make_private(folder: Path) -> None:
@@ -58,14 +65,22 @@ def claim(folder: Path) -> Iterator[int]:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     except PermissionError as err:
         raise PermissionError(
-            f"{folder} cannot be written by user {os.geteuid()}; give it to that user (chown) or run as its owner"
+            _(
+                "{folder} cannot be written by user {user}; give it to that user (chown) or run as its owner",
+                folder=folder,
+                user=os.geteuid(),
+            )
         ) from err
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as err:
             raise OperatorError(
-                f"another process works on {folder}; stop that server first (it holds {path})"
+                N_(
+                    "another process works on {folder}; stop that server first (it holds {path})",
+                    folder=folder,
+                    path=path,
+                )
             ) from err
         finish_exchange(folder)
         yield descriptor
@@ -98,9 +113,13 @@ def finish_exchange(folder: Path) -> None:
         fresh, aside = (folder / str(plan[name]) for name in ("fresh", "aside"))
         plan["keep"] = [str(name) for name in plan["keep"]]
     except (ValueError, LookupError, TypeError) as err:
-        raise ValueError(
-            f"{journal}, the journal of a restore, is damaged ({err}); see which of the folders in {folder} is whole, "
-            "put its content in place, and remove the journal"
+        raise OperatorError(
+            N_(
+                "{journal}, the journal of a restore, is damaged ({err}); see which of the folders in {folder} is whole, put its content in place, and remove the journal",
+                journal=journal,
+                err=err,
+                folder=folder,
+            )
         ) from err
     if "leaving" not in plan:
         coming = {p.name for p in fresh.iterdir()} if fresh.exists() else set()

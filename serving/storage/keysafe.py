@@ -25,6 +25,8 @@ from certs.sealing import open_sealed, seal, stretch
 from schemas.jsontext import dump_json, load_json
 from serving.config.secret import SecretSource
 from serving.config.setting import Setting
+from serving.errors import OperatorError
+from serving.language import N_
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 
 SUFFIX = ".key.json"
 TOKEN_PURPOSE = "sacbe sealed files"  # what the token derives the key for
-_WHERE = "log in to the software token, or name a secret in the settings (seal.secret)"
+_WHERE = N_("log in to the software token, or name a secret in the settings (seal.secret)")
 
 
 class SealSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -52,7 +54,7 @@ class SealSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         return tuple(Seal.of_secret(s.read(environ)) for s in (self.secret, self.previous) if s.is_set)
 
 
-class NotAtHand(ValueError):
+class NotAtHand(OperatorError):
     """The seal that closes or opens a file is not at hand; the text says how to have it."""
 
 
@@ -67,7 +69,7 @@ class Seal:
     def of_secret(cls, secret: str) -> Seal:
         """The seal of a secret that people or machines keep; at least eight characters. Raises ValueError."""
         if len(secret) < 8:
-            raise ValueError("a secret that seals keys has at least eight characters")
+            raise OperatorError(N_("a secret that seals keys has at least eight characters"))
         return cls("secret", secret.encode("utf-8"))
 
     @classmethod
@@ -106,7 +108,7 @@ class KeySafe:
     def write(self, path: Path, key: PrivateKeyTypes) -> None:
         """Keep a key, closed by the first seal. Raises `NotAtHand`."""
         if not self._seals:
-            raise NotAtHand(f"the key {path} cannot be sealed: {_WHERE}")
+            raise NotAtHand(N_("the key {path} cannot be sealed: {where}", path=path, where=_WHERE))
         chosen, salt = self._seals[0], secrets.token_bytes(16)
         clear = key.private_bytes(
             serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -122,8 +124,15 @@ class KeySafe:
         by, salt, closed = _record(path)
         fitting = [s for s in self._seals if s.by == by]
         if not fitting:
-            how = "log in to it" if by == "token" else "name it in the settings (seal.secret)"
-            raise NotAtHand(f"the key {path} is sealed by the {_BY[by]}, which is not at hand: {how}")
+            how = N_("log in to it") if by == "token" else N_("name it in the settings (seal.secret)")
+            raise NotAtHand(
+                N_(
+                    "the key {path} is sealed by the {by}, which is not at hand: {how}",
+                    path=path,
+                    by=_BY[by],
+                    how=how,
+                )
+            )
         for number, tried in enumerate(fitting):
             try:
                 clear = open_sealed(tried.key(salt), closed, path.name.encode())
@@ -133,13 +142,16 @@ class KeySafe:
             if number or fitting[0] is not self._seals[0]:
                 self.write(path, key)
             return key
-        raise ValueError(
-            f"the key {path} does not open: it was sealed by another {_BY[by]}, or is damaged; "
-            "put the earlier one back (seal.previous), or remove the file and a new key is made"
+        raise OperatorError(
+            N_(
+                "the key {path} does not open: it was sealed by another {by}, or is damaged; put the earlier one back (seal.previous), or remove the file and a new key is made",
+                path=path,
+                by=_BY[by],
+            )
         )
 
 
-_BY = {"token": "software token", "secret": "secret"}
+_BY = {"token": N_("software token"), "secret": N_("secret")}
 
 
 def _record(path: Path) -> tuple[str, bytes, bytes]:
@@ -149,10 +161,16 @@ def _record(path: Path) -> tuple[str, bytes, bytes]:
         if by in _BY:
             return by, base64.b64decode(salt, validate=True), base64.b64decode(closed, validate=True)
     except (ValueError, KeyError, TypeError) as err:
-        raise ValueError(
-            f"{path} is no sealed key: {err}; restore it from a backup, or remove it: a new key is made then"
+        raise OperatorError(
+            N_(
+                "{path} is no sealed key: {err}; restore it from a backup, or remove it: a new key is made then",
+                path=path,
+                err=err,
+            )
         ) from err
-    raise ValueError(f"{path} is sealed by {by!r}; 'token' and 'secret' are understood")
+    raise OperatorError(
+        N_("{path} is sealed by {by!r}; 'token' and 'secret' are understood", path=path, by=by)
+    )
 
 
 def holds_clear_key(data: bytes) -> bool:

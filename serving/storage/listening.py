@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from serving.process.changes import Changes
-    from serving.storage.postgres import PostgresDatabase
+    from serving.storage.database import AnyDatabase
 
 CHANNEL = "sacbe_changes"
 # How long nothing may be told before the connection is tried.
@@ -28,7 +28,7 @@ _TRIGGER = "notify_change"
 _TRIGGERS_LOCK = 0x5ACBE108
 
 
-def notify_changes(database: PostgresDatabase, tables: Iterable[str]) -> None:
+def notify_changes(database: AnyDatabase, tables: Iterable[str]) -> None:
     """Have committed changes of tables told by their names, without the schema they are given with. Raises OSError.
 
     The function ``nodes.notify_change`` is of `serving.storage.nodes.NODE_STEPS`.
@@ -67,11 +67,11 @@ class ChangeListener:
                 self._connection = await _listening(self._address)
                 self._changes.begin_notifying()
                 return
-            heard = False
+            response = False
             async for notify in self._connection.notifies(timeout=SILENCE_S, stop_after=1):
-                heard = True
+                response = True
                 self._changes.notify(notify.payload)
-            if not heard:
+            if not response:
                 await self._connection.execute("SELECT 1")
         except psycopg.Error as err:
             await self.close()

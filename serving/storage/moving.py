@@ -15,6 +15,7 @@ import msgspec
 
 from certs.edges.tokenfiles import sync_folder
 from serving.errors import OperatorError
+from serving.language import N_
 from serving.storage.database import Database, open_database
 
 if TYPE_CHECKING:
@@ -38,11 +39,45 @@ class MovedPart(msgspec.Struct, frozen=True):
     steps: Sequence[str]
     schema: str
     shared_steps: Sequence[str] = ()
+    # The table that is copied last: until it has a row nothing was ever kept there.
+    last: str = ""
 
     def open(self, folder: Path, database: str) -> AnyDatabase:
         """The part in the shared database, or in the folder where ``database`` is empty. Raises `OperatorError`, OSError."""
         steps = self.shared_steps or self.steps if database else self.steps
         return open_database(database or folder / self.path, steps, self.schema)
+
+
+class BothSides:
+    """A part of a server at the place that it is moved from, and at the one that it is moved to."""
+
+    def __init__(self, name: str, here: AnyDatabase, there: AnyDatabase, last: str = "") -> None:
+        """``last`` names the table that is copied last. Raises `OperatorError` unless one side is SQLite and the other is not."""
+        self.name, self.here, self.there = name, here, there
+        sqlite = [side for side in (here, there) if isinstance(side, Database)]
+        if len(sqlite) != 1:
+            raise OperatorError(N_("{name}: moved between the SQLite of a folder and PostgreSQL", name=name))
+        self.tables = sorted(tables_in(sqlite[0]), key=lambda table: table.name == last)
+
+    def copy(self) -> Iterator[str]:
+        """Copy what the other side does not have yet; a line for each table. May be stopped and begun again anywhere."""
+        for line in copy_tables(self.here, self.there, self.tables):
+            yield f"{self.name}, {line}"
+
+    def compare(self) -> None:
+        """Prove that both hold the same. Raises `OperatorError` naming what differs."""
+        compare_tables(self.here, self.there, self.tables)
+
+
+@contextlib.contextmanager
+def both_sides(folders: Sequence[tuple[Path, str]], part: MovedPart) -> Iterator[BothSides]:
+    """A part in the folder and database that it is moved from, and those that it is moved to. Raises `OperatorError`, OSError."""
+    with contextlib.ExitStack() as stack:
+        here, there = (
+            stack.enter_context(contextlib.closing(part.open(folder, database)))
+            for folder, database in folders
+        )
+        yield BothSides(part.name, here, there, part.last)
 
 
 def set_aside(folder: Path, parts: Sequence[MovedPart]) -> None:
@@ -105,7 +140,9 @@ def tables_in(database: Database) -> list[MovedTable]:
     while left := [name for name in names if name not in ordered]:
         free = [name for name in left if not referred[name] & set(left)]
         if not free:
-            raise OperatorError(f"the tables {', '.join(left)} refer to each other in a circle")
+            raise OperatorError(
+                N_("the tables {names} refer to each other in a circle", names=", ".join(left))
+            )
         ordered += free
     return [_table(database, name) for name in ordered]
 
@@ -131,6 +168,8 @@ def copy_tables(source: AnyDatabase, target: AnyDatabase, tables: Sequence[Moved
         yield f"{table.name}: {count}"
     if not isinstance(target, Database):
         _set_sequences(target, tables)
+        # Else the first searches are planned for empty tables, and read all of them.
+        target.query(f"ANALYZE {', '.join(table.name for table in tables)}")
 
 
 def _remove_others(
@@ -194,9 +233,22 @@ def compare_tables(source: AnyDatabase, target: AnyDatabase, tables: Sequence[Mo
         here, there = (_digest(side, table) for side in (source, target))
         if here != there:
             raise OperatorError(
-                f"the copy of the table {table.name} is not what was copied: {here[0]} rows here, {there[0]} there, "
-                f"digests {here[1]:064x} and {there[1]:064x}; nothing was switched over: empty the target and begin again"
+                N_(
+                    "the copy of the table {table} is not what was copied: {rows} rows here, {others} there, digests {digest:064x} and {other:064x}; nothing was switched over: empty the target and begin again",
+                    table=table.name,
+                    rows=here[0],
+                    others=there[0],
+                    digest=here[1],
+                    other=there[1],
+                )
             )
+
+
+def put_in_place(coming: Path, path: Path) -> None:
+    """Give a SQLite file that was filled and compared the name under which a server opens it."""
+    # Whole under the one name or the other: a crash before the rename leaves what was there, and the same command goes on.
+    coming.replace(path)
+    sync_folder(path.parent)
 
 
 def put_aside(path: Path) -> Path:

@@ -17,7 +17,8 @@ import msgspec
 from psycopg import IsolationLevel
 
 from serving.errors import OperatorError
-from serving.storage.postgres import HeldLease, PostgresDatabase, by_lease, check_durable
+from serving.language import N_
+from serving.storage.postgres import LeaseInForce, PostgresDatabase, by_lease, check_durable
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -73,6 +74,16 @@ NODE_STEPS = (
         is_done INTEGER NOT NULL
     );
     """,
+    """
+    CREATE TABLE waiting_login (
+        state TEXT PRIMARY KEY,
+        nonce TEXT NOT NULL,
+        verifier TEXT NOT NULL,
+        browser TEXT NOT NULL,
+        back TEXT NOT NULL,
+        begun_ms INTEGER NOT NULL
+    );
+    """,
 )
 # A node that was not seen for so long is forgotten.
 _FORGOTTEN_S = 86_400
@@ -104,7 +115,7 @@ class SharedNodes:
         self.process = f"{name}/{os.getpid()}/{secrets.token_hex(4)}"
         self._name = name
         self._version = version
-        self._held: set[str] = set()
+        self._own_leases: set[str] = set()
 
     def begin(self) -> str:
         """Be known as a node of a durable database; the code of the installation. Raises `OperatorError`, OSError."""
@@ -145,12 +156,12 @@ class SharedNodes:
                 "WHERE lease.process = excluded.process OR lease.until_ms < now_ms() RETURNING fencing",
                 (name, self.process, LEASE_S * 1000),
             ).fetchall()
-        (self._held.add if found else self._held.discard)(name)
+        (self._own_leases.add if found else self._own_leases.discard)(name)
         return bool(found)
 
     def working(self, name: str) -> AbstractContextManager[None]:
         """Within it every transaction asks whether the lease holds, and is refused once another node may have taken it."""
-        return by_lease(HeldLease(self._address, name, self.process))
+        return by_lease(LeaseInForce(self._address, name, self.process))
 
     async def renew(self) -> None:
         """Put the end of every lease that is held off, and be seen. One that another node took meanwhile is let go. Raises OSError."""
@@ -163,12 +174,12 @@ class SharedNodes:
                 "UPDATE lease SET until_ms = now_ms() + ? WHERE process = ? RETURNING name",
                 (LEASE_S * 1000, self.process),
             ).fetchall()
-        self._held = {str(name) for (name,) in kept}
+        self._own_leases = {str(name) for (name,) in kept}
 
     @property
-    def held(self) -> frozenset[str]:
+    def own_leases(self) -> frozenset[str]:
         """The leases that this process held when it last asked."""
-        return frozenset(self._held)
+        return frozenset(self._own_leases)
 
     def _note_seen(self, transaction: Transaction) -> None:
         transaction.execute(
@@ -200,12 +211,27 @@ def list_nodes(address: str) -> list[SeenNode]:
         ]
 
 
+def check_alone(address: str) -> None:
+    """Refuse while a node works on the database: what it writes from now on would stay behind. Raises `OperatorError`, OSError."""
+    alive = sorted({node.name for node in list_nodes(address) if node.is_alive})
+    if alive:
+        raise OperatorError(
+            N_(
+                "the nodes {names} work on the database: stop them first; one that was killed counts for {seconds} s more. Nothing was changed",
+                names=", ".join(alive),
+                seconds=LEASE_S,
+            )
+        )
+
+
 def check_not_moved(database: PostgresDatabase) -> None:
     """Refuse a database whose server went on elsewhere. Raises `OperatorError`, OSError."""
     if database.query("SELECT 1 FROM installation WHERE moved_ms IS NOT NULL"):
         raise OperatorError(
-            f"the server was moved away from the database {database.name} to SQLite, and went on there: take "
-            "node.database out of the settings and the environment, or name an empty database"
+            N_(
+                "the server was moved away from the database {database} to SQLite, and went on there: take node.database out of the settings and the environment, or name an empty database",
+                database=database.name,
+            )
         )
 
 
@@ -228,6 +254,9 @@ def check_same(kept_code: str, kept_server: str, code: str, server: str) -> None
     """Refuse a database that is another server's than the one a node was of. Raises `OperatorError`."""
     if kept_server and server and kept_server != server and kept_code != code:
         raise OperatorError(
-            f"this data folder is of the server {kept_server}, and the database is of {server}: nodes of one database are one "
-            "server; name the right database in node.database, or begin in another data folder. Nothing was changed"
+            N_(
+                "this data folder is of the server {kept_server}, and the database is of {server}: nodes of one database are one server; name the right database in node.database, or begin in another data folder. Nothing was changed",
+                kept_server=kept_server,
+                server=server,
+            )
         )

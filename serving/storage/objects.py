@@ -1,4 +1,4 @@
-"""Evidence in an object store, by obstore (extra ``audit``): ``s3://bucket/prefix``, ``gs://``, ``az://``, ``file:///folder``.
+"""What is kept in an object store, by obstore (extra ``audit``): ``s3://bucket/prefix``, ``gs://``, ``az://``, ``file:///folder``.
 
 Who may use it is said as obstore takes it, in the environment (``AWS_ACCESS_KEY_ID``, ``AWS_ENDPOINT``, ``AWS_REGION`` and so on). An
 object is read at the places that are needed: the directory of an archive at its end, then one container after another. It is
@@ -7,15 +7,19 @@ written once: the store itself is asked to refuse a second object of the name (i
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import io
 import os
+import time
 from datetime import timedelta
 from importlib import import_module
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
     from pathlib import Path
 
 # Bytes that are asked for together.
@@ -28,6 +32,11 @@ _TRIAL_TEXT = (
 # An object is put whole, for only so the store can be asked to refuse it; it stands in memory meanwhile.
 _LARGEST = 1024 * 1024 * 1024
 _RETRIES: dict[str, object] = {"max_retries": 2, "retry_timeout": timedelta(seconds=30)}
+# While somebody waits for a message: how long one request may take, how often it is tried, and for how long after a failure nobody
+# else tries.
+_REQUEST_S = 20
+_FEW_RETRIES: dict[str, object] = {"max_retries": 1, "retry_timeout": timedelta(seconds=10)}
+_AWAY_S = 1.0
 
 
 def is_address(path: Path | str) -> bool:
@@ -70,12 +79,9 @@ def put_once(address: str, file: Path, timeout_s: float) -> None:
         raise OSError(
             f"it has {size} bytes, and {_LARGEST} are put at once at most: lower log.archive_file_bytes"
         )
-    # Options given here take the place of the environment's, of which this is the one that obstore reads.
-    in_clear = os.environ.get("AWS_ALLOW_HTTP", "").lower() == "true"
-    options = {"timeout": timedelta(seconds=timeout_s), "allow_http": in_clear}
     path, trial = (f"{prefix}/{name}".lstrip("/") for name in (file.name, _TRIAL))
     try:
-        store = _store(base, client_options=options, retry_config=_RETRIES)
+        store = _store(base, client_options=_options(timeout_s), retry_config=_RETRIES)
         # Written at most once, when the store is new; afterwards the store refuses it.
         if _put_new(store, trial, _TRIAL_TEXT) and _put_new(store, trial, _TRIAL_TEXT):
             raise OSError(f"{address} takes a second object of the same name: it is not write-once")
@@ -84,6 +90,85 @@ def put_once(address: str, file: Path, timeout_s: float) -> None:
             _check_same(store, path, file)
     except _errors() as err:
         raise OSError(f"{address} cannot be written: {_reason(err)}") from err
+
+
+class ObjectFolder:
+    """The objects below an address, each written once under a name of its own, read whole, and removed.
+
+    After a failure whoever asks within `_AWAY_S` is refused with the same reason at once, so that a store that is away holds
+    nobody up for longer than one try. All of it may be called from any thread. Making one asks nothing, and raises OSError where
+    there is no such kind of store.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._base, self._prefix = _split(address)
+        self._store = _store(self._base, client_options=_options(_REQUEST_S), retry_config=_FEW_RETRIES)
+        self._failed_at = 0.0
+        # Why the last request failed; empty once one did not.
+        self.reason = ""
+
+    def _path(self, name: str) -> str:
+        return f"{self._prefix}/{name}".lstrip("/")
+
+    async def put(self, name: str, content: bytes) -> None:
+        """Write an object that is not there yet; the store has it whole when this returns. Raises OSError."""
+        with self._asking("written"):
+            try:
+                await _obstore().put_async(
+                    self._store, self._path(name), content, mode="create", use_multipart=False
+                )
+            except _obstore().exceptions.AlreadyExistsError as err:
+                # The answer to the first try was lost, if it is the same.
+                found = await _obstore().get_async(self._store, self._path(name))
+                if bytes(await found.bytes_async()) != content:
+                    raise OSError(f"{name} is in {self.address} already, with another content") from err
+
+    def read(self, name: str) -> bytes:
+        """All of an object. Raises FileNotFoundError where there is none, OSError."""
+        with self._asking("read"), contextlib.suppress(FileNotFoundError):
+            return bytes(_obstore().get(self._store, self._path(name)).bytes())
+        raise FileNotFoundError(errno.ENOENT, f"{name} is not in {self.address}")
+
+    def remove(self, names: Sequence[str]) -> None:
+        """Remove objects; one that is not there is no error. Raises OSError."""
+        with self._asking("removed"):
+            _obstore().delete(self._store, [self._path(name) for name in names])
+
+    def listed(self, after: str = "") -> Iterator[tuple[str, datetime]]:
+        """Name and time of every object, or of those whose names come after one, in the order of the names. Raises OSError."""
+        offset = self._path(after) if after else None
+        before = len(self._path(""))
+        with self._asking("listed"):
+            for some in _obstore().list(self._store, self._prefix or None, offset=offset, chunk_size=1000):
+                for found in some:
+                    yield str(found["path"])[before:], found["last_modified"]
+
+    async def look(self) -> None:
+        """Ask the store anything. Raises OSError while it does not answer, or refuses."""
+        with self._asking("listed"):
+            async for _some in _obstore().list(self._store, self._prefix or None, chunk_size=1):
+                break
+
+    @contextlib.contextmanager
+    def _asking(self, what: str) -> Iterator[None]:
+        if self.reason and time.monotonic() - self._failed_at < _AWAY_S:
+            raise OSError(self.reason)
+        try:
+            yield
+        except _errors() as err:
+            self.reason, self._failed_at = (
+                f"{self.address} cannot be {what}: {_reason(err)}",
+                time.monotonic(),
+            )
+            raise OSError(self.reason) from err
+        self.reason = ""
+
+
+def _options(timeout_s: float) -> dict[str, object]:
+    # Options given here take the place of the environment's, of which this is the one that obstore reads.
+    in_clear = os.environ.get("AWS_ALLOW_HTTP", "").lower() == "true"
+    return {"timeout": timedelta(seconds=timeout_s), "allow_http": in_clear}
 
 
 def _put_new(store: Any, path: str, content: bytes) -> bool:
@@ -166,7 +251,7 @@ def _errors() -> tuple[type[Exception], ...]:
 
 
 def _reason(err: Exception) -> str:
-    """What obstore says, without the values it was said of."""
+    """obstore's message without its debug source, which repeats the values of the call."""
     return str(err).partition("\n\nDebug source")[0]
 
 
@@ -175,6 +260,4 @@ def _obstore() -> Any:
         import_module("obstore.store")
         return import_module("obstore")
     except ImportError as err:
-        raise OSError(
-            "evidence in an object store needs the extra audit: pip install 'sacbe[audit]'"
-        ) from err
+        raise OSError("an object store needs the extra audit: pip install 'sacbe[audit]'") from err

@@ -24,8 +24,9 @@ import psycopg.conninfo
 import psycopg.sql
 from psycopg import IsolationLevel
 
-from serving.databaseversions import check_version
+from serving.databaseversions import check_kind, check_version
 from serving.errors import OperatorError
+from serving.language import N_
 from serving.storage.conflicts import DatabaseConflict
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class _Transaction:
 
 
 @dataclass(frozen=True, slots=True)
-class HeldLease:
+class LeaseInForce:
     """The lease by which this process does a piece of work, in the schema ``nodes`` of the database at ``address``."""
 
     address: str
@@ -99,13 +100,13 @@ class HeldLease:
     process: str
 
 
-_WORKS_BY: ContextVar[HeldLease | None] = ContextVar("lease", default=None)
+_WORKS_BY: ContextVar[LeaseInForce | None] = ContextVar("lease", default=None)
 # Databases that this process has worked with, by address, schema and steps: a newer version may change them meanwhile.
 _BEGUN: set[tuple[str, str, int]] = set()
 
 
 @contextlib.contextmanager
-def by_lease(lease: HeldLease) -> Iterator[None]:
+def by_lease(lease: LeaseInForce) -> Iterator[None]:
     """Within it, every transaction in the lease's database asks first whether the lease holds: see `PostgresDatabase.transaction`."""
     before = _WORKS_BY.set(lease)
     try:
@@ -147,7 +148,8 @@ class PostgresDatabase:
         # The address may hold a password.
         self.place = f"PostgreSQL, schema {schema}" if schema else "PostgreSQL"
         self._isolation = isolation
-        self._session = dict(session or {})
+        # Questions are short: compiling one for each of many partitions would take longer than answering it.
+        self._session = {"jit": "off", **(session or {})}
         self._name = shown_address(address)
         self._lock = threading.RLock()
         self._is_changing = False
@@ -314,7 +316,12 @@ class PostgresDatabase:
                 begun = (self._address, self._schema, len(steps))
                 # Whoever began before a newer version came goes on beside it: its steps only add.
                 if begun not in _BEGUN:
-                    check_version(done, steps, f"the database {self._name}")
+                    where = f"the database {self._name}"
+                    check_version(done, steps, where)
+                    tables = self._connection.execute(
+                        "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
+                    )
+                    check_kind(done, steps, {str(name) for (name,) in tables}, where)
                 for number, sql in enumerate(steps[done:], done + 1):
                     self._connection.execute(translate_step(sql))
                     self._connection.execute("INSERT INTO step (number) VALUES (%s)", (number,))
@@ -343,18 +350,28 @@ def check_durable(database: PostgresDatabase) -> None:
     for name in ("fsync", "synchronous_commit", "full_page_writes"):
         if found[name] == "off":
             raise OperatorError(
-                f"the database {database.name} has {name} = off: what it says is on the disk may be lost, and with it "
-                f"evidence; expected {name} = on (ALTER SYSTEM SET {name} = on; SELECT pg_reload_conf())"
+                N_(
+                    "the database {database} has {name} = off: what it says is on the disk may be lost, and with it evidence; expected {name} = on (ALTER SYSTEM SET {name} = on; SELECT pg_reload_conf())",
+                    database=database.name,
+                    name=name,
+                )
             )
     if found["server_encoding"] != "UTF8":
         raise OperatorError(
-            f"the database {database.name} is of encoding {found['server_encoding']}; expected UTF8 "
-            "(createdb --encoding=UTF8 --template=template0)"
+            N_(
+                "the database {database} is of encoding {found}; expected UTF8 (createdb --encoding=UTF8 --template=template0)",
+                database=database.name,
+                found=found["server_encoding"],
+            )
         )
     if int(found["server_version_num"]) < OLDEST_VERSION * 10_000:
         raise OperatorError(
-            f"the database {database.name} is of PostgreSQL {int(found['server_version_num']) // 10_000}; "
-            f"expected {OLDEST_VERSION} or later"
+            N_(
+                "the database {database} is of PostgreSQL {found}; expected {oldest} or later",
+                database=database.name,
+                found=int(found["server_version_num"]) // 10000,
+                oldest=OLDEST_VERSION,
+            )
         )
 
 
@@ -380,8 +397,10 @@ def _parts(address: str) -> dict[str, Any]:
         return psycopg.conninfo.conninfo_to_dict(address)
     except psycopg.ProgrammingError as err:
         raise OperatorError(
-            f"the database's address cannot be read ({' '.join(str(err).split())}); expected "
-            "postgresql://user@host:5432/database"
+            N_(
+                "the database's address cannot be read ({reason}); expected postgresql://user@host:5432/database",
+                reason=" ".join(str(err).split()),
+            )
         ) from err
 
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 from certs.edges.tokenfiles import sync_folder, write_whole
 from schemas.jsontext import dump_json, load_json
+from serving.errors import OperatorError
+from serving.language import N_
 from serving.storage.audit import AuditEntry
 from serving.storage.backup import lay_out_backup, open_backup
 from serving.storage.datafolder import ASIDE, announce_exchange
@@ -66,8 +68,12 @@ def record_restore(folder: Path, audit: AuditLog) -> None:
         detail = {name: values[name] for name in ("file", "made_at", "software", "head_before")}
         who, address = values["who"], values["address"]
     except (ValueError, LookupError, TypeError) as err:
-        raise ValueError(
-            f"{path}, the note of a restore, is damaged ({err}); remove it: the restore is done"
+        raise OperatorError(
+            N_(
+                "{path}, the note of a restore, is damaged ({err}); remove it: the restore is done",
+                path=path,
+                err=err,
+            )
         ) from err
     at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     audit.append(AuditEntry(at, who, address, "RESTORE_BACKUP", "done", "", detail))

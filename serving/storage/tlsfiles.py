@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives import serialization
 from certs.edges.tokenfiles import write_whole
 from certs.remotetls import RemoteTlsKey
 from certs.tls import TlsCredentials, system_server_context
+from serving.errors import OperatorError
+from serving.language import N_
 from serving.storage.keysafe import SUFFIX, NotAtHand, holds_clear_key, shred
 from serving.storage.selfsigned import self_signed
 
@@ -54,7 +56,7 @@ class KeptCredentials:
         try:
             found = self._load()
         except NotAtHand as err:
-            self._say(str(err))
+            self._report(str(err))
             waits = True
         self.current = found or make()
         # Whether what is shown is on disk too.
@@ -87,8 +89,10 @@ class KeptCredentials:
             raise TypeError("a key that never leaves its token cannot be written to a file")
         if not self._safe.can_seal:
             raise NotAtHand(
-                f"the TLS key {self._name!r} cannot be kept: log in to the software token, "
-                "or name a secret in the settings (seal.secret)"
+                N_(
+                    "the TLS key {name!r} cannot be kept: log in to the software token, or name a secret in the settings (seal.secret)",
+                    name=self._name,
+                )
             )
         # On disk from here: no certificate. A crash before the last line leaves a pair that is made anew.
         self._chain.unlink(missing_ok=True)
@@ -102,7 +106,7 @@ class KeptCredentials:
         """Show other certificates for the same key. Raises `NotAtHand` when the key is in memory alone."""
         if not (self._sealed.exists() or self._clear.exists()):
             raise NotAtHand(
-                f"the TLS key {self._name!r} is in memory only; {self._name}.pem would not outlive it"
+                N_("the TLS key {name!r} is in memory only; {name}.pem would not outlive it", name=self._name)
             )
         # On disk from here on: this chain, for the key that is there already.
         write_whole(self._chain, _pem(chain))
@@ -115,7 +119,7 @@ class KeptCredentials:
         if self._safe.can_seal:
             self.save(self.current)
         else:
-            self._say("it is in memory only and another one after the next start, for no seal is at hand")
+            self._report("it is in memory only and another one after the next start, for no seal is at hand")
 
     def _load(self) -> TlsCredentials | None:
         """The pair on disk; None when there is none."""
@@ -124,9 +128,13 @@ class KeptCredentials:
         try:
             chain = tuple(x509.load_pem_x509_certificates(self._chain.read_bytes()))
         except ValueError as err:
-            raise ValueError(
-                f"{self._chain} holds no certificates that can be read ({err}); restore it from a backup, or remove it "
-                f"and {self._sealed}: a new pair is made then"
+            raise OperatorError(
+                N_(
+                    "{chain} holds no certificates that can be read ({err}); restore it from a backup, or remove it and {sealed}: a new pair is made then",
+                    chain=self._chain,
+                    err=err,
+                    sealed=self._sealed,
+                )
             ) from err
         if self._clear.exists():
             key = self._take_in(chain)
@@ -135,7 +143,9 @@ class KeptCredentials:
         else:
             return None
         if key.public_key() != chain[0].public_key():
-            raise ValueError(f"{self._chain} is no certificate of the key in {self._sealed}")
+            raise OperatorError(
+                N_("{chain} is no certificate of the key in {sealed}", chain=self._chain, sealed=self._sealed)
+            )
         return TlsCredentials(cast("TlsPrivateKey", key), chain)
 
     def _take_in(self, chain: tuple[x509.Certificate, ...]) -> PrivateKeyTypes:
@@ -145,18 +155,22 @@ class KeptCredentials:
             password = None if holds_clear_key(raw) or self._passphrase is None else self._passphrase.encode()
             key = serialization.load_pem_private_key(raw, password)
         except (TypeError, ValueError) as err:
-            raise ValueError(f"the TLS key {self._clear} cannot be opened: {err}") from err
+            raise OperatorError(
+                N_("the TLS key {clear} cannot be opened: {err}", clear=self._clear, err=err)
+            ) from err
         if key.public_key() != chain[0].public_key():
-            raise ValueError(f"{self._chain} is no certificate of the key in {self._clear}")
+            raise OperatorError(
+                N_("{chain} is no certificate of the key in {clear}", chain=self._chain, clear=self._clear)
+            )
         if self._safe.can_seal:
             # On disk from here: the key twice, sealed and clear. A crash leaves both, and the next start does this again.
             self._safe.write(self._sealed, key)
             shred(self._clear)
         else:
-            self._say(f"{self._clear} is in clear until a seal is at hand")
+            self._report(f"{self._clear} is in clear until a seal is at hand")
         return key
 
-    def _say(self, reason: str) -> None:
+    def _report(self, reason: str) -> None:
         log.warning(
             "TLS key not sealed on disk", extra={"event": "tls_key", "key": self._name, "reason": reason}
         )

@@ -1,18 +1,25 @@
-"""Words for the codes that the APIs speak: states, kinds, rights of keys, answers of responders.
+"""Words for the codes that the APIs speak: states, kinds, rights of keys, answers of responders; and for the time that is left.
 
 A page shows the word, and the code small beside it for who needs it. A code without a word is shown as it is.
 """
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from serving.language import N_, Text, as_it_is
+from serving.process.failing import FailureReason
 from serving.web.blocks import Cell
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from serving.language import Translatable
     from serving.web.blocks import Tone
+
+# What ends sooner is to be dealt with now.
+SOON: Final = timedelta(days=30)
 
 _STATES: Final[dict[str, tuple[Text, Tone]]] = {
     "REGISTERED": (N_("registered"), "good"),
@@ -139,6 +146,13 @@ _WORDS: Final[dict[str, Text]] = {
 }
 
 
+def failure_text(code: str, metadata: Sequence[str]) -> Translatable:
+    """A failure of the diagnostics API in words: the causes behind its text, and the text as it was found."""
+    if not metadata:
+        return word_of(code) or as_it_is(code)
+    return FailureReason(metadata[0], tuple(metadata[1:]))
+
+
 def word_of(code: str | None) -> Text | None:
     """The word for a code, None where there is none."""
     if not code:
@@ -164,3 +178,24 @@ def caution_text(code: str, metadata: tuple[str, ...] | list[str]) -> Translatab
     if found is None:
         return as_it_is(f"{code}: {listed}" if listed else code)
     return Text(found.message, {"list": listed})
+
+
+def left_of(not_after: str, now: datetime) -> tuple[Text, Tone]:
+    """How long a certificate still holds, in words, and how urgent that is."""
+    left = datetime.fromisoformat(not_after) - now
+    if left <= timedelta():
+        return N_("expired"), "bad"
+    tone: Tone = "bad" if left < SOON else "caution" if left < 2 * SOON else "good"
+    return time_left(left), tone
+
+
+def time_left(left: timedelta) -> Text:
+    """A length of time in words: days, or hours, or minutes."""
+    if left >= timedelta(days=2):
+        return N_("{days} days left", days=left.days)
+    minutes = int(left.total_seconds()) // 60
+    return (
+        N_("{hours} h left", hours=minutes // 60)
+        if minutes >= 120
+        else N_("{minutes} min left", minutes=minutes)
+    )

@@ -94,7 +94,7 @@ class ConsoleRequest:
         """The fields of the address."""
         return self.http.query
 
-    def say(self, text: str | Translatable) -> str:
+    def translate(self, text: str | Translatable) -> str:
         """A text in the visitor's language."""
         return (Text(text) if isinstance(text, str) else text).into(self.language)
 
@@ -117,7 +117,7 @@ class ConsoleRequest:
         check_answer(name, Download if isinstance(row_kind, str) else row_kind, kind, answer)
         return cast("T", answer)
 
-    async def tell(
+    async def fetch(
         self,
         name: str,
         kind: type[T],
@@ -196,7 +196,7 @@ class Console:
         app.router.add_get(f"{ROOT}{path}", self._framed(self._inside(page)))
 
     def _receipt(self, request: web.Request) -> str | None:
-        """What was done just before, as the operation's summary says it."""
+        """The summary of the operation that the visitor has just had carried out; None when the address names none."""
         done = self._api.operation(request.query.get("hecho", ""))
         return None if done is None else done.summary
 

@@ -71,7 +71,7 @@ async def read_values(
     request: ConsoleRequest, operation: Operation, reading: Operation, path: Mapping[str, str]
 ) -> dict[str, Any] | None:
     """The values now of the fields of an edit, as JSON has them; None for who may not read them."""
-    found = await request.tell(reading.id, reading.answer, path)
+    found = await request.fetch(reading.id, reading.answer, path)
     if found.value is None:
         return None
     answer = decode_json(dump_json(msgspec.to_builtins(found.value)))

@@ -119,14 +119,16 @@ class OperationPages:
 
     async def _index(self, request: ConsoleRequest) -> dict[str, Any]:
         term = request.query.get("q", "").strip()[:LONGEST_QUERY]
-        say = request.say
+        translate = request.translate
         groups: dict[str, list[Operation]] = {}
         for operation in self._operations.values():
-            text = f"{operation.id} {operation.path} {operation.summary} {say(operation.summary)}".lower()
+            text = (
+                f"{operation.id} {operation.path} {operation.summary} {translate(operation.summary)}".lower()
+            )
             if may(request.principal, operation) and all(w in text for w in term.lower().split()):
                 groups.setdefault(operation.tag, []).append(operation)
         titled = [(TAG_TEXTS.get(tag, tag), found) for tag, found in groups.items()]
-        return {"q": term, "groups": sorted(titled, key=lambda g: say(g[0]).lower())}
+        return {"q": term, "groups": sorted(titled, key=lambda g: translate(g[0]).lower())}
 
     def _operation(self, request: ConsoleRequest) -> Operation:
         found = self._operations.get(request.http.match_info["name"])

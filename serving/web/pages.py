@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import uuid
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -171,11 +171,11 @@ class Frame:
         """The page of a template, in the reader's language."""
         language, zone = self.language(request), self.zone(request)
 
-        def say(text: str | Translatable, **values: object) -> str:
+        def translate(text: str | Translatable, **values: object) -> str:
             return (Text(text, values) if isinstance(text, str) else text).into(language)
 
         text = self._environment.get_template(template).render(
-            _=say,
+            _=translate,
             lang=language,
             language=language_name(language),
             others=[_switch(request, other) for other in self.site.languages() if other != language],
@@ -291,14 +291,40 @@ def _moment(value: str | datetime, language: str, zone: str) -> Markup:
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
     there, utc = at.astimezone(ZoneInfo(zone)), at.astimezone(UTC)
     return Markup(
-        '<time datetime="{:%Y-%m-%dT%H:%M:%SZ}" title="{:%Y-%m-%d %H:%M:%S} UTC">{}, {:%H:%M}</time>'
-    ).format(utc, utc, _day(there.date(), language), there)
+        '<time datetime="{:%Y-%m-%dT%H:%M:%SZ}" title="{:%Y-%m-%d %H:%M:%S} UTC"><span>{},</span> <span>{:%H:%M} {}</span></time>'
+    ).format(utc, utc, _day(there.date(), language), there, _offset(there))
+
+
+def moment_text(at: datetime, language: str, zone: str) -> str:
+    """A time in a zone as a text, with the zone's distance from UTC, for a sentence."""
+    there = at.astimezone(ZoneInfo(zone))
+    return f"{_day(there.date(), language)}, {there:%H:%M} {_offset(there)}"
+
+
+def _offset(there: datetime) -> str:
+    """How far a time's zone is from UTC then, as UTC−6 or UTC+5:30."""
+    minutes = int((there.utcoffset() or timedelta()).total_seconds()) // 60
+    hours, rest = divmod(abs(minutes), 60)
+    sign = "" if not minutes else "+" if minutes > 0 else "\N{MINUS SIGN}"
+    return f"UTC{sign}{hours or ''}{f':{rest:02}' if rest else ''}" if minutes else "UTC"
 
 
 def chosen_zone(request: web.Request, usual: str) -> str:
     """The zone that a reader chose, by the address or before; the usual one for whatever is none of `ZONES`."""
     chosen = request.query.get(ZONE_COOKIE) or request.cookies.get(ZONE_COOKIE)
     return chosen if chosen in ZONES else usual
+
+
+def utc_of(value: str, zone: str) -> str:
+    """The time of a form's field, which is in the reader's zone, as RFC 3339 in UTC. Raises `Problem` for what is no time."""
+    try:
+        at = datetime.fromisoformat(value)
+        there = at if at.tzinfo else at.replace(tzinfo=ZoneInfo(zone))
+        return f"{there.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    except (ValueError, OverflowError) as err:
+        raise Problem(
+            400, words=N_("“{value}” is no time: a time is expected as 2027-01-31T08:30.", value=value[:40])
+        ) from err
 
 
 def redirect(place: str) -> web.Response:

@@ -80,7 +80,13 @@ async def users(request: ConsoleRequest) -> PageView:
     return PageView(
         N_("Users"),
         [
-            Listing(N_("Users of this server"), columns, rows, N_("There are none."), "usuarios"),
+            Listing(
+                N_("Users of this server"),
+                columns,
+                rows,
+                N_("No user of its own: the first is made by the command line."),
+                "usuarios",
+            ),
             await _sessions(request),
         ],
         links,

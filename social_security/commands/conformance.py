@@ -56,20 +56,22 @@ TESTS: Final = (
 )  # fmt: skip
 
 
-async def run_suite(gateway: GatewayClient, member: str, policy: str) -> dict[str, bool]:
+async def run_suite(gateway: GatewayClient, policy: str) -> dict[str, bool]:
     """Each test's outcome by id, at a member's own affiliation service."""
+    member = gateway.member
     outcomes: dict[str, bool] = {}
     for test in TESTS:
-        headers = {**_whole(member, policy), **test.headers}
+        headers = {**_whole(gateway, policy), **test.headers}
         place = f"{member}/AFIL/oss-v1/afiliaciones/consultar{test.query}"
-        heard = await gateway.send("POST", place, {n: v for n, v in headers.items() if v}, test.body)
-        outcomes[test.id] = heard.body.get("codigo") == test.expected
+        response = await gateway.send("POST", place, {n: v for n, v in headers.items() if v}, test.body)
+        outcomes[test.id] = response.body.get("codigo") == test.expected
     return outcomes
 
 
-def _whole(member: str, policy: str) -> dict[str, str]:
+def _whole(gateway: GatewayClient, policy: str) -> dict[str, str]:
+    member = gateway.member
     code = member.rpartition("/")[2]
-    uri, digest = notice_of(code)
+    uri, digest = notice_of(gateway.edition(), code)
     return {
         "X-Road-Client": f"{member}/AFIL",
         "X-Road-Id": f"MX-{uuid.uuid4()}",

@@ -6,7 +6,7 @@ import csv
 import hashlib
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from serving.cli.progress import advancing
 from serving.language import _
@@ -84,30 +84,31 @@ def read_curp(row: Mapping[str, str], name: str, today: date) -> Curp:
 
 def import_persons(
     store: RegistryStore, member: str, file: Path, out: Path, report_file: Path, today: date, *, dry_run: bool
-) -> str:
-    """Enrol the persons of ``expediente,curp,nivel`` and write ``expediente,pid``; what was done. Raises ValueError."""
+) -> tuple[str, int]:
+    """Enrol the persons of ``expediente,curp,nivel`` and write ``expediente,pid``: what was done, in words, and how many problems there
+    are. Raises ValueError."""
     if out.exists():
         raise ValueError(_("{out} is there already; it is a new file", out=out))
-    report = QualityReport(report_file)
-    enrolment = Enrolment(store, member, today, report, is_dry=dry_run)
-    try:
-        with advancing(_("Persons"), measure(file)[1]) as advance:
-            for number, row in read_rows(file, PERSONS):
-                try:
-                    enrolment.take(number, row)
-                except InputError as err:
-                    report.add_error(number, err)
-                advance(number)
-    finally:
-        report.close()
+    with QualityReport(report_file) as report, advancing(_("Persons"), measure(file)[1]) as advance:
+        enrolment = Enrolment(store, member, today, report, is_dry=dry_run)
+        for number, row in read_rows(file, PERSONS):
+            try:
+                enrolment.take(number, row)
+            except InputError as err:
+                report.add_error(number, err)
+            advance(number)
     if not dry_run:
         handle = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "w", encoding="utf-8", newline="") as opened:
             csv.writer(opened).writerows((PIDS, *enrolment.lines))
-    return (
-        f"{enrolment.made} new persons, {enrolment.known} known already, {report.count} problems"
-        f"{' (dry run)' if dry_run else ''}"
+    outcome = _(
+        "{made} new persons, {known} known already; {count} problems in {report}",
+        made=enrolment.made,
+        known=enrolment.known,
+        count=report.count,
+        report=report_file,
     )
+    return outcome + (_(" (dry run)") if dry_run else ""), report.count
 
 
 @dataclass(slots=True)
@@ -122,8 +123,7 @@ class Enrolment:
     made: int = 0
     known: int = 0
     lines: list[tuple[str, str]] = field(default_factory=list)
-    _files: dict[str, int] = field(default_factory=dict)
-    _curps: dict[bytes, int] = field(default_factory=dict)
+    _seen: dict[Any, int] = field(default_factory=dict)
     _namesakes: dict[bytes, int] = field(default_factory=dict)
 
     def take(self, number: int, row: Mapping[str, str]) -> None:
@@ -131,8 +131,11 @@ class Enrolment:
         file_number = parse_text(row, "expediente")
         curp = read_curp(row, "curp", self.today)
         level = parse_whole(row, "nivel", 0, 3)
-        check_once(self._files, file_number, number, "expediente")
-        check_once(self._curps, hashlib.sha256(curp.value.encode()).digest(), number, "curp")
+        check_once(
+            self._seen,
+            number,
+            {"expediente": file_number, "curp": hashlib.sha256(curp.value.encode()).digest()},
+        )
         self._note_homonyms(curp, number)
         person = self.store.find_by_curp(curp)
         if person is None:

@@ -1,4 +1,4 @@
-"""An institute that leaves hands what it holds to its successor: five files, in the layouts that `import` takes.
+"""An institute that leaves hands what it holds to its successor: seven files, in the layouts that `import` takes.
 
 The leaving institute writes what it holds by its own file numbers, with its own pseudonyms in a file for the registry alone. The
 registry answers with the successor's pseudonyms. The successor imports like any other data; neither learns the other's pseudonyms.
@@ -20,11 +20,14 @@ from serving.language import _
 from social_security.commands.officers import member_path, open_registry
 from social_security.domain.faults import DomainError
 from social_security.domain.pseudonyms import Pid, parse_pid
+from social_security.domain.states import ARCO_ENDED
 from social_security.importing.layouts import (
     AFFILIATIONS,
     CONTACTS,
+    OPPOSITIONS,
     PERIODS,
     PIDS,
+    REQUESTS,
     RETIREES,
     read_rows,
 )
@@ -40,19 +43,20 @@ if TYPE_CHECKING:
     from serving.storage.database import AnyDatabase
     from social_security.registry.store import RegistryStore
 
+# What a person has had cancelled stays behind, blocked until it is erased: it would be in use again at the successor.
 _QUERIES: Final = {
     "personas.csv": (PIDS, "SELECT file_number, pid FROM affiliation ORDER BY file_number"),
     "afiliaciones.csv": (
         AFFILIATIONS,
-        "SELECT file_number, regime, state, since, until, level FROM affiliation ORDER BY file_number",
+        "SELECT file_number, regime, state, since, until, level FROM affiliation a "
+        "WHERE NOT EXISTS (SELECT 1 FROM blocked b WHERE b.pid = a.pid AND b.data = 'afiliacion') ORDER BY file_number",
     ),
     "periodos.csv": (
         PERIODS,
         "SELECT p.period_id, a.file_number, p.since, p.until, p.type, p.discounted, p.reinstated, p.employer, "
         "p.monthly_cents FROM period p JOIN affiliation a ON a.pid = p.pid WHERE p.state = 'CERTIFICADO' "
-        "ORDER BY p.period_id",
+        "AND NOT EXISTS (SELECT 1 FROM blocked b WHERE b.pid = p.pid AND b.data IN ('historia', 'periodo')) ORDER BY p.period_id",
     ),
-    # An address that its person has had cancelled stays behind, to be erased.
     "contactos.csv": (
         CONTACTS,
         "SELECT a.file_number, c.value FROM contact c JOIN affiliation a ON a.pid = c.pid "
@@ -63,6 +67,18 @@ _QUERIES: Final = {
         "SELECT a.file_number, r.name, r.monthly_cents FROM retiree r JOIN affiliation a ON a.pid = r.pid "
         "WHERE a.state = 'PENSIONADA' ORDER BY a.file_number",
     ),
+    "oposiciones.csv": (
+        OPPOSITIONS,
+        "SELECT a.file_number, o.data, o.folio, o.since FROM opposition o JOIN affiliation a ON a.pid = o.pid "
+        "WHERE o.until IS NULL ORDER BY a.file_number, o.data",
+    ),
+    # Whatever its person, the institute or the authority may still do something about.
+    "solicitudes.csv": (
+        REQUESTS,
+        "SELECT r.folio, a.file_number, r.member, r.state, r.request, r.dates, r.refusal, r.committee, r.outcome "
+        "FROM arco r JOIN affiliation a ON a.pid = r.pid "
+        f"WHERE r.state NOT IN ({', '.join(repr(s) for s in sorted(ARCO_ENDED))}) ORDER BY r.folio",
+    ),
 }
 
 
@@ -72,7 +88,7 @@ _QUERIES: Final = {
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="new folder for the files")
 def hand_over(data: Path, out: Path) -> None:
-    """Write what this institute holds, for its successor: personas.csv (to the registry), and affiliations, periods, contacts, retirees."""
+    """Write what this institute holds, for its successor: personas.csv (to the registry), and affiliations, periods, contacts, retirees, oppositions, open requests."""
     if not holds(data, "institute"):
         raise click.ClickException(_("{data} is no institute's system", data=data))
     database = open_books(data, "institute", STEPS)
@@ -131,7 +147,7 @@ async def _read_elsewhere(mapping: Path, database: AnyDatabase) -> list[tuple[ob
 @click.argument("file", type=click.Path(path_type=Path, exists=True))
 def withdraw(data: Path, member: str, day: datetime, file: Path) -> None:
     """Tell the registry that this institute no longer holds the persons of a CSV (expediente,pid)."""
-    member_path(member)
+    member_path(data, member)
     database = open_books(data, "institute", STEPS)
     try:
         pids = [parse_pid(row.get("pid", "")) for _, row in read_rows(file, PIDS)]
@@ -160,7 +176,7 @@ def translate_hand_over(data: Path, leaving: str, out: Path, file: Path) -> None
     """Turn personas.csv of a member that has left into its successor's pseudonyms, for `import --pids`."""
     store = open_registry(data)
     try:
-        made = list(translate_rows(store, member_path(leaving), file))
+        made = list(translate_rows(store, member_path(data, leaving), file))
         write_rows(out, PIDS, made)
     except (ValueError, FileExistsError) as err:
         raise click.ClickException(str(err)) from err

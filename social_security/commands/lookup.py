@@ -9,19 +9,23 @@ from typing import TYPE_CHECKING
 
 from social_security.app import clock_of
 from social_security.domain.calendars import national_day
-from social_security.domain.pack import members
 from social_security.initialise import REGISTRY, reaching
 from social_security.wire.gatewayclient import Why
+from social_security.wire.publication import edition_in
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from social_security.config import SystemSettings
-    from social_security.wire.gatewayclient import Heard
+    from social_security.wire.gatewayclient import GatewayAnswer
 
 
-async def look_up_person(settings: SystemSettings, curp: str) -> Heard:
+async def look_up_person(folder: Path, settings: SystemSettings, curp: str) -> GatewayAnswer:
     """The registry's answer to whether it knows a person, asked as the institute's affiliation desk."""
-    member = members()[settings.member].path
+    edition = edition_in(folder)
     case = f"CONS-{settings.member[:2]}-{national_day(clock_of(settings)()).year}-00000001"
     why = Why("PUR-IDENT", case, "ANALISTA_AFILIACION", "Identificación de una persona", "consola")
-    async with reaching(settings.gateway, member) as gateway:
-        return await gateway.ask("AFIL", members()[REGISTRY].path, "buscarBeneficiario", {"curp": curp}, why)
+    async with reaching(settings.gateway, edition, settings.member) as gateway:
+        return await gateway.ask(
+            "AFIL", edition.members[REGISTRY].path, "buscarBeneficiario", {"curp": curp}, why
+        )

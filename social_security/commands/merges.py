@@ -40,7 +40,7 @@ _SIGNATURE = click.option(
 def review(data: Path) -> None:
     """Note that two records (standard input, a line each: CURP, or MEMBER:PID) may be one person's."""
     with registry_of(data) as store:
-        first, second = _two_records(store)
+        first, second = _two_records(data, store)
         if first == second:
             raise click.ClickException(_("both CURPs lead to one person already; there is nothing to review"))
         store.note_review(first, second)
@@ -68,7 +68,7 @@ def decision(data: Path, name: str, number: int | None, *, distinct: bool) -> No
             merge = store.merge_of(number)
             signed = store.decision("SEPARACION", name, merge.rid, merge.other)
         else:
-            signed = store.decision("DISTINTAS" if distinct else "FUSION", name, *_two_records(store))
+            signed = store.decision("DISTINTAS" if distinct else "FUSION", name, *_two_records(data, store))
     click.echo(signed.decode(), nl=False)
 
 
@@ -79,7 +79,7 @@ def decision(data: Path, name: str, number: int | None, *, distinct: bool) -> No
 def merge(data: Path, name: str, signature: str) -> None:
     """Make two records under review one; the record that stays first, on standard input. Prints the merge's number."""
     with registry_of(data) as store, without_traceback():
-        stays, goes = _two_records(store)
+        stays, goes = _two_records(data, store)
         if not store.are_under_review(stays, goes):
             raise click.ClickException(_("these records are not under review; note that first"))
         _verify(store, name, signature, store.decision("FUSION", name, stays, goes))
@@ -95,7 +95,7 @@ def merge(data: Path, name: str, signature: str) -> None:
 def keep_distinct(data: Path, name: str, signature: str) -> None:
     """End the review of two records (standard input) that are two persons': each is found again."""
     with registry_of(data) as store, without_traceback():
-        one, other = _two_records(store)
+        one, other = _two_records(data, store)
         _verify(store, name, signature, store.decision("DISTINTAS", name, one, other))
         store.distinct(one, other, name, signature)
 
@@ -117,19 +117,19 @@ def unmerge(data: Path, name: str, signature: str, number: int) -> None:
 COMMANDS = (review, add_officer, decision, merge, keep_distinct, unmerge)
 
 
-def _two_records(store: RegistryStore) -> tuple[Rid, Rid]:
+def _two_records(data: Path, store: RegistryStore) -> tuple[Rid, Rid]:
     """The records that two lines of standard input name."""
     lines = sys.stdin.read().split()
     if len(lines) != 2:
         raise click.ClickException(_("two records are expected on standard input, a line each"))
-    first, second = (_record(store, line) for line in lines)
+    first, second = (_record(data, store, line) for line in lines)
     return first, second
 
 
-def _record(store: RegistryStore, text: str) -> Rid:
+def _record(data: Path, store: RegistryStore, text: str) -> Rid:
     code, colon, pid = text.partition(":")
     if colon:
-        return known_by_pid(store, member_path(code), pid).rid
+        return known_by_pid(store, member_path(data, code), pid).rid
     return known_by_curp(store, text, datetime.now(UTC)).rid
 
 

@@ -21,7 +21,6 @@ from serving.config.textfiles import read_text_file
 from serving.language import _
 from social_security import config
 from social_security.commands.enrolment import import_persons
-from social_security.domain import pack
 from social_security.domain.calendars import national_day
 from social_security.domain.curp import parse_curp
 from social_security.domain.faults import DomainError, InputError
@@ -38,6 +37,7 @@ from social_security.registry.tables import STEPS as REGISTRY_STEPS
 from social_security.registry.vital import decide_case, note_event
 from social_security.wire.books import open_books
 from social_security.wire.keyfiles import key_digest, read_key, read_member
+from social_security.wire.publication import edition_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,7 +87,7 @@ def enrol(data: Path, member: str, level: int, *, review: bool) -> None:
     """Enrol a person: her CURP on standard input, or an empty line for one without (90 days). Prints the member's PID."""
     now = datetime.now(UTC)
     path = member_path(
-        member
+        data, member
     )  # before anything is written: a person whom no member knows could never be found again
     text = sys.stdin.readline().strip()
     curp = read_curp(text, now) if text else None
@@ -112,7 +112,7 @@ def enrol(data: Path, member: str, level: int, *, review: bool) -> None:
 def give_curp(data: Path, member: str, pid: str, *, review: bool) -> None:
     """Enter the CURP that a person without one has been issued; from standard input."""
     now = datetime.now(UTC)
-    path = member_path(member)
+    path = member_path(data, member)
     curp = read_curp(sys.stdin.readline().strip(), now)
     with registry_of(data) as store:
         _give(store, known_by_pid(store, path, pid).rid, curp, review=review)
@@ -130,7 +130,7 @@ def raise_level(
     data: Path, member: str, pid: str, level: int, evidence: str, issuer: str, sha256: str
 ) -> None:
     """Raise a person's level of assurance by an evidence that an institute has seen."""
-    path = member_path(member)
+    path = member_path(data, member)
     if re.fullmatch(r"[0-9a-f]{64}", sha256) is None:
         raise click.ClickException(_("--sha256 is 64 hexadecimal digits in lower case"))
     if not evidence.strip() or not issuer.strip():
@@ -154,7 +154,7 @@ def raise_level(
 def add_recipient(data: Path, digest: str, file: Path) -> None:
     """Take an institute's public key (its public-key.json), for whom tokens are sealed from now on."""
     try:
-        member, key = read_member(file), read_key(file)
+        member, key = read_member(file, edition_in(data)), read_key(file)
     except ValueError as err:
         raise click.ClickException(str(err)) from err
     if key_digest(key) != digest.strip().lower():
@@ -184,15 +184,16 @@ def import_persons_command(
     data: Path, member: str, out: Path, report: Path, file: Path, *, dry_run: bool
 ) -> None:
     """Enrol an institute's persons from its CSV (expediente,curp,nivel); those known already keep their record."""
-    path = member_path(member)
+    path = member_path(data, member)
     with registry_of(data) as store:
         try:
-            done = import_persons(
+            done, problems = import_persons(
                 store, path, file, out, report, national_day(datetime.now(UTC)), dry_run=dry_run
             )
         except ValueError as err:
             raise click.ClickException(str(err)) from err
     click.echo(done)
+    sys.exit(0 if problems == 0 else 3)
 
 
 @officer.command("end-link")
@@ -205,7 +206,7 @@ def end_link(data: Path, member: str, pid: str, until: datetime | None) -> None:
     store, now = open_registry(data), datetime.now(UTC)
     with without_traceback():
         store.end_link(
-            member_path(member), parse_pid(pid), national_day(now) if until is None else until.date()
+            member_path(data, member), parse_pid(pid), national_day(now) if until is None else until.date()
         )
     store.close()
 
@@ -219,7 +220,7 @@ def link(data: Path, member: str, pid: str, *, history: bool) -> None:
     """An institute has affiliated a person that it had looked up: from now on it is told of what happens to her."""
     store, now = open_registry(data), datetime.now(UTC)
     with without_traceback():
-        path = member_path(member)
+        path = member_path(data, member)
         person = store.find_by_pid(path, parse_pid(pid))
         if person is None:
             raise LookupError(_("{member} knows no such person", member=member))
@@ -332,9 +333,9 @@ def registry_of(data: Path) -> Iterator[RegistryStore]:
         store.close()
 
 
-def member_path(code: str) -> str:
-    """The path of a member by its code, as ``MX/GOB/14-IPEJAL``."""
-    found = pack.members().get(code)
+def member_path(data: Path, code: str) -> str:
+    """The path of a member by its code, as ``MX/GOB/14-IPEJAL``, in the lists that the system in a folder goes by."""
+    found = edition_in(data).members.get(code)
     if found is None:
         raise click.ClickException(_("{code} is no member's code; expected one as 14-IPEJAL", code=code[:40]))
     return found.path

@@ -21,8 +21,9 @@ from schemas.jsontext import load_json
 from serving.config.secret import SecretSource
 from serving.entrance import write_whole
 from serving.language import _
-from social_security.domain import pack
+from social_security.domain.edition import package_edition
 from social_security.domain.notices import all_notices
+from social_security.domain.pack import parse_members
 from social_security.domain.published import (
     PARTS,
     build_payload,
@@ -31,10 +32,11 @@ from social_security.domain.published import (
     sign_payload,
     verify_published,
 )
+from social_security.oniess.membership import standings
 from social_security.oniess.store import OniessStore
 from social_security.oniess.tables import STEPS
 from social_security.wire.books import holds, open_books
-from social_security.wire.publication import COPY_FILE, KEY_FILE
+from social_security.wire.publication import COPY_FILE, KEY_FILE, check_digest
 
 if TYPE_CHECKING:
     from social_security.domain.published import SignedLists
@@ -113,7 +115,12 @@ def publish(data: Path, key: Path, secret_file: Path, days: int, parts: tuple[st
 
 @publication.command("show")
 @_DATA
-def show(data: Path) -> None:
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="new file: the signed publication, for `init --publication`",
+)
+def show(data: Path, out: Path | None) -> None:
     """Show the publication that a system goes by, or that ONIESS publishes: version, end, digest, how many of each part."""
     try:
         if holds(data, "oniess"):
@@ -129,12 +136,16 @@ def show(data: Path) -> None:
         if not key.exists():
             raise ValueError(_("no key of ONIESS is trusted here: `publication trust` takes it"))
         found = verify_published(envelope, read_public_key(key.read_bytes()))
+        if out is not None and out.exists():
+            raise ValueError(_("{out} is there already; it is a new file", out=out))
     except ValueError as err:
         raise click.ClickException(str(err)) from err
     click.echo(_("version {version}, until {until}", version=found.version, until=found.until.isoformat()))
     for name in PARTS:
         click.echo(f"{name:12} {_size(found.parts[name])}")
     click.echo(f"sha256       {found.sha256}")
+    if out is not None:
+        write_whole(out, bytes(raw))
 
 
 @publication.command("trust")
@@ -145,13 +156,9 @@ def trust(data: Path, digest: str, file: Path) -> None:
     """Trust ONIESS's key at this system (ONIESS's own too): from its next start it goes by what is published with it."""
     try:
         pem = file.read_bytes()
-        found = key_id(read_public_key(pem))
+        check_digest(pem, digest)
     except ValueError as err:
         raise click.ClickException(str(err)) from err
-    if found != digest.strip().lower():
-        raise click.ClickException(
-            _("the file's digest is {key_digest}, not the one that was read aloud", key_digest=found)
-        )
     # On disk whole or not at all: half a key would trust nobody at the next start.
     write_whole(data / KEY_FILE, pem)
 
@@ -163,12 +170,13 @@ def _published(store: OniessStore, key: Ed25519PrivateKey) -> SignedLists | None
 
 def _parts(store: OniessStore, before: SignedLists | None, named: tuple[str, ...]) -> dict[str, Any]:
     """Every part: from the file that is named for it, else as published before, else the package's; conventions are ONIESS's."""
+    own = package_edition()
     made: dict[str, Any] = {
-        **{name: pack.document(f"{name}.json") for name in ("members", "calendars", "benefits")},
+        **{name: own.part(name) for name in ("members", "calendars", "benefits")},
         "notices": {
             "notices": [
                 {"member": code, "uri": uri, "sha256": digest}
-                for code, (uri, digest) in zip(pack.members(), all_notices(), strict=True)
+                for code, (uri, digest) in zip(own.members, all_notices(own), strict=True)
             ]
         },
         **({} if before is None else before.parts),
@@ -185,6 +193,20 @@ def _parts(store: OniessStore, before: SignedLists | None, named: tuple[str, ...
                 )
             )
         made[name] = load_json(Path(file).read_bytes())
+    # Who has left, and who holds its persons, is ONIESS's own decision and no file's.
+    left = {r["miembro"]: r["sucesor"] for r in standings(store.database) if r["sucesor"]}
+    rows = parse_members(made["members"])
+    made["members"] = {
+        "members": [
+            {k: v for k, v in m.items() if k != "successor"}
+            | (
+                {"successor": left[rows[m["code"]].path].rpartition("/")[2]}
+                if rows[m["code"]].path in left
+                else {}
+            )
+            for m in made["members"]["members"]
+        ]
+    }
     return made
 
 

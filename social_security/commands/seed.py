@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from schemas.jsontext import dump_json
 from social_security.domain import pack
 from social_security.domain.curp import parse_curp
+from social_security.domain.edition import package_edition
 from social_security.domain.notices import all_notices
 from social_security.domain.pseudonyms import Pid, Rid
 from social_security.institute.announcing import mark_announced
@@ -60,7 +61,7 @@ def seed_registry(folder: Path, secret: str) -> RegistryKeys:
     for entry in pack.document("fixture.json")["periods"]:
         member = pack.members()[entry["member"]].path
         store.link(rid_of(entry["person"]), member, ENROLLED, has_history=True)
-    add_notices(store.database, all_notices())
+    add_notices(store.database, all_notices(package_edition()))
     store.close()
     save_registry_keys(keys_file, keys, secret)
     return keys
@@ -78,7 +79,7 @@ def seed_institute(folder: Path, code: str, registry_folder: Path, secret: str) 
     registry.add_recipient(member, dump_json(tokens.public_key(own)))
     database = open_books(folder, "institute", STEPS)
     persons = PersonStore(database)
-    add_notices(database, all_notices())
+    add_notices(database, all_notices(package_edition()))
     document = pack.document("fixture.json")
     for entry in document["affiliations"]:
         if entry["member"] != code:
@@ -111,7 +112,7 @@ def seed_oniess(folder: Path) -> None:
     if store.conventions():
         database.close()
         return
-    add_notices(database, all_notices())
+    add_notices(database, all_notices(package_edition()))
     store.add_members([pack.members()[c].path for c in pack.document("fixture.json")["founding"]])
     for convention in pack.document("fixture.json")["conventions"]:
         store.register_convention(convention)

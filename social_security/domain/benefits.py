@@ -11,12 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from social_security.domain import pack
-from social_security.domain.history import recognised_years
+from social_security.domain.history import parse_rules, recognised_years
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from social_security.domain.edition import Edition
     from social_security.domain.history import Rules
 
 MET, UNMET, UNKNOWN = "CUMPLE", "NO_CUMPLE", "DESCONOCIDO"
@@ -53,7 +53,12 @@ class Benefit:
     provisional: bool
 
 
-def benefits() -> tuple[Benefit, ...]:
+def default_rules(edition: Edition) -> Rules:
+    """The rules of the catalogue, by which is counted where no convention says otherwise."""
+    return parse_rules(edition.part("benefits")["rules"])
+
+
+def benefits(edition: Edition) -> tuple[Benefit, ...]:
     """Every benefit of the catalogue."""
     return tuple(
         Benefit(
@@ -66,13 +71,13 @@ def benefits() -> tuple[Benefit, ...]:
             b["convenioAplicable"],
             b["provisional"],
         )
-        for b in pack.document("benefits.json")["benefits"]
+        for b in edition.part("benefits")["benefits"]
     )
 
 
-def find_benefit(institute: str, key: str) -> Benefit | None:
+def find_benefit(edition: Edition, institute: str, key: str) -> Benefit | None:
     """An institute's benefit, or None."""
-    return next((b for b in benefits() if (b.institute, b.key) == (institute, key)), None)
+    return next((b for b in benefits(edition) if (b.institute, b.key) == (institute, key)), None)
 
 
 def measures(days: int | None, age: int | None, rules: Rules) -> dict[str, int | None]:
@@ -99,13 +104,13 @@ def check_requirements(benefit: Benefit, known: Mapping[str, int | None]) -> dic
     }
 
 
-def render_catalogue() -> dict[str, Any]:
+def render_catalogue(edition: Edition) -> dict[str, Any]:
     """The catalogue as JSON-LD in CPSV-AP terms; it holds no personal data."""
     graph: list[dict[str, Any]] = [
         {"@id": _law(entry["id"]), "@type": "eli:LegalResource", "dct:title": entry["title"]}
-        for entry in pack.document("benefits.json")["laws"]
+        for entry in edition.part("benefits")["laws"]
     ]
-    graph += [_service(b) for b in benefits()]
+    graph += [_service(b) for b in benefits(edition)]
     return {
         "@context": {
             "cpsv": "http://purl.org/vocab/cpsv#",

@@ -15,11 +15,12 @@ from zoneinfo import ZoneInfo
 
 from schemas.jsontext import load_json
 from serving.config.textfiles import read_text_file
-from social_security.domain import pack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from social_security.domain.edition import Edition
 
 ONE_DAY = timedelta(days=1)
 # Where the registry and ONIESS count their days, and where in the country a day begins first.
@@ -101,13 +102,13 @@ def latest_day(at: datetime) -> date:
     return at.astimezone(_EASTERNMOST).date()
 
 
-def load_calendar(member_code: str, file: Path | None = None) -> Calendar:
+def load_calendar(edition: Edition, member_code: str, file: Path | None = None) -> Calendar:
     """The calendar of a member: the federal list, then what is published for its state, then what is for itself.
 
     ``file`` is a calendar document of the member's own beside its database; where it exists it stands for the pack's,
     so that a state's holidays need no new package. Raises ValueError when a document is not one.
     """
-    document = pack.document("calendars.json")
+    document = edition.part("calendars")
     if file is not None and file.exists():
         document = {**document, **load_json(read_text_file(file))}
     state: Mapping[str, Any] = document.get("entities", {}).get(member_code[:2], {})
@@ -116,7 +117,7 @@ def load_calendar(member_code: str, file: Path | None = None) -> Calendar:
         {
             "id": f"MX-{member_code}",
             "version": own.get("version", state.get("version", document["version"])),
-            "zone": pack.members()[member_code].zone,
+            "zone": edition.members[member_code].zone,
             "holidays": [
                 *document["federal_holidays"],
                 *state.get("holidays", []),

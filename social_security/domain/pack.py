@@ -1,8 +1,8 @@
 """The domain pack as this package reads it: code lists, services, members, errors, schemas.
 
 The pack itself is data in ``schemas/domains/social_security``; this module opens it once and hands out checked values.
-Nothing here decides anything. What ONIESS publishes signed (`social_security.domain.published`) stands for the package's own
-lists once it has been verified; a process is one member's, so there is one such publication a process.
+Nothing here decides anything. What ONIESS publishes signed stands for the package's own lists at the systems that trust it
+(`social_security.domain.edition`); what is read here is the same for everybody, for ever.
 """
 
 from __future__ import annotations
@@ -27,28 +27,9 @@ def read_text(name: str) -> str:
     return (_PACK / name).read_text(encoding="utf-8")
 
 
-_PUBLISHED: Final[dict[str, dict[str, Any]]] = {}
-
-
-def use_published(documents: Mapping[str, dict[str, Any]]) -> None:
-    """Let these documents, by name as ``members.json``, stand for the package's own; none of an earlier call stays."""
-    _PUBLISHED.clear()
-    _PUBLISHED.update(documents)
-    members.cache_clear()
-
-
-def document(name: str) -> dict[str, Any]:
-    """A JSON document: as ONIESS published it, or the pack's own, read once; nobody may change it."""
-    return _PUBLISHED[name] if name in _PUBLISHED else _document(name)
-
-
-def published(name: str) -> dict[str, Any] | None:
-    """A document that ONIESS published; None where the system goes by the pack."""
-    return _PUBLISHED.get(name)
-
-
 @functools.cache
-def _document(name: str) -> dict[str, Any]:
+def document(name: str) -> dict[str, Any]:
+    """A JSON document of the pack, as ``members.json``, read once; nobody may change it. Raises TypeError."""
     value = load_json(read_text(name))
     if not isinstance(value, dict):
         raise TypeError(f"{name} of the domain pack is not a JSON object")
@@ -120,12 +101,16 @@ class PackOperation:
 
 @dataclass(frozen=True, slots=True)
 class PackMember:
-    """A member of the fixture. ``zone`` is its IANA time zone: days are counted where the member is."""
+    """A member. ``zone`` is its IANA time zone: days are counted where the member is.
+
+    ``successor`` is the code of the member that holds the persons of one that has left; empty while it has not.
+    """
 
     code: str
     member_class: str
     name: str
     zone: str
+    successor: str = ""
 
     @property
     def path(self) -> str:
@@ -222,10 +207,15 @@ def services() -> dict[str, Any]:
 
 @functools.cache
 def members() -> dict[str, PackMember]:
-    """The members of the fixture by code."""
+    """The members in the package's own list, by code; a system goes by those of its `Edition`."""
+    return parse_members(document("members.json"))
+
+
+def parse_members(value: Mapping[str, Any]) -> dict[str, PackMember]:
+    """The members of a list, by code."""
     return {
-        m["code"]: PackMember(m["code"], m["class"], m["name"], m["zone"])
-        for m in document("members.json")["members"]
+        m["code"]: PackMember(m["code"], m["class"], m["name"], m["zone"], m.get("successor", ""))
+        for m in value["members"]
     }
 
 

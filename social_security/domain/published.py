@@ -190,8 +190,22 @@ def _check_members(members: list[dict[str, Any]]) -> None:
                 f"member {member['code']!r:.40} has no class of {', '.join(_CLASSES)}, or no name"
             )
         ZoneInfo(member["zone"])
+    _check_successors({m["code"]: m.get("successor", "") for m in members})
     if not {"00-RNSS", "00-ONIESS"} <= set(codes):
         raise ValueError("the registry and ONIESS are not among the members")
+
+
+def _check_successors(successors: Mapping[str, str]) -> None:
+    """Refuse a successor that is no member, or by which nobody would hold the persons in the end."""
+    for code in successors:
+        after, seen = code, {code}
+        while successors[after]:
+            after = successors[after]
+            if after not in successors or after in seen:
+                raise ValueError(
+                    f"the successor of {code!r:.40} must be a member that has not left to it, not {after!r:.40}"
+                )
+            seen.add(after)
 
 
 def _check_calendars(document: Mapping[str, Any], codes: set[str]) -> None:

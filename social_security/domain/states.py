@@ -113,6 +113,9 @@ ARCO_ENDED: Final = frozenset(
     ("NO_PRESENTADA", "INCOMPETENCIA", "TRAMITE_ESPECIFICO", "RECONDUCIDA", "CUMPLIDA")
 )
 
+# What a request is given on its way, beside what its person filed.
+ARCO_ADDED: Final = frozenset(("aclaracion", "entrega", "ejecutado", "agravios", "informes"))
+
 ADMISSION: Final[dict[str, frozenset[str]]] = {
     "RECIBIDA": frozenset(("VERIFICANDO_IDENTIDAD", "NEGADA")),
     "VERIFICANDO_IDENTIDAD": frozenset(("VERIFICANDO_ORIGEN", "PREVENIDA", "NEGADA", "ADMITIDA_PROVISIONAL")),
@@ -150,10 +153,10 @@ def portability_move(state: str, event: str) -> Move:
     return move
 
 
-def check_follows(machine: dict[str, frozenset[str]], state: str, following: str) -> None:
+def check_follows(machine: dict[str, frozenset[str]], state: str, next_state: str) -> None:
     """Refuse a state that may not follow. Raises `DomainError` SS-400."""
-    if following not in machine.get(state, frozenset()):
-        raise not_allowed(state, following)
+    if next_state not in machine.get(state, frozenset()):
+        raise not_allowed(state, next_state)
 
 
 def onboarding_state(gates: dict[str, str]) -> str:

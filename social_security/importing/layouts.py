@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
-from serving.language import _
+from schemas.jsontext import load_json
+from serving.errors import OperatorError
+from serving.language import N_
 from social_security.domain.faults import InputError
 from social_security.domain.history import EARLIEST
 
@@ -26,14 +28,22 @@ PERIODS: Final = (
 )  # fmt: skip
 CONTACTS: Final = ("expediente", "correo")
 RETIREES: Final = ("expediente", "nombre", "pension_mensual_centavos")
+# What only an institute that leaves hands over: which uses persons oppose, and requests that are still to be answered.
+OPPOSITIONS: Final = ("expediente", "uso", "folio", "desde")
+REQUESTS: Final = (
+    "folio", "expediente", "miembro", "estado", "solicitud", "plazos", "negativa", "comite", "resultado",
+)  # fmt: skip
+HANDED_OVER: Final = ("oposiciones", "solicitudes")
 # What an institute imports, by the name of its kind.
 LAYOUTS: Final[Mapping[str, Sequence[str]]] = {
     "afiliaciones": AFFILIATIONS, "periodos": PERIODS, "contactos": CONTACTS, "jubilados": RETIREES,
+    "oposiciones": OPPOSITIONS, "solicitudes": REQUESTS,
 }  # fmt: skip
 STATES: Final = frozenset(("ACTIVA", "BAJA", "PENSIONADA", "FALLECIDA"))
 _TEXT: Final = re.compile(r"[^\x00-\x1f\x7f]{1,100}")
 _NUMBER: Final = re.compile(r"\d{1,13}", re.ASCII)
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_FOLIO: Final = re.compile(r"ARCO-\d{2}-20\d{2}-\d{8}", re.ASCII)
 _SWAPPED: Final = re.compile(r"(\d{2})[/-](\d{2})[/-](\d{4})", re.ASCII)
 # One address as people have them; whether somebody reads it there no file can say.
 _EMAIL: Final = re.compile(
@@ -49,8 +59,8 @@ def read_rows(file: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[st
         try:
             header = next(reader, [])
             if header != list(columns):
-                raise ValueError(
-                    _(
+                raise OperatorError(
+                    N_(
                         "{file}: the header is {names}; expected {names2}",
                         file=file,
                         names=",".join(header)[:200],
@@ -58,11 +68,13 @@ def read_rows(file: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[st
                     )
                 )
             for number, cells in enumerate(reader, 2):
+                if not cells:
+                    continue  # a line with nothing in it, as spreadsheets leave at the end
                 # A row of another width keeps its number and is told by its parser as one that lacks a field.
                 whole = [c.strip() for c in cells] if len(cells) == len(columns) else []
                 yield number, dict(zip(columns, whole, strict=False))
         except (csv.Error, UnicodeDecodeError) as err:
-            raise ValueError(_("{file}: not a CSV in UTF-8 ({err})", file=file, err=err)) from err
+            raise OperatorError(N_("{file}: not a CSV in UTF-8 ({err})", file=file, err=err)) from err
 
 
 def measure(file: Path) -> tuple[str, int]:
@@ -128,6 +140,29 @@ def parse_email(row: Mapping[str, str], name: str) -> str:
     return value
 
 
+def parse_folio(row: Mapping[str, str], name: str) -> str:
+    """The folio in a column, as ``ARCO-15-2026-00000001``. Raises `InputError`."""
+    value = row.get(name, "")
+    if _FOLIO.fullmatch(value) is None:
+        raise InputError(
+            name,
+            "a folio is expected, as ARCO-15-2026-00000001",
+            es="se espera un folio, como ARCO-15-2026-00000001",
+        )
+    return value
+
+
+def parse_object(row: Mapping[str, str], name: str) -> dict[str, Any]:
+    """The JSON object in a column. Raises `InputError`."""
+    try:
+        value = load_json(row.get(name, ""))
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise InputError(name, "a JSON object is expected", es="se espera un objeto JSON")
+    return value
+
+
 @dataclass(frozen=True, slots=True)
 class PeriodRow:
     """A period as its row says it, by the institute's own identifier; days are whole numbers, pay is in centavos a month."""
@@ -175,8 +210,15 @@ def parse_period(row: Mapping[str, str], today: date) -> PeriodRow:
     )
 
 
-def check_once(seen: dict[Any, int], key: Any, number: int, name: str) -> None:
-    """Note the row of a key that stands once in a file. Raises `InputError`."""
-    before = seen.setdefault(key, number)
-    if before != number:
-        raise InputError(name, f"repeated: it is in row {before}", es=f"repetido: está en la fila {before}")
+def check_once(seen: dict[Any, int], number: int, keys: Mapping[str, Any]) -> None:
+    """Note the row of keys, by column, that stand once in a file: all of them or, where one was there, none. Raises `InputError`.
+
+    It is the last check of a row: a row that is refused has taken nobody's place, and a good one may follow it.
+    """
+    for name, key in keys.items():
+        before = seen.get((name, key))
+        if before is not None:
+            raise InputError(
+                name, f"repeated: it is in row {before}", es=f"repetido: está en la fila {before}"
+            )
+    seen.update(((name, key), number) for name, key in keys.items())

@@ -15,14 +15,18 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from serving.config.textfiles import read_toml_file
-from serving.language import _
+from serving.errors import OperatorError
+from serving.language import N_
 from social_security.importing import layouts
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping, Sequence
     from pathlib import Path
 
-MAPPED: Final[Mapping[str, Sequence[str]]] = {"personas": layouts.PERSONS, **layouts.LAYOUTS}
+MAPPED: Final[Mapping[str, Sequence[str]]] = {
+    "personas": layouts.PERSONS,
+    **{k: v for k, v in layouts.LAYOUTS.items() if k not in layouts.HANDED_OVER},
+}
 PAGE: Final = 2000
 # A column beside those of a period's layout: how often it has been corrected, where a system that is read each time says so.
 VERSION: Final = "version"
@@ -66,17 +70,19 @@ def read_mapping(file: Path) -> MappingFile:
     try:
         value = read_toml_file(file)
     except OSError as err:
-        raise ValueError(_("{file} cannot be read: {err}", file=file, err=err)) from err
+        raise OperatorError(N_("{file} cannot be read: {err}", file=file, err=err)) from err
     url, password_file = str(value.pop("url", "")), str(value.pop("password_file", ""))
     if not url:
-        raise ValueError(_("{file} lacks url, as postgresql+psycopg://user@host/database", file=file))
+        raise OperatorError(N_("{file} lacks url, as postgresql+psycopg://user@host/database", file=file))
     if re.search(r"://[^/@]*:[^/@]+@", url):
-        raise ValueError(
-            _("{file}: the password does not stand in url; password_file names a file with it", file=file)
+        raise OperatorError(
+            N_("{file}: the password does not stand in url; password_file names a file with it", file=file)
         )
     timeout_s = value.pop("timeout_s", _USUAL_S)
     if not isinstance(timeout_s, int | float) or not 0 < timeout_s <= _LONGEST_S:
-        raise ValueError(_("{file}: timeout_s is more than 0 and at most {most}", file=file, most=_LONGEST_S))
+        raise OperatorError(
+            N_("{file}: timeout_s is more than 0 and at most {most}", file=file, most=_LONGEST_S)
+        )
     is_sql = not url.startswith(("https://", "http://"))
     tables = {name: _parse_table(name, table, is_sql=is_sql) for name, table in value.items()}
     return MappingFile(url, password_file, tables, timeout_s)
@@ -84,13 +90,13 @@ def read_mapping(file: Path) -> MappingFile:
 
 def _parse_table(name: str, table: Any, *, is_sql: bool) -> TableMapping:
     if name not in MAPPED or not isinstance(table, dict):
-        raise ValueError(
-            _("[{name}] is no layout; expected {names}", name=name[:40], names=", ".join(MAPPED))
+        raise OperatorError(
+            N_("[{name}] is no layout; expected {names}", name=name[:40], names=", ".join(MAPPED))
         )
     unknown = set(table) - _TABLE_KEYS
     if unknown or (is_sql and _READS.match(str(table.get("sql", ""))) is None):
-        raise ValueError(
-            _(
+        raise OperatorError(
+            N_(
                 "[{name}]: sql is a SELECT, and only {keys} stand here",
                 name=name,
                 keys=", ".join(sorted(_TABLE_KEYS)),
@@ -106,8 +112,8 @@ def _parse_table(name: str, table: Any, *, is_sql: bool) -> TableMapping:
     named = set(found.columns) | set(found.constants) | set(found.values) | set(found.formats)
     strangers = named - set(MAPPED[name]) - ({VERSION} if name == "periodos" else set())
     if strangers:
-        raise ValueError(
-            _("[{name}] has no column {columns}; its columns are {all}", name=name, columns=", ".join(sorted(strangers)), all=", ".join(MAPPED[name]))
+        raise OperatorError(
+            N_("[{name}] has no column {columns}; its columns are {all}", name=name, columns=", ".join(sorted(strangers)), all=", ".join(MAPPED[name]))
         )  # fmt: skip
     return found
 
@@ -125,8 +131,8 @@ def extract_rows(
             elif source in row:
                 made.append(_render(row[source], mapping.values.get(name, {}), mapping.formats.get(name)))
             else:
-                raise ValueError(
-                    _("the query gives no {source} for {name}; it gives {columns}", source=source, name=name, columns=", ".join(row))
+                raise OperatorError(
+                    N_("the query gives no {source} for {name}; it gives {columns}", source=source, name=name, columns=", ".join(row))
                 )  # fmt: skip
         yield made
 
@@ -155,8 +161,8 @@ def open_engine(url: str, password: str) -> Any:
     try:
         alchemy: Any = importlib.import_module("sqlalchemy")
     except ImportError as err:
-        raise ValueError(
-            _("reading a database needs the extra: pip install 'sacbe[sql]' and the database's driver")
+        raise OperatorError(
+            N_("reading a database needs the extra: pip install 'sacbe[sql]' and the database's driver")
         ) from err
     try:
         address = alchemy.engine.make_url(url)
@@ -186,4 +192,4 @@ def read_database(
 
 def _named_failure(err: Exception, password: str) -> ValueError:
     reason = str(err).splitlines()[0][:200].replace(password or "\x00", "***")
-    return ValueError(_("the database says: {reason}", reason=reason))
+    return OperatorError(N_("the database says: {reason}", reason=reason))

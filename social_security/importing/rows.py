@@ -12,23 +12,31 @@ from datetime import date, datetime
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from serving.language import _
+from schemas.jsontext import dump_json
+from serving.errors import OperatorError
+from serving.language import N_
+from social_security.domain import pack
 from social_security.domain.calendars import national_day
 from social_security.domain.faults import DomainError, InputError
 from social_security.domain.pseudonyms import parse_pid
+from social_security.domain.states import ARCO, ARCO_ADDED
 from social_security.importing.layouts import (
     LAYOUTS,
     PIDS,
     STATES,
     check_once,
     measure,
+    parse_day,
     parse_email,
+    parse_folio,
+    parse_object,
     parse_period,
     parse_span,
     parse_text,
     parse_whole,
     read_rows,
 )
+from social_security.wire.wireschema import check_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,7 +49,7 @@ if TYPE_CHECKING:
 # thousand rows on, however many there are. Fifty thousand take a second or two, in which a running system waits to write.
 BATCH: Final = 50_000
 # After how many rows whoever watches is told.
-TELL_EVERY: Final = 1000
+PROGRESS_EVERY: Final = 1000
 _INSERT: Final = {
     "afiliaciones": "INSERT INTO affiliation (pid, file_number, regime, state, since, until, level) "
     "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (pid) DO NOTHING",
@@ -52,7 +60,17 @@ _INSERT: Final = {
     # A name may have been rectified since it was imported; what is paid changes each year.
     "jubilados": "INSERT INTO retiree (pid, name, monthly_cents) VALUES (?, ?, ?) "
     "ON CONFLICT (pid) DO UPDATE SET monthly_cents = excluded.monthly_cents",
+    # What she withdrew since does not come back by a file that is read again.
+    "oposiciones": "INSERT INTO opposition (pid, data, folio, since) VALUES (?, ?, ?, ?) ON CONFLICT (pid, data) DO UPDATE SET "
+    "folio = excluded.folio, since = excluded.since, until = NULL WHERE opposition.until < excluded.since",
+    # A request that has been answered here since stays as it is.
+    "solicitudes": "INSERT INTO arco (pid, folio, member, state, request, dates, refusal, committee, outcome) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (folio) DO NOTHING",
 }
+# What an opposition may be about, as ``datos`` and ``propositos`` of a request name it.
+_USES: Final = frozenset(
+    (*pack.codes()["data_categories"], "periodo", "correo", "automatizado", *pack.purposes())
+)
 # What a person has had cancelled -> the kinds of rows that would bring it back.
 _CANCELLED: Final = {
     "historia": ("periodos",),
@@ -77,13 +95,18 @@ class Known:
 def read_known(database: AnyDatabase, pids: Path | None) -> Known:
     """The persons in the institute's database, and those of the registry's file of PIDs where it is given. Raises ValueError."""
     affiliated = database.query("SELECT file_number, pid, state FROM affiliation")
-    people = {str(number): str(pid) for number, pid, _state in affiliated}
+    people: dict[str, str] = {}
+    for number, pid, _state in affiliated:
+        # A number that two persons have, since another institute's came here, leads to neither without the file of pids.
+        people[str(number)] = "" if people.get(str(number), pid) != pid else str(pid)
     if pids is not None:
         for number, row in read_rows(pids, PIDS):
             try:
                 people[parse_text(row, "expediente")] = parse_pid(row["pid"])
             except (InputError, DomainError) as err:
-                raise ValueError(_("{pids}, row {number}: {err}", pids=pids, number=number, err=err)) from err
+                raise OperatorError(
+                    N_("{pids}, row {number}: {err}", pids=pids, number=number, err=err)
+                ) from err
     cancelled: dict[tuple[str, str], date] = {}
     for what, pid, day in database.query(
         "SELECT data, pid, since FROM blocked UNION ALL SELECT what, pid, day FROM suppression "
@@ -103,7 +126,9 @@ class Import:
     now: datetime
     report: QualityReport
     known: Known
-    seen: dict[str, int] = field(default_factory=dict)
+    # What a successor imports of who left: a person whose affiliation stayed behind, cancelled, has her periods all the same.
+    is_handed_over: bool = False
+    seen: dict[Any, int] = field(default_factory=dict)
     spans: dict[str, list[tuple[date, date, int]]] = field(default_factory=dict)
     # The date of the run, and its moment as it is written to every row.
     today: date = field(init=False)
@@ -119,29 +144,32 @@ class Import:
             "periodos": self.period,
             "contactos": self.contact,
             "jubilados": self.retiree,
+            "oposiciones": self.opposition,
+            "solicitudes": self.request,
         }[kind]
 
     def affiliation(self, number: int, row: dict[str, str]) -> tuple[Any, ...]:
         """A row of the affiliation table. Raises `InputError`."""
         who = self._person(row)
-        check_once(self.seen, who, number, "expediente")
         state = parse_text(row, "estado")
         if state not in STATES:
             names = ", ".join(sorted(STATES))
             raise InputError("estado", f"expected {names}", es=f"se espera {names}")
         since, until = parse_span(row, self.today)
         self._check_cancelled("afiliaciones", who, since, "desde")
+        regime, level = parse_text(row, "regimen"), parse_whole(row, "nivel", 0, 3)
+        check_once(self.seen, number, {"expediente": who})
         return (
-            who, row["expediente"], parse_text(row, "regimen"), state, since.isoformat(),
-            None if until is None else until.isoformat(), parse_whole(row, "nivel", 0, 3),
+            who, row["expediente"], regime, state, since.isoformat(), None if until is None else until.isoformat(),
+            level,
         )  # fmt: skip
 
     def period(self, number: int, row: dict[str, str]) -> tuple[Any, ...]:
         """A row of the period table. Raises `InputError`; overlaps and gaps are noted and do not stop it."""
-        who = self._person(row)
+        who = self._affiliated(row)
         p = parse_period(row, self.today)
-        check_once(self.seen, p.name, number, "id_periodo")
         self._check_cancelled("periodos", who, p.since, "desde")
+        check_once(self.seen, number, {"id_periodo": p.name})
         self.spans.setdefault(who, []).append((p.since, p.until or self.today, number))
         return (
             who, f"{self.code}:{p.name}", 1, p.since.isoformat(), None if p.until is None else p.until.isoformat(),
@@ -150,22 +178,68 @@ class Import:
 
     def contact(self, number: int, row: dict[str, str]) -> tuple[Any, ...]:
         """A row of the contact table. Raises `InputError`."""
-        who = self._person(row)
-        check_once(self.seen, who, number, "expediente")
+        who = self._affiliated(row)
         self._check_cancelled("contactos", who, date.min, "correo")
-        return who, parse_email(row, "correo")
+        address = parse_email(row, "correo")
+        check_once(self.seen, number, {"expediente": who})
+        return who, address
 
     def retiree(self, number: int, row: dict[str, str]) -> tuple[Any, ...]:
         """A row of the list of retirees, which is published. Raises `InputError`."""
         who = self._person(row)
-        check_once(self.seen, who, number, "expediente")
         if self.known.states.get(who) != "PENSIONADA":
             raise InputError(
                 "expediente",
                 "not a pensioner here: only who is PENSIONADA in the affiliations is on the list that is published",
                 es="no es pensionada aquí: sólo quien es PENSIONADA en las afiliaciones está en la lista que se publica",
             )
-        return who, parse_text(row, "nombre"), parse_whole(row, "pension_mensual_centavos", 1, 10**12)
+        name, pension = parse_text(row, "nombre"), parse_whole(row, "pension_mensual_centavos", 1, 10**12)
+        check_once(self.seen, number, {"expediente": who})
+        return who, name, pension
+
+    def opposition(self, number: int, row: dict[str, str]) -> tuple[Any, ...]:
+        """A use that a person opposes. Raises `InputError`."""
+        who, use = self._person(row), row.get("uso", "")
+        if use not in _USES:
+            raise InputError("uso", "no use that can be opposed", es="no es un uso al que se pueda oponer")
+        since, folio = parse_day(row, "desde"), parse_folio(row, "folio")
+        if since > self.today:
+            raise InputError("desde", "the day is in the future", es="la fecha es futura")
+        check_once(self.seen, number, {"uso": (who, use)})
+        return who, use, folio, since.isoformat()
+
+    def request(self, number: int, row: dict[str, str]) -> tuple[Any, ...]:
+        """A request that the institute which left had still to answer, with its terms as they run. Raises `InputError`."""
+        who, folio = self._person(row), parse_folio(row, "folio")
+        state = row.get("estado", "")
+        if state not in ARCO:
+            raise InputError(
+                "estado", "no state of a request that goes on", es="no es un estado de una solicitud en curso"
+            )
+        terms = {name: str(day) for name, day in parse_object(row, "plazos").items()}
+        for name in terms:
+            parse_day(terms, name)
+        if not {"dia0", "limiteRespuesta"} <= set(terms):
+            raise InputError(
+                "plazos", "dia0 and limiteRespuesta are missing", es="faltan dia0 y limiteRespuesta"
+            )
+        filed = parse_object(row, "solicitud")
+        try:
+            check_request(
+                pack.operations()["presentarArco"],
+                {"pid": who} | {k: v for k, v in filed.items() if k not in ARCO_ADDED},
+            )
+        except DomainError as err:
+            raise InputError("solicitud", err.en, es=err.es) from err
+        refusal = (
+            dump_json(parse_object(row, "negativa"), ensure_ascii=False) if row.get("negativa") else None
+        )
+        member = parse_text(row, "miembro")
+        check_once(self.seen, number, {"folio": folio})
+        return (
+            who, folio, member, state, dump_json(filed, ensure_ascii=False),
+            dump_json(terms), refusal, row.get("comite") or None, row.get("resultado") or None,
+        )  # fmt: skip
 
     def note_overlaps(self) -> None:
         """Say which periods of a person overlap, and where days lie between them: no fault by itself, but worth a look."""
@@ -192,11 +266,29 @@ class Import:
 
     def _person(self, row: dict[str, str]) -> str:
         who = self.known.people.get(parse_text(row, "expediente"))
+        if who == "":
+            raise InputError(
+                "expediente",
+                "two persons here have it: give the file of pids",
+                es="lo tienen dos personas aquí: dé el archivo de pids",
+            )
         if who is None:
             raise InputError(
                 "expediente",
                 "it has no pid: neither the file of pids nor the affiliations have it",
                 es="no tiene pid: falta en el archivo de pids o en las afiliaciones",
+            )
+        return who
+
+    def _affiliated(self, row: dict[str, str]) -> str:
+        """Who it is about, affiliated here: the file of pids alone makes nobody this institute's."""
+        who = self._person(row)
+        if who not in self.known.states and not self.is_handed_over:
+            raise InputError(
+                "expediente",
+                "not affiliated here: import the row of affiliations first (--kind afiliaciones), or say of whom it is "
+                "handed over (--from)",
+                es="sin afiliación aquí: importe antes su afiliación (--kind afiliaciones), o diga de quién se recibe (--from)",
             )
         return who
 
@@ -218,39 +310,42 @@ def import_file(
     file: Path,
     *,
     dry_run: bool,
-    tell: Callable[[int], None] = lambda _rows: None,
+    progress: Callable[[int], None] = lambda _rows: None,
 ) -> int:
     """Import a file of a kind of `LAYOUTS`; how many rows were good. Raises ValueError when the file is none.
 
-    What is written already stays as it is, so a file may be given twice. ``tell`` hears how many rows were read.
+    What is written already stays as it is, so a file may be given twice: a row that was refused comes in once what kept it out is
+    mended. A run that was interrupted goes on before its first refused row, if there was one. ``progress`` takes how many rows were read.
     """
     parse = run.parser(kind)
     digest, _lines = measure(file)
     rows = database.query(
-        "SELECT rows_read FROM import_progress WHERE file_sha256 = ? AND kind = ?", (digest, kind)
+        "SELECT rows_read FROM import_progress WHERE file_sha256 = ? AND kind = ? AND finished_at IS NULL",
+        (digest, kind),
     )
     done = 0 if dry_run or not rows else int(rows[0][0])
     batch: list[tuple[Any, ...]] = []
-    good, number = 0, 1
+    good, number, refused = 0, 1, 0
     for number, row in read_rows(file, LAYOUTS[kind]):
-        if number % TELL_EVERY == 0:
-            tell(number)
+        if number % PROGRESS_EVERY == 0:
+            progress(number)
         try:
             made = parse(number, row)
         except InputError as err:
             run.report.add_error(number, err)
+            refused = refused or number
             continue
         good += 1
         if number > done:
             batch.append(made)
         if len(batch) >= BATCH:
             if not dry_run:
-                _write(database, kind, digest, batch, number, None)
+                _write(database, kind, digest, batch, refused - 1 if refused else number, None)
             batch = []
     if not dry_run:
         _write(database, kind, digest, batch, number, run.now)
     run.note_overlaps()
-    tell(number)
+    progress(number)
     return good
 
 

@@ -12,13 +12,13 @@ from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from social_security.domain.faults import DomainError, concerning
-from social_security.domain.pack import members
 from social_security.domain.ranges import parse_days, parse_moments
 from social_security.institute.refusedattempts import take_refusals
 from social_security.wire.recordproofs import AccessLine, check_proofs, gather_proofs
 from social_security.wire.service import DomainAnswer, DomainRequest
 
 if TYPE_CHECKING:
+    from social_security.domain.edition import Edition
     from social_security.institute.services import InstituteServices
 
 MAX_ROWS = 1000
@@ -97,7 +97,10 @@ async def find_usage(services: InstituteServices, request: DomainRequest) -> Dom
         offset=body.get("offset", 0),
         limit=body.get("limit", MAX_ROWS),
     )
-    answer: dict[str, Any] = {"totalUsages": total, "usages": [render_usage(a) for a in rows]}
+    answer: dict[str, Any] = {
+        "totalUsages": total,
+        "usages": [render_usage(services.edition, a) for a in rows],
+    }
     if "proofs" in body:
         chosen = body["proofs"]
         if chosen:
@@ -124,7 +127,8 @@ async def inspect(services: InstituteServices, request: DomainRequest) -> Domain
         datetime.combine(last + timedelta(days=1), time.min, services.zone),
     )
     shown = [
-        render_usage(a) | {"localUser": a.local_user, "pid": a.pid, "hiddenBasis": a.hidden_basis}
+        render_usage(services.edition, a)
+        | {"localUser": a.local_user, "pid": a.pid, "hiddenBasis": a.hidden_basis}
         for a in rows[:MAX_ROWS]
     ]
     return DomainAnswer(
@@ -132,14 +136,14 @@ async def inspect(services: InstituteServices, request: DomainRequest) -> Domain
     )
 
 
-def render_usage(a: Used) -> dict[str, Any]:
+def render_usage(edition: Edition, a: Used) -> dict[str, Any]:
     """One row as ``findUsage`` shows it (Data Tracker shape)."""
     code = a.receiver.rpartition("/")[2]
     return {
         "logtime": a.at.isoformat(),
         "action": a.action,
         "receiverCode": a.receiver,
-        "receiverName": members()[code].full_name if code in members() else code,
+        "receiverName": edition.members[code].full_name if code in edition.members else code,
         "receiverSystem": a.receiver_system,
         "purpose": a.purpose,
         "legalBasis": a.basis,

@@ -29,18 +29,18 @@ ANNOUNCED_STEP = """
 REGISTRY: Final = "MX/GOB/00-RNSS"
 # As many as one message takes.
 BATCH: Final = 500
-_HELD = (
+_AFFILIATIONS = (
     "SELECT a.pid AS pid, a.since AS since, CASE WHEN EXISTS (SELECT 1 FROM period p WHERE p.pid = a.pid "
     "AND p.state = 'CERTIFICADO') THEN 1 ELSE 0 END AS history FROM affiliation a"
 )
 
-_HELD_ELSEWHERE = "SELECT a.pid AS pid, a.since AS since, 1 AS history FROM affiliation a"
+_AFFILIATIONS_ELSEWHERE = "SELECT a.pid AS pid, a.since AS since, 1 AS history FROM affiliation a"
 _NEWS = (
     "h LEFT JOIN announced n ON n.pid = h.pid "
     "WHERE n.pid IS NULL OR n.since <> h.since OR n.history <> h.history ORDER BY h.pid"
 )
-_UNTOLD = f"SELECT h.pid, h.since, h.history FROM ({_HELD}) {_NEWS}"
-_UNTOLD_ELSEWHERE = f"SELECT h.pid, h.since, h.history FROM ({_HELD_ELSEWHERE}) {_NEWS}"
+_UNTOLD = f"SELECT h.pid, h.since, h.history FROM ({_AFFILIATIONS}) {_NEWS}"
+_UNTOLD_ELSEWHERE = f"SELECT h.pid, h.since, h.history FROM ({_AFFILIATIONS_ELSEWHERE}) {_NEWS}"
 
 
 def queue_announcements(
@@ -78,7 +78,7 @@ def queue_withdrawal(database: AnyDatabase, code: str, pids: list[str], today: d
 def mark_announced(database: AnyDatabase) -> None:
     """Note that the registry knows of everybody who is here: for a fixture that made both."""
     with database.transaction() as connection:
-        connection.execute(f"INSERT INTO announced (pid, since, history) {_HELD}")
+        connection.execute(f"INSERT INTO announced (pid, since, history) {_AFFILIATIONS}")
 
 
 def _entry(pid: str, since: str, history: int) -> dict[str, Any]:

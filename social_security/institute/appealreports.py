@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from social_security.domain.faults import DomainError
+from social_security.institute.arcochecks import authorities
 
 if TYPE_CHECKING:
     from datetime import date
@@ -46,7 +47,7 @@ def take_report(
             field="sentido",
         )  # fmt: skip
     if kind == WISHED:
-        allowed = event.context.role == "GARANTE" and event.context.member == services.guarantor
+        allowed = event.context.role == "GARANTE" and event.context.member in authorities(services, request)
     else:
         allowed = event.context.role in _UNIT and event.context.member == services.member
     if not allowed:

@@ -20,6 +20,7 @@ from social_security.domain import states as machines
 from social_security.domain.faults import DomainError, concerning
 from social_security.institute.appealreports import REPORTS, take_report
 from social_security.institute.arcochecks import (
+    authorities,
     check_alive,
     check_identity,
     check_law,
@@ -48,8 +49,6 @@ _WAITING = ("RECIBIDA", "EN_TRAMITE", "AMPLIADA")
 _PERSON = frozenset(("TITULAR", "REPRESENTANTE"))
 _BY_PERSON = frozenset(("RECURRIDA",))
 _BY_GUARANTOR = frozenset(("CONCILIACION", "RESUELTA_RR"))
-# What later events add to a request; the rest is as the person filed it.
-_ADDED = frozenset(("aclaracion", "entrega", "ejecutado", "agravios", "informes"))
 # Of a request, what she herself said, for her and for who decides about it.
 _FILED = (
     "descripcion",
@@ -74,8 +73,8 @@ def file_request(services: InstituteServices, domain_request: DomainRequest) -> 
     known = services.arco.request(folio)
     if known is not None:
         # The same request again is answered again; another one never shows what that one says.
-        original = {k: v for k, v in known.request.items() if k not in _ADDED}
-        if (known.member, original) != (domain_request.context.member, sent):
+        original = {k: v for k, v in known.request.items() if k not in machines.ARCO_ADDED}
+        if not _is_asker(services, domain_request, known) or original != sent:
             raise DomainError("SS-402", "el folio ya es de otra solicitud", "the folio is another request's")
         return DomainAnswer(show(services, known), 201, ("arco",))
     if services.member not in body["responsables"]:
@@ -135,8 +134,7 @@ async def see_request(services: InstituteServices, domain_request: DomainRequest
     body = show(services, request)
     body["solicitud"] = {name: request.request[name] for name in _FILED if name in request.request}
     is_hers = (
-        domain_request.context.member == request.member
-        and domain_request.context.role != "COMITE_TRANSPARENCIA"
+        _is_asker(services, domain_request, request) and domain_request.context.role != "COMITE_TRANSPARENCIA"
     )
     is_access = request.request["derecho"] in ("ACCESO", "PORTABILIDAD_DATOS")
     # The package is the person's: a guarantor and a committee see how the request stands, not what was delivered.
@@ -237,12 +235,16 @@ def _lapsed(request: ArcoRequest, today: date) -> ArcoRequest | None:
     return None
 
 
+def _is_asker(services: InstituteServices, domain_request: DomainRequest, request: ArcoRequest) -> bool:
+    """Whether a message comes from the institute through which the person asked, or from who holds its persons since it left."""
+    return domain_request.context.member in (request.member, services.edition.heir(request.member))
+
+
 def _known(services: InstituteServices, domain_request: DomainRequest) -> ArcoRequest:
     request = services.arco.request(domain_request.path["folio"])
-    if request is None or domain_request.context.member not in (
-        request.member,
-        services.member,
-        services.guarantor,
+    if request is None or not (
+        _is_asker(services, domain_request, request)
+        or domain_request.context.member in (services.member, *authorities(services, request))
     ):
         raise DomainError("SS-300", field="folio")
     # The clock first: whoever comes before the day's routine finds the same state as whoever comes after it.
@@ -276,9 +278,9 @@ def _check_may(
     if domain_request.body.get("sentido") == "PRORROGA":
         by_person = False
     if by_person:
-        allowed = role in _PERSON and member == request.member
+        allowed = role in _PERSON and _is_asker(services, domain_request, request)
     elif to in _BY_GUARANTOR or domain_request.body.get("sentido") == "PRORROGA":
-        allowed = role == "GARANTE" and member == services.guarantor
+        allowed = role == "GARANTE" and member in authorities(services, request)
     else:
         allowed = role in ("UNIDAD_TRANSPARENCIA", "COMITE_TRANSPARENCIA") and member == services.member
     if not allowed:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from social_security.domain.pseudonyms import Pid
     from social_security.institute.services import InstituteServices
+    from social_security.institute.stores.arco import ArcoRequest
     from social_security.wire.service import DomainRequest
 
 # How far a sender's clock may be from this one.
@@ -93,6 +94,15 @@ def check_object(body: Mapping[str, Any]) -> None:
         raise DomainError(
             "SS-100", "sólo se retira una oposición", "only an opposition is withdrawn", field="retirar"
         )
+
+
+def authorities(services: InstituteServices, request: ArcoRequest) -> tuple[str, ...]:
+    """The guarantors that a request's appeal may lie with: the institute's own, and the one that its refusal named.
+
+    They differ where an institute that left handed the request to a successor in another state.
+    """
+    named = (request.refusal or {}).get("autoridad", services.guarantor)
+    return (services.guarantor, str(named))
 
 
 def check_identity(services: InstituteServices, request: DomainRequest) -> None:

@@ -38,6 +38,13 @@ def carry_out(
     ``EFECTIVA`` carries out what the institute granted, what a guarantor ordered or what was agreed before it;
     ``CUMPLIDA`` does too, unless it has been done. Late is said, never refused. Raises SS-400 when nothing was granted.
     """
+    if (
+        after.state == "PROCEDENTE"
+        and after.request["derecho"] == "RECTIFICACION"
+        and after.request.get("periodo")
+    ):
+        # Nobody grants what could never be carried out: blocked data changes no more.
+        services.check_blocked(after.pid, "historia", "periodo")
     if after.state not in ("EFECTIVA", "CUMPLIDA"):
         return after, []
     is_due = "concedida" in after.dates or before.outcome in ORDERED or before.state == "CONCILIACION"

@@ -13,17 +13,18 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from social_security.domain import pack
+from social_security.domain.benefits import default_rules
 from social_security.domain.eventchain import history_digest
 from social_security.domain.faults import DomainError, concerning
-from social_security.domain.history import check_history, parse_rules, total
+from social_security.domain.history import check_history, total
 from social_security.institute.history import build_history
 from social_security.wire.gatewayclient import Why
 from social_security.wire.service import DomainAnswer, DomainRequest
 
 if TYPE_CHECKING:
+    from social_security.domain.history import Rules
     from social_security.institute.services import InstituteServices
-    from social_security.wire.gatewayclient import Heard
+    from social_security.wire.gatewayclient import GatewayAnswer
 
 REGISTRY = "MX/GOB/00-RNSS"
 # Answered, and holds nothing of hers: no reason to call the whole incomplete.
@@ -51,7 +52,11 @@ async def assemble_history(services: InstituteServices, request: DomainRequest) 
             raise DomainError("SS-901", "el registro no respondió", "the registry did not answer")
     holders: list[str] = located.body["institutos"]
     answers = await asyncio.gather(*(_ask(services, request, subject.pid, why, m) for m in holders))
-    return DomainAnswer(_statement(request, answers), categories=("historia",), subject=subject.pid)
+    return DomainAnswer(
+        _statement(request, answers, default_rules(services.edition)),
+        categories=("historia",),
+        subject=subject.pid,
+    )
 
 
 async def _ask(
@@ -66,27 +71,26 @@ async def _ask(
     if not sealed.is_done:
         return HolderAnswer(member, code=_code(sealed))
     body = {"testigo": sealed.body["testigo"]}
-    heard = await services.gateway.ask("HIST", member, "consultarHistoria", body, why)
-    if not heard.is_done:
-        return HolderAnswer(member, code=_code(heard))
+    response = await services.gateway.ask("HIST", member, "consultarHistoria", body, why)
+    if not response.is_done:
+        return HolderAnswer(member, code=_code(response))
     try:
-        check_history(heard.body)
+        check_history(response.body)
     except DomainError as error:  # a certified statement whose days do not add up is not counted
         return HolderAnswer(member, code=error.code)
-    return HolderAnswer(member, heard.body)
+    return HolderAnswer(member, response.body)
 
 
-def _code(heard: Heard) -> str | None:
+def _code(response: GatewayAnswer) -> str | None:
     """A refusal's code; None for a gateway's fault or for nothing at all: that is silence."""
-    code = heard.body.get("codigo")
+    code = response.body.get("codigo")
     return str(code) if code not in (None, "SS-900", "SS-901") else None
 
 
-def _statement(request: DomainRequest, answers: list[HolderAnswer]) -> dict[str, Any]:
+def _statement(request: DomainRequest, answers: list[HolderAnswer], rules: Rules) -> dict[str, Any]:
     histories = [t.history for t in answers if t.history is not None]
     refused = [{"instituto": t.member, "codigo": t.code} for t in answers if t.code is not None]
     silent = [t.member for t in answers if t.history is None and t.code is None]
-    rules = parse_rules(pack.document("benefits.json")["rules"])
     made = total([p for h in histories for p in check_history(h)], rules)
     return {
         "constancia": {

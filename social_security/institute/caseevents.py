@@ -19,7 +19,7 @@ from social_security.wire.outbox import OutboxItem, Outcome
 
 if TYPE_CHECKING:
     from social_security.institute.services import InstituteServices
-    from social_security.wire.gatewayclient import Heard
+    from social_security.wire.gatewayclient import GatewayAnswer
 
 # Refusals that another try can end otherwise: the chain, a token or a policy may have moved on in the meantime.
 _PASSING: Final = frozenset(
@@ -55,15 +55,15 @@ async def deliver_notice(services: InstituteServices, notice: OutboxItem) -> Out
         body = {**body, "testigo": token}
     if joins:
         body |= {"antecedentes": antecedents(chain, body["secuencia"])}
-    heard = await services.gateway.ask(subsystem, notice.member, notice.operation, body, why)
-    if heard.is_done:
+    response = await services.gateway.ask(subsystem, notice.member, notice.operation, body, why)
+    if response.is_done:
         return Outcome(done=True, then=notices_after(services.member, notice))
-    code = str(heard.body.get("codigo", ""))
-    if _is_step(notice) and is_refused(heard):
+    code = str(response.body.get("codigo", ""))
+    if _is_step(notice) and is_refused(response):
         # Somebody's own decision, on a state that is no more: it is not decided again for her.
         return Outcome(dead=f"{notice.member} refuses the step: {code}")
     if notice.operation == "agregarEvento" and code in _OVERTAKEN and _is_first(notice):
-        return await _built_again(services, notice, heard)
+        return await _built_again(services, notice, response)
     if code == "SS-404" and notice.body.get("evento") == "VENCER":
         # The other heard of the case later, so by its own count the term still runs: it lapses there too.
         return Outcome()
@@ -83,9 +83,9 @@ def step_notice(event: dict[str, Any], role: str) -> OutboxItem:
     return OutboxItem(identity, event["responsable"], "agregarEvento", event, event["caso"])
 
 
-def is_refused(heard: Heard) -> bool:
+def is_refused(response: GatewayAnswer) -> bool:
     """Whether the other side surely did nothing: it said so. Silence, a gateway's fault and SS-900 leave it open."""
-    return not heard.is_done and heard.body.get("codigo", "SS-900") not in ("SS-900", "SS-901")
+    return not response.is_done and response.body.get("codigo", "SS-900") not in ("SS-900", "SS-901")
 
 
 def _is_step(notice: OutboxItem) -> bool:
@@ -106,8 +106,8 @@ async def _token(services: InstituteServices, notice: OutboxItem) -> str | None:
         return None
     why = Why("PUR-PORT", notice.case, "ANALISTA_PORTABILIDAD", "Apertura del caso")
     body = {"pid": case.pid, "destino": notice.member}
-    heard = await services.gateway.ask("PORT", REGISTRY, "traducirPid", body, why)
-    return str(heard.body["testigo"]) if heard.is_done else None
+    response = await services.gateway.ask("PORT", REGISTRY, "traducirPid", body, why)
+    return str(response.body["testigo"]) if response.is_done else None
 
 
 def notices_after(member: str, notice: OutboxItem) -> tuple[OutboxItem, ...]:
@@ -124,7 +124,7 @@ def notices_after(member: str, notice: OutboxItem) -> tuple[OutboxItem, ...]:
     )
 
 
-async def _built_again(services: InstituteServices, notice: OutboxItem, heard: Heard) -> Outcome:
+async def _built_again(services: InstituteServices, notice: OutboxItem, response: GatewayAnswer) -> Outcome:
     """The event on the responsible's chain as it is now. A case that takes it in no state any more is told so."""
     why = Why("PUR-PORT", notice.case, "ANALISTA_PORTABILIDAD", "Versión rectificada")
     seen = await services.gateway.ask("PORT", notice.body["responsable"], "verCaso", {}, why)
@@ -133,7 +133,7 @@ async def _built_again(services: InstituteServices, notice: OutboxItem, heard: H
     state, name = seen.body["estado"], notice.body["evento"]
     move = machines.PORTABILITY.get((state, name))
     if move is None:
-        return Outcome(dead=f"the case is {state}, which takes no {name}: {heard.body.get('codigo')}")
+        return Outcome(dead=f"the case is {state}, which takes no {name}: {response.body.get('codigo')}")
     changed: dict[str, Any] = {
         "secuencia": seen.body["ultimaSecuencia"] + 1,
         "hashAnterior": seen.body["ultimoHash"],

@@ -21,7 +21,7 @@ from social_security.institute.conventionrules import no_convention
 from social_security.institute.history import build_history
 from social_security.institute.portability import all_periods
 from social_security.institute.portabilityrules import REGISTRY, in_force, senders_of_round
-from social_security.wire.gatewayclient import Heard, Why
+from social_security.wire.gatewayclient import GatewayAnswer, Why
 from social_security.wire.outbox import Outbox, OutboxItem, Outcome
 from social_security.wire.service import DomainAnswer, DomainRequest
 
@@ -114,25 +114,25 @@ async def _advance(
     if name not in allowed_steps(case, chain, services.member, is_person=is_person):
         raise machines.not_allowed(case.state, name)
     event = await _build(services, request, case, name)
-    notice, heard = await _hand_over(services, request, case, event)
-    if not heard.is_done and name in machines.BY_ALL and heard.body.get("codigo") == "SS-400":
+    notice, response = await _hand_over(services, request, case, event)
+    if not response.is_done and name in machines.BY_ALL and response.body.get("codigo") == "SS-400":
         # Whether the round is complete is known at the responsible institute: another one's event may not have come here yet.
         other = event | {"estadoNuevo": _end_of_round(event)}
         notice_again, again = await _hand_over(services, request, case, other)
         if again.is_done:
-            event, notice, heard = other, notice_again, again
-    if not heard.is_done and not is_refused(heard):
+            event, notice, response = other, notice_again, again
+    if not response.is_done and not is_refused(response):
         raise DomainError(
             "SS-901",
             f"{case.responsible} no respondió; el paso se guardó y se enviará hasta que conteste",
             f"{case.responsible} did not answer; the step is kept and sent until it does",
         )
-    if not heard.is_done:
-        raise _passed_on(heard, case.responsible)
+    if not response.is_done:
+        raise _passed_on(response, case.responsible)
     services.outbox.note(notice, Outcome(done=True, then=notices_after(services.member, notice)))
     # On disk now, in one transaction: that the responsible institute took the event, and whom to tell of it.
     return DomainAnswer(
-        {"caso": case.case, "evento": name, "estado": event["estadoNuevo"], "hash": heard.body["hash"]},
+        {"caso": case.case, "evento": name, "estado": event["estadoNuevo"], "hash": response.body["hash"]},
         categories=("historia",) if name in _WITH_HISTORY else ("beneficio",),
         subject=case.pid,
     )
@@ -140,18 +140,18 @@ async def _advance(
 
 async def _hand_over(
     services: InstituteServices, request: DomainRequest, case: Case, event: dict[str, Any]
-) -> tuple[OutboxItem, Heard]:
+) -> tuple[OutboxItem, GatewayAnswer]:
     """The event to the responsible institute, while somebody waits for the answer; what was refused is kept nowhere."""
     notice = step_notice(event, request.context.role)
     with services.database.transaction() as connection:
         Outbox.put(connection, [notice])
     # On disk now: the event, as one to be sent. After a crash here the outbox sends it; the responsible institute takes it once,
     # whether it had taken it before or not, and then the others are told.
-    heard = await _tell(services, case.responsible, event, request)
-    if is_refused(heard):
+    response = await _send_event(services, case.responsible, event, request)
+    if is_refused(response):
         with services.database.transaction() as connection:
             Outbox.take_back(connection, notice)
-    return notice, heard
+    return notice, response
 
 
 async def _build(
@@ -206,10 +206,10 @@ async def _place(services: InstituteServices, case: Case) -> Mapping[str, Any]:
     if case.responsible == services.member:
         return case.to_json()
     why = Why("PUR-PORT", case.case, "ANALISTA_PORTABILIDAD", "Siguiente paso del caso")
-    heard = await services.gateway.ask("PORT", case.responsible, "verCaso", {}, why)
-    if not heard.is_done:
-        raise _passed_on(heard, case.responsible)
-    return heard.body
+    response = await services.gateway.ask("PORT", case.responsible, "verCaso", {}, why)
+    if not response.is_done:
+        raise _passed_on(response, case.responsible)
+    return response.body
 
 
 async def _pair(services: InstituteServices, case: Case) -> Pid:
@@ -217,12 +217,12 @@ async def _pair(services: InstituteServices, case: Case) -> Pid:
     if case.responsible == services.member:
         return case.pid
     why = Why("PUR-PORT", case.case, "ANALISTA_PORTABILIDAD", "Entrega de la historia")
-    heard = await services.gateway.ask(
+    response = await services.gateway.ask(
         "PORT", REGISTRY, "traducirPid", {"pid": case.pid, "destino": case.responsible}, why
     )
-    if not heard.is_done:
-        raise _passed_on(heard, REGISTRY)
-    return Pid(heard.body["pidPar"])
+    if not response.is_done:
+        raise _passed_on(response, REGISTRY)
+    return Pid(response.body["pidPar"])
 
 
 async def _with_added(services: InstituteServices, request: DomainRequest, case: Case) -> list[str]:
@@ -239,9 +239,9 @@ async def _with_added(services: InstituteServices, request: DomainRequest, case:
     for member in added:
         why = Why("PUR-PORT", case.case, "ANALISTA_PORTABILIDAD", "Un instituto entra al caso")
         body = {"pid": case.pid, "destino": member}
-        heard = await services.gateway.ask("PORT", REGISTRY, "traducirPid", body, why)
-        if not heard.is_done:
-            raise _passed_on(heard, REGISTRY)
+        response = await services.gateway.ask("PORT", REGISTRY, "traducirPid", body, why)
+        if not response.is_done:
+            raise _passed_on(response, REGISTRY)
     return parties
 
 
@@ -283,9 +283,9 @@ def _negativa(services: InstituteServices, request: DomainRequest) -> dict[str, 
     }
 
 
-async def _tell(
+async def _send_event(
     services: InstituteServices, member: str, event: dict[str, Any], request: DomainRequest
-) -> Heard:
+) -> GatewayAnswer:
     why = Why(
         "PUR-PORT",
         event["caso"],
@@ -296,12 +296,14 @@ async def _tell(
     return await services.gateway.ask("PORT", member, "agregarEvento", event, why)
 
 
-def _passed_on(heard: Heard, member: str) -> DomainError:
+def _passed_on(response: GatewayAnswer, member: str) -> DomainError:
     """What another institute refused with, word for word; SS-901 when it did not answer."""
-    code = heard.body.get("codigo")
-    if isinstance(code, str) and isinstance(heard.body.get("mensaje"), str):
-        return DomainError(code, heard.body["mensaje"], str(heard.body.get("message", heard.body["mensaje"])))
-    if isinstance(code, str) and isinstance(heard.body.get("motivacion"), str):
-        both = heard.body["motivacion"].split(" / ")
+    code = response.body.get("codigo")
+    if isinstance(code, str) and isinstance(response.body.get("mensaje"), str):
+        return DomainError(
+            code, response.body["mensaje"], str(response.body.get("message", response.body["mensaje"]))
+        )
+    if isinstance(code, str) and isinstance(response.body.get("motivacion"), str):
+        both = response.body["motivacion"].split(" / ")
         return DomainError(code, both[0], both[-1])
     return DomainError("SS-901", f"{member} no respondió", f"{member} did not answer")

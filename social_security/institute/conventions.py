@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from social_security.domain import pack
 from social_security.domain.history import Rules, parse_rules
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from social_security.wire.gatewayclient import GatewayClient
+    from social_security.wire.publication import PublicationCopy
 
 ONIESS = "MX/GOB/00-ONIESS"
 
@@ -55,19 +55,20 @@ def parse_convention(value: dict[str, Any]) -> Convention:
 class Conventions:
     """The conventions, read anew for each decision; when ONIESS is silent, those read last."""
 
-    def __init__(self, gateway: GatewayClient) -> None:
+    def __init__(self, gateway: GatewayClient, publication: PublicationCopy) -> None:
         self._gateway = gateway
+        self.publication = publication
         self._known: list[Convention] = []
 
     async def read(self) -> list[Convention]:
         """The conventions of ONIESS's signed publication; without one, those that it gives out when it is asked."""
-        published = pack.published("conventions.json")
+        published = self.publication.edition().published.get("conventions")
         if published is not None:
             self._known = [parse_convention(c) for c in published["conventions"]]
             return self._known
-        heard = await self._gateway.read("PORT", ONIESS, "GOBIERNO/oss-v1/convenios")
-        if heard.is_done:
-            self._known = [parse_convention(c) for c in heard.body.get("convenios", ())]
+        response = await self._gateway.read("PORT", ONIESS, "GOBIERNO/oss-v1/convenios")
+        if response.is_done:
+            self._known = [parse_convention(c) for c in response.body.get("convenios", ())]
         return self._known
 
     def known(self) -> list[Convention]:

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from social_security.domain import pack
-from social_security.domain.benefits import check_requirements, find_benefit, measures
+from social_security.domain.benefits import check_requirements, default_rules, find_benefit, measures
 from social_security.domain.faults import DomainError, concerning
-from social_security.domain.history import parse_rules, total
+from social_security.domain.history import total
 from social_security.institute.history import own_periods
 from social_security.wire.service import DomainAnswer, DomainRequest
 
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 async def check_eligibility(services: InstituteServices, request: DomainRequest) -> DomainAnswer:
     """Each requirement met, unmet or unknown. Raises SS-100 for a benefit that is not offered here, SS-302 after death."""
     body = request.body
-    benefit = find_benefit(services.member, body["beneficio"])
+    benefit = find_benefit(services.edition, services.member, body["beneficio"])
     if benefit is None:
         raise DomainError(
             "SS-100",
@@ -47,7 +46,7 @@ async def _judge(
     affiliation = services.persons.affiliation(pid)
     if affiliation is not None and affiliation.state == "FALLECIDA":
         raise DomainError("SS-302")
-    rules = parse_rules(pack.document("benefits.json")["rules"])
+    rules = default_rules(services.edition)
     if benefit.convention is not None:
         known = {c.id: c for c in await services.conventions.read()}
         rules = known[benefit.convention].rules if benefit.convention in known else rules

@@ -72,7 +72,7 @@ async def apply(services: InstituteServices, request: DomainRequest) -> DomainAn
 async def _reserve(services: InstituteServices, request: DomainRequest, pid: str) -> None:
     """Note the case at the registry. Raises SS-205 while another one is open for the same benefit, SS-901 without an answer."""
     why = Why("PUR-EXT", request.context.case, "ANALISTA_AFILIACION", "Cotejo de duplicados")
-    heard = await services.gateway.ask(
+    response = await services.gateway.ask(
         "EXTERNOS",
         REGISTRY,
         "registrarCaso",
@@ -84,10 +84,10 @@ async def _reserve(services: InstituteServices, request: DomainRequest, pid: str
         },
         why,
     )
-    if not heard.is_done:
+    if not response.is_done:
         raise DomainError("SS-901", "el registro no respondió", "the registry did not answer")
-    if heard.body["resultado"] == "DUPLICADO":
-        other = heard.body["caso"]
+    if response.body["resultado"] == "DUPLICADO":
+        other = response.body["caso"]
         raise DomainError(
             "SS-205",
             f"ya hay un caso por el mismo beneficio: {other}",
@@ -98,16 +98,16 @@ async def _reserve(services: InstituteServices, request: DomainRequest, pid: str
 
 async def _level(services: InstituteServices, request: DomainRequest, pid: str) -> int:
     why = Why("PUR-IDENT", request.context.case, "ANALISTA_AFILIACION", "Nivel de identidad")
-    heard = await services.gateway.ask(
+    response = await services.gateway.ask(
         "EXTERNOS", REGISTRY, "buscarBeneficiario", {"pid": pid, "atributos": ["nivel", "estadoVital"]}, why
     )
-    if not heard.is_done:
+    if not response.is_done:
         raise DomainError("SS-901", "el registro no respondió", "the registry did not answer")
-    if heard.body.get("resultado") != "COINCIDE":
+    if response.body.get("resultado") != "COINCIDE":
         raise DomainError("SS-300", field="pid")
-    if heard.body.get("estadoVital") == "FALLECIDA":
+    if response.body.get("estadoVital") == "FALLECIDA":
         raise DomainError("SS-302", field="pid")
-    return int(str(heard.body["nivel"])[3:])
+    return int(str(response.body["nivel"])[3:])
 
 
 def see(services: InstituteServices, request: DomainRequest) -> DomainAnswer:
@@ -133,7 +133,7 @@ async def advance(services: InstituteServices, request: DomainRequest) -> Domain
         after = replace(admission, state=to)
         after = after if step is None else step(services, request, after)
         if to in _REGISTERED:
-            await _tell_registry(services, after, _REGISTERED[to])
+            await _notify_registry(services, after, _REGISTERED[to])
         # On disk from here on. A crash before it leaves the former state, and the registry told of the case: the same step
         # again tells it the same and goes on.
         services.admissions.save(after, request.now)
@@ -193,7 +193,7 @@ _STEPS: Final[Mapping[str, Step]] = {
 _REGISTERED: Final[Mapping[str, str]] = {"ADMITIDA": "ADMITIDO", "NEGADA": "NEGADO"}
 
 
-async def _tell_registry(services: InstituteServices, admission: Admission, state: str) -> None:
+async def _notify_registry(services: InstituteServices, admission: Admission, state: str) -> None:
     why = Why("PUR-EXT", admission.case, "ANALISTA_AFILIACION", "Resultado de la admisión")
     case = {"pid": admission.pid, "caso": admission.case, "estado": state}
     await services.gateway.ask("EXTERNOS", REGISTRY, "registrarCaso", case, why)

@@ -40,10 +40,10 @@ if TYPE_CHECKING:
     from social_security.wire.outbox import OutboxItem, Outcome
     from social_security.wire.platform import Platform
 
-    Act = Callable[[InstituteServices, DomainRequest], DomainAnswer | Awaitable[DomainAnswer]]
+    OperationHandler = Callable[[InstituteServices, DomainRequest], DomainAnswer | Awaitable[DomainAnswer]]
     PublicReading = Callable[[InstituteServices, Mapping[str, str]], Awaitable[web.Response]]
 
-ACTS: Final[Mapping[str, Act]] = {
+ACTS: Final[Mapping[str, OperationHandler]] = {
     "consultarAfiliacion": affiliation.consult_affiliation,
     "consultarHistoria": history.consult_history,
     "abrirCaso": portability.open_case,

@@ -1,5 +1,7 @@
 """Cases whose term has passed end by themselves: the responsible institute's own clock causes VENCER, once each.
 
+So do those in which an institute takes part that has left: they are opened anew with its successor, and the benefit is free for it.
+
 A case that has been resolved, or that an authority is looking at, does not lapse by the clock alone. The event, the state, the
 notices to the counterparties and the lock given back at the registry are written in one transaction: after a crash a case has
 either lapsed everywhere or lapses in the next round.
@@ -13,6 +15,7 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from schemas.jsontext import load_json
 from social_security.domain import eventchain
 from social_security.domain.states import holds_lock
 from social_security.institute.portabilityrules import lock_notice
@@ -31,7 +34,7 @@ log = logging.getLogger("social_security.institute")
 
 
 def expire_cases(services: InstituteServices, now: datetime, today: date) -> list[str]:
-    """End this institute's cases whose last day was before ``today``; their ids."""
+    """End this institute's cases whose last day was before ``today``, or which somebody has left; their ids."""
     ended = []
     for case in _overdue(services, today):
         event = expiry_event(case)
@@ -49,12 +52,21 @@ def expire_cases(services: InstituteServices, now: datetime, today: date) -> lis
 
 
 def _overdue(services: InstituteServices, today: date) -> list[Case]:
-    """The open cases of this institute whose last day has passed, neither decided nor before an authority."""
+    """This institute's open cases that the clock ends, neither decided nor before an authority."""
     rows = services.database.query(
-        "SELECT case_id, state FROM port_case WHERE responsible = ? AND deadline < ? ORDER BY case_id",
-        (services.member, today.isoformat()),
+        "SELECT case_id, state, deadline, counterparties FROM port_case WHERE responsible = ? ORDER BY case_id",
+        (services.member,),
     )
-    ids = [case_id for case_id, state in rows if holds_lock(state) and state not in _DECIDED]
+    ids = [
+        case_id
+        for case_id, state, deadline, counterparties in rows
+        if holds_lock(state)
+        and state not in _DECIDED
+        and (
+            (deadline is not None and deadline < today.isoformat())
+            or services.edition.left_among((services.member, *load_json(counterparties)))
+        )
+    ]
     return [case for case in map(services.cases.case, ids) if case is not None]
 
 

@@ -82,7 +82,7 @@ class PeriodSystem(Protocol):
         ...
 
     async def close(self) -> None:
-        """Let go of connections and threads."""
+        """Close connections and end threads."""
         ...
 
 
@@ -180,7 +180,7 @@ class OwnSystem:
         self._timeout_s = mapping.timeout_s
 
     async def close(self) -> None:
-        """Let go of what the reading holds."""
+        """Close the institute's own system."""
         await self._system.close()
 
     async def read_for(self, services: FiledPersons, request: DomainRequest) -> ReadPeriods:
@@ -232,15 +232,16 @@ class OwnSystem:
     ) -> list[Certified]:
         if len(rows) > MOST_ROWS:
             raise ValueError(f"more than {MOST_ROWS} periods")
-        seen, made = dict[str, int](), []
+        seen, made = dict[Any, int](), []
         given = ({VERSION: 1, **row} for row in rows)
         for number, cells in enumerate(extract_rows(given, _LAYOUT, self._table), 1):
             row = dict(zip(_LAYOUT, cells, strict=True))
             p = parse_period(row, national_day(now))
-            check_once(seen, p.name, number, "id_periodo")
+            version = parse_whole(row, VERSION, 1, 10**6)
+            check_once(seen, number, {"id_periodo": p.name})
             made.append(
                 Certified(
-                    f"{code}:{p.name}", parse_whole(row, VERSION, 1, 10**6), pid, p.since, p.until, p.type, p.discounted,
+                    f"{code}:{p.name}", version, pid, p.since, p.until, p.type, p.discounted,
                     p.reinstated, p.employer, p.monthly_cents, "CERTIFICADO", now,
                 )
             )  # fmt: skip

@@ -22,14 +22,16 @@ from social_security.institute.casejoining import check_added, read_antecedents
 from social_security.institute.conventionrules import no_convention
 from social_security.institute.history import own_periods
 from social_security.institute.portabilityrules import (
+    benefit_taken,
     check_all_delivered,
     check_delivered,
     check_due,
     check_living,
     check_negativa,
     check_parties,
+    due_from,
     due_on,
-    held_by,
+    has_lapsed,
     in_force,
     is_taken_already,
     last_total,
@@ -53,7 +55,10 @@ _ON_TOTALS = ("PROYECTAR", "CONFORMAR", "RESOLVER", "CERRAR")
 
 
 def first_event(case_number: str, member: str, body: dict[str, Any]) -> dict[str, Any]:
-    """The event that opens a case, as every participant computes it."""
+    """The event that opens a case, as every participant computes it.
+
+    ``presentadaEl`` is in it where she applied before, and somebody in that case has left: the day goes along.
+    """
     return {
         "caso": case_number,
         "secuencia": 1,
@@ -65,7 +70,7 @@ def first_event(case_number: str, member: str, body: dict[str, Any]) -> dict[str
         "convenio": body["convenio"],
         "beneficio": body["beneficio"],
         "hashAnterior": eventchain.START,
-    }
+    } | {k: body[k] for k in ("presentadaEl",) if k in body}
 
 
 async def open_case(services: InstituteServices, request: DomainRequest) -> DomainAnswer:
@@ -89,8 +94,8 @@ async def open_case(services: InstituteServices, request: DomainRequest) -> Doma
 
 def _announce(services: InstituteServices, case: Case) -> None:
     """Queue the opening for the counterparties; the token that names the person to each is asked for when it is sent."""
-    body = {"contrapartes": list(case.counterparties), "convenio": case.convention, "beneficio": case.benefit}
-    event = first_event(case.case, case.responsible, body)
+    (first,) = services.cases.events(case.case)
+    event = first.event
     with services.database.transaction() as connection:
         Outbox.put(
             connection,
@@ -161,7 +166,10 @@ async def _present(services: InstituteServices, request: DomainRequest, event: d
     _check_presented(services, request, event)
     pid = services.subject(request).pid
     with concerning(pid):
-        await _check_free(services, request, event, pid)
+        before = await _check_free(services, request, event, pid)
+        if services.member == event["responsable"]:
+            event = _with_first_day(event, before, request.today)
+        first = date.fromisoformat(event.get("presentadaEl", request.today.isoformat()))
         case = Case(
             event["caso"],
             pid,
@@ -170,15 +178,30 @@ async def _present(services: InstituteServices, request: DomainRequest, event: d
             event["convenio"],
             event["beneficio"],
             "PRESENTADA",
-            due_on(services, event["responsable"], request.today),
+            due_from(services, event["responsable"], first, request.today),
             0,
             eventchain.START,
+            first,
         )
         digest = eventchain.event_hash(event)
         # The case and its event are on disk from here on, in one transaction. A crash before it leaves the benefit locked at
         # the registry under this case alone: the same event, sent again, takes the lock again and goes on.
         services.cases.append(case, event, digest, request.context.member, request.now)
     return pid
+
+
+def _with_first_day(event: dict[str, Any], first: date | None, today: date) -> dict[str, Any]:
+    """The opening with the day on which she first applied, as the registry has it. Raises SS-404 where it came with another."""
+    # A day that is today says nothing more than the opening does.
+    known = {} if first is None or first >= today else {"presentadaEl": first.isoformat()}
+    if "presentadaEl" in event and event["presentadaEl"] != known.get("presentadaEl"):
+        raise DomainError(
+            "SS-404",
+            f"se presentó {first or 'hoy por primera vez'}; llegó {event['presentadaEl']}",
+            f"she applied {first or 'today for the first time'}; {event['presentadaEl']} came",
+            field="presentadaEl",
+        )
+    return event | known
 
 
 async def _join(services: InstituteServices, request: DomainRequest, event: dict[str, Any]) -> Pid:
@@ -198,12 +221,13 @@ async def _join(services: InstituteServices, request: DomainRequest, event: dict
     with concerning(pid):
         await _check_free(services, request, first | {"contraparte": event["contraparte"]}, pid)
         # The responsible institute's term counts; by this one's count of the days it may only be shorter.
-        last = due_on(services, event["responsable"], request.today)
+        presented = date.fromisoformat(first.get("presentadaEl", request.today.isoformat()))
+        last = due_from(services, event["responsable"], presented, request.today)
         counted = event.get("fechaLimite")
         deadline = last if counted is None else min(last, date.fromisoformat(counted))
         case = Case(
             event["caso"], pid, event["responsable"], tuple(event["contraparte"]), first["convenio"],
-            first["beneficio"], event["estadoNuevo"], deadline, len(chain), event["hashAnterior"],
+            first["beneficio"], event["estadoNuevo"], deadline, len(chain), event["hashAnterior"], presented,
         )  # fmt: skip
         digest = eventchain.event_hash(event)
         # The case with its whole chain is on disk from here on, in one transaction; a crash before it leaves nothing, and the
@@ -229,10 +253,18 @@ def _check_presented(
             "contrapartes": event["contraparte"],
             "convenio": event.get("convenio", ""),
             "beneficio": event.get("beneficio", ""),
+            **{k: event[k] for k in ("presentadaEl",) if k in event},
         },
     )
     if {k: v for k, v in event.items() if k not in ("pid", "testigo")} != expected:
         raise machines.not_allowed("BORRADOR", str(event["evento"]))
+    if event.get("presentadaEl", "") > request.today.isoformat():
+        raise DomainError(
+            "SS-103",
+            f"se presentó a más tardar hoy, {request.today}, no el {event['presentadaEl']}",
+            f"she applied today, {request.today}, at the latest, not on {event['presentadaEl']}",
+            field="presentadaEl",
+        )
     entity = event["responsable"].rpartition("/")[2][:2]
     if event["caso"].split("-")[1] != entity:
         raise DomainError(
@@ -242,8 +274,10 @@ def _check_presented(
 
 async def _check_free(
     services: InstituteServices, request: DomainRequest, event: dict[str, Any], pid: Pid
-) -> None:
+) -> date | None:
     """Refuse a case that no convention covers, or whose benefit another one holds; here the benefit is locked for it.
+
+    When she first applied, as the registry tells the responsible institute where that case ended by a leaving; else None.
 
     Raises SS-400, SS-302, SS-205, SS-402 and what `no_convention` gives.
     """
@@ -255,6 +289,7 @@ async def _check_free(
             "a counterparty is named once",
             field="contrapartes",
         )
+    services.edition.check_present(members, "contrapartes")
     convention = await services.conventions.find(members, request.today, event["convenio"])
     if convention is None or event["beneficio"] not in convention.benefits:
         benefit = event["beneficio"] if convention is not None else ""
@@ -263,11 +298,13 @@ async def _check_free(
         check_living(services, pid, event["beneficio"])
     for other in services.cases.cases_of(pid):
         if other.benefit == event["beneficio"] and await still_holds(services, other):
-            raise held_by(other.case)
+            raise benefit_taken(services.edition, other.case)
+    first = None
     if services.member == event["responsable"]:
-        await take_lock(services, request, pid, event["beneficio"])
+        first = await take_lock(services, request, pid, event["beneficio"])
     if services.cases.case(event["caso"]) is not None:  # the same request, sent twice at a time
         raise DomainError("SS-402", "el caso ya está abierto", "the case is open already", field="caso")
+    return first
 
 
 def _after(
@@ -288,6 +325,7 @@ def _after(
     elif name == "AGREGAR_PARTICIPANTE":
         counterparties = tuple(event["contraparte"])
         check_added(case, counterparties)
+        services.edition.check_present(counterparties, "contraparte")
         convention = next((c for c in services.conventions.known() if c.id == case.convention), None)
         if convention is None or not convention.covers((case.responsible, *counterparties), request.today):
             raise no_convention(services, request, (case.responsible, *counterparties))
@@ -314,6 +352,7 @@ def _after(
         _deadline_after(services, case, to, request),
         case.sequence,
         case.last_hash,
+        case.presented,
     )
 
 
@@ -384,7 +423,7 @@ def _check_author(
         raise DomainError(
             "SS-302", "por ella actúa su representante", "her representative acts for her", field="X-OSS-Rol"
         )
-    if author is machines.Author.CLOCK and (case.deadline is None or request.today <= case.deadline):
+    if author is machines.Author.CLOCK and not has_lapsed(services, case, request.today):
         raise DomainError("SS-404", "el plazo no ha vencido", "the deadline has not passed")
 
 

@@ -9,11 +9,11 @@ Spec: the domain reference 3.3, 3.6, 5.5 (Portability, guards).
 from __future__ import annotations
 
 import operator
+from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
 from social_security.domain import pack
 from social_security.domain import states as machines
-from social_security.domain.calendars import load_calendar
 from social_security.domain.faults import APPEAL_DAYS, FEDERAL_GUARANTOR, DomainError
 from social_security.domain.history import check_history
 from social_security.institute.history import own_periods
@@ -22,9 +22,9 @@ from social_security.wire.outbox import OutboxItem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import date
 
     from social_security.domain.calendars import Calendar
+    from social_security.domain.edition import Edition
     from social_security.domain.pseudonyms import Pid
     from social_security.institute.services import InstituteServices
     from social_security.institute.stores.cases import Case, Logged
@@ -44,11 +44,25 @@ def due_on(services: InstituteServices, responsible: str, presented: date) -> da
     return calendar_of(services, responsible).add(presented, TERM_DAYS)
 
 
+def due_from(services: InstituteServices, responsible: str, first: date, today: date) -> date:
+    """The last day of a case that is opened ``today`` and was applied for on the ``first`` day: the term goes on from then.
+
+    Where that term is over already a new one begins, so that she is not refused by the clock as soon as she is heard; the first
+    day stays hers.
+    """
+    due = due_on(services, responsible, first)
+    return due if due >= today else due_on(services, responsible, today)
+
+
 def calendar_of(services: InstituteServices, member: str) -> Calendar:
     """The calendar that a member counts by: this institute's own, or what is published of another's."""
-    if member == services.member:
-        return services.calendar
-    return load_calendar(member.rpartition("/")[2])
+    return services.publication.calendar(member.rpartition("/")[2])
+
+
+def has_lapsed(services: InstituteServices, case: Case, today: date) -> bool:
+    """Whether the clock ends a case: its last day has passed, or one who takes part has left and nobody acts for it in this case."""
+    is_over = case.deadline is not None and today > case.deadline
+    return is_over or bool(services.edition.left_among(case.participants))
 
 
 def check_due(services: InstituteServices, event: dict[str, Any], case: Case) -> None:
@@ -104,8 +118,8 @@ async def is_taken_already(
     if not is_own or event["evento"] not in ("CONFIRMAR_TRANSFERENCIA", "RECHAZAR"):
         return False
     why = Why("PUR-PORT", request.context.case, "ANALISTA_PORTABILIDAD", "Estado del caso en su responsable")
-    heard = await services.gateway.ask("PORT", event["responsable"], "verCaso", {}, why)
-    return heard.is_done and int(heard.body["ultimaSecuencia"]) >= event["secuencia"]
+    response = await services.gateway.ask("PORT", event["responsable"], "verCaso", {}, why)
+    return response.is_done and int(response.body["ultimaSecuencia"]) >= event["secuencia"]
 
 
 def check_negativa(
@@ -237,42 +251,51 @@ def check_living(services: InstituteServices, pid: Pid, benefit: str) -> None:
 async def still_holds(services: InstituteServices, case: Case) -> bool:
     """Whether a case holds its benefit. Of another's case the copy here may be behind: its responsible institute is asked.
 
-    One that has ended there ends here too; when nobody answers, the copy counts.
+    One that has ended there, or whose institute has left, ends here too; when nobody answers, the copy counts.
     """
     if not machines.holds_lock(case.state):
+        return False
+    if services.edition.left_among((case.responsible,)):
+        services.cases.end_copy(case.case, "VENCIDA")
         return False
     if case.responsible == services.member:
         return True
     why = Why("PUR-PORT", case.case, "ANALISTA_PORTABILIDAD", "Estado del caso que retiene el beneficio")
-    heard = await services.gateway.ask("PORT", case.responsible, "verCaso", {}, why)
-    state = heard.body.get("estado") if heard.is_done else None
+    response = await services.gateway.ask("PORT", case.responsible, "verCaso", {}, why)
+    state = response.body.get("estado") if response.is_done else None
     if state in machines.CLOSED:
         services.cases.end_copy(case.case, str(state))
         return False
     return state is None or machines.holds_lock(str(state))
 
 
-async def take_lock(services: InstituteServices, request: DomainRequest, pid: str, benefit: str) -> None:
-    """Take the registry's lock for a benefit and person. Raises SS-205 naming the case that holds it, or SS-901."""
+async def take_lock(
+    services: InstituteServices, request: DomainRequest, pid: str, benefit: str
+) -> date | None:
+    """Take the registry's lock for a benefit and person; when she first applied for it, where that case ended by a leaving.
+
+    Raises SS-205 naming the case that holds it, or SS-901.
+    """
     case = request.context.case
     why = Why("PUR-PORT", case, request.context.role, "Un solo caso abierto por beneficio")
     body = {"pid": pid, "caso": case, "estado": "ABIERTO", "beneficio": benefit}
-    heard = await services.gateway.ask("PORT", REGISTRY, "registrarCaso", body, why)
-    if heard.body.get("codigo") == "SS-300":
+    response = await services.gateway.ask("PORT", REGISTRY, "registrarCaso", body, why)
+    if response.body.get("codigo") == "SS-300":
         raise DomainError(
             "SS-300", "el registro no conoce ese pid", "the registry knows no such pid", field="pid"
         )
-    if not heard.is_done:
+    if not response.is_done:
         raise DomainError("SS-901", "el registro no respondió", "the registry did not answer")
-    if heard.body["resultado"] == "DUPLICADO":
-        raise held_by(heard.body["caso"])
+    if response.body["resultado"] == "DUPLICADO":
+        raise benefit_taken(services.edition, response.body["caso"])
+    return date.fromisoformat(response.body["presentadaEl"]) if "presentadaEl" in response.body else None
 
 
-def held_by(case: str) -> DomainError:
+def benefit_taken(edition: Edition, case: str) -> DomainError:
     """The refusal that names the case, and its institutes' state, which holds a benefit."""
     entity = case.split("-")[1]
     holders = ", ".join(
-        m.path for c, m in pack.members().items() if c[:2] == entity and m.member_class == "GOB"
+        m.path for c, m in edition.members.items() if c[:2] == entity and m.member_class == "GOB"
     )
     return DomainError(
         "SS-205",
@@ -289,7 +312,10 @@ def lock_notice(services: InstituteServices, before: Case, after: Case, sequence
     ):
         return []
     state = "ABIERTO" if machines.holds_lock(after.state) else _ended(after.state)
-    body = {"pid": after.pid, "caso": after.case, "estado": state, "beneficio": after.benefit}
+    body: dict[str, Any] = {"pid": after.pid, "caso": after.case, "estado": state, "beneficio": after.benefit}
+    is_over = after.deadline is not None and services.today() > after.deadline
+    if after.state == "VENCIDA" and not is_over and services.edition.left_among(after.participants):
+        body["porSalida"] = True
     return [OutboxItem(f"{after.case}:{sequence}", REGISTRY, "registrarCaso", body, after.case)]
 
 

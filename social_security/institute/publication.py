@@ -98,8 +98,8 @@ async def _evidence(services: InstituteServices, period: str) -> Count | None:
     if not services.gateway.is_set:
         return None
     place = f"BITACORA/getEvidenceStatistics?month={period}"
-    heard = await services.gateway.read("BITACORA", services.member, place)
-    return Count(heard.body["timestampedInTime"], heard.body["messages"]) if heard.is_done else None
+    response = await services.gateway.read("BITACORA", services.member, place)
+    return Count(response.body["timestampedInTime"], response.body["messages"]) if response.is_done else None
 
 
 async def read_violations(services: InstituteServices, query: Mapping[str, str]) -> web.Response:

@@ -42,12 +42,15 @@ if TYPE_CHECKING:
 
     from serving.storage.database import AnyDatabase
     from social_security.domain.calendars import Calendar
+    from social_security.domain.edition import Edition
     from social_security.institute.ownsystem import OwnSystem
     from social_security.keys import InstituteKeys
     from social_security.wire.publication import PublicationCopy
 
 # The person's own rights, and what a law commands, cannot be opposed.
 _NOT_OPPOSED = frozenset(("PUR-ARCO", "PUR-BITACORA", "PUR-VITAL", "PUR-SUPERV", "PUR-ALTA"))
+# What an institute that has left still answers for: what it keeps, what it did, and the end of its cases.
+_AFTER_LEAVING = frozenset(("PUR-ARCO", "PUR-BITACORA", "PUR-SUPERV", "PUR-PORT", "PUR-VITAL"))
 _HERSELF = frozenset(("TITULAR", "REPRESENTANTE"))
 _NO_DATA = frozenset(("SS-300",))
 
@@ -88,17 +91,16 @@ class InstituteServices:
         database: AnyDatabase,
         keys: InstituteKeys,
         clock: Callable[[], datetime],
-        calendar: Calendar,
+        publication: PublicationCopy,
         policy: str,
         gateway: GatewayClient,
         acting: InstituteActs,
     ) -> None:
         self.member = member
-        # What ONIESS publishes, where this system goes by it.
-        self.publication: PublicationCopy | None = None
+        # The lists this system goes by: members, calendars, benefits, conventions, notices.
+        self.publication = publication
         self.code = member.rpartition("/")[2]
-        self.calendar = calendar
-        self.zone = ZoneInfo(calendar.zone)
+        self.zone = ZoneInfo(self.calendar.zone)
         self.policy = policy
         self.database = database
         self.gateway = gateway
@@ -109,7 +111,7 @@ class InstituteServices:
         # Another system of the institute where its periods are; then they are read there for each request.
         self.own_system: OwnSystem | None = None
         self.cases = CaseStore(database)
-        self.conventions = Conventions(gateway)
+        self.conventions = Conventions(gateway, publication)
         self.rights = RightsStore(database)
         self.arco = ArcoStore(database, self._exports)
         self.admissions = AdmissionStore(database)
@@ -134,9 +136,15 @@ class InstituteServices:
         made.periods = periods
         return made
 
-    def count_by(self, calendar: Calendar) -> None:
-        """Count days by another version of the calendar from now on."""
-        self.calendar = calendar
+    @property
+    def edition(self) -> Edition:
+        """The lists in force at this moment."""
+        return self.publication.edition()
+
+    @property
+    def calendar(self) -> Calendar:
+        """The calendar this institute counts by at this moment."""
+        return self.publication.calendar(self.code)
 
     def now(self) -> datetime:
         """The time of this system's clock, aware, in UTC."""
@@ -147,9 +155,10 @@ class InstituteServices:
         return self.now().astimezone(self.zone).date()
 
     def admit(self, request: DomainRequest) -> None:
-        """Refuse an unregistered privacy notice (SS-204), and what lists that are over would decide (SS-901)."""
-        if self.publication is not None:
-            self.publication.check(request.context.purpose)
+        """Refuse an unregistered notice (SS-204), what lists that are over would decide (SS-901), what is the successor's to answer (SS-603)."""
+        self.publication.check(request.context.purpose)
+        if request.context.purpose not in _AFTER_LEAVING:
+            self.edition.check_present((self.member,), "X-Road-Client")
         check_notice(self.database, request.context)
 
     def subject(self, request: DomainRequest) -> PersonSubject:
@@ -229,7 +238,7 @@ class InstituteServices:
         self._ticked = today
 
     def _exports(self, request: ArcoRequest, number: int) -> list[OutboxItem]:
-        """What the national platform is told of a request's new state."""
+        """The notices to the national platform about a request's new state."""
         if not self._acting.tells_platform:
             return []
         record = build_record(self.member, request, number)

@@ -45,7 +45,7 @@ def _apply(
 ) -> dict[str, object]:
     known = services.vital.event(body["idEvento"])
     if known is not None:
-        if not known.says(pid, body):
+        if not known.is_report_of(pid, body):
             raise DomainError(
                 "SS-402", "idEvento ya es de otro evento", "idEvento is another event's", field="idEvento"
             )

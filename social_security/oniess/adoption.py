@@ -8,6 +8,7 @@ Spec: the domain reference 3.7, 5.2 (AdopcionPolitica), F32.
 from __future__ import annotations
 
 import base64
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
@@ -20,6 +21,9 @@ from social_security.domain.faults import DomainError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
+
+# How long a conformance report says how a member's services are.
+REPORT_HOLDS = timedelta(days=365)
 
 
 def check_adoption(
@@ -51,6 +55,18 @@ def check_adoption(
         verify_over(certificate, signature, bytes.fromhex(policy_sha256), hashes.SHA256())  # 4
     except InvalidSignature:
         raise _refused("la firma no corresponde", "the signature does not hold") from None
+
+
+def outdated(gates: Mapping[str, Mapping[str, str]], policy_sha256: str, today: date) -> list[str]:
+    """Which approvals of a member no longer say how it is: its head adopted another policy, its conformance report is too old."""
+    adopted = gates.get("titular", {}).get("politica")
+    reported = gates.get("conformidad", {}).get("reporte")
+    found = []
+    if adopted is not None and adopted != policy_sha256:
+        found.append("titular")
+    if reported is not None and today > date.fromisoformat(reported) + REPORT_HOLDS:
+        found.append("conformidad")
+    return found
 
 
 def is_issued(certificate: x509.Certificate, authority: x509.Certificate) -> bool:

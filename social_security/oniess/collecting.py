@@ -68,5 +68,5 @@ class Collector:
 
     async def _read(self, member: str, place: str) -> dict[str, Any] | None:
         subsystem = "INDICE" if member == REGISTRY else "ARCO"
-        heard = await self._gateway.read("GOBIERNO", member, f"{subsystem}/oss-v1/{place}")
-        return heard.body if heard.is_done else None
+        response = await self._gateway.read("GOBIERNO", member, f"{subsystem}/oss-v1/{place}")
+        return response.body if response.is_done else None

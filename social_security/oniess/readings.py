@@ -98,7 +98,7 @@ def compute_month(
         "IND-02": _offering(store, figures, missing),
         "IND-10": _up(store, period),
         "IND-14": _onboarding(store),
-        "IND-16": _cost(store, period),
+        "IND-16": _cost(store, period, counts.get("IND-11")),
     }
     counts.pop("IND-02", None)
     for name, (count, source) in ((n, c) for n, c in own.items() if c is not None):
@@ -155,9 +155,13 @@ def _days_to_active(store: OniessStore, application: Application) -> int | None:
     return None if ended is None else (ended - application.applied_on).days
 
 
-def _cost(store: OniessStore, period: str) -> tuple[Count, str] | None:
+def _cost(store: OniessStore, period: str, recorded: Count | None) -> tuple[Count, str] | None:
+    """The cost a member; its source says the cost a thousand messages too, by the records that gateways counted."""
     cents = store.cost(period)
     members = len(store.members())
     if cents is None or not members:
         return None
-    return Count(cents // 100, members), "ONIESS, ejercicio del gasto; MXN por miembro"
+    source = "ONIESS, ejercicio del gasto; MXN por miembro"
+    if recorded is not None and recorded.denominator:
+        source += f"; {cents * 10 / recorded.denominator:,.2f} MXN por millar de mensajes"
+    return Count(cents // 100, members), source

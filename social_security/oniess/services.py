@@ -13,6 +13,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
@@ -23,7 +24,7 @@ from social_security.domain import states as machines
 from social_security.domain.benefits import render_catalogue
 from social_security.domain.faults import APPEAL_DAYS, FEDERAL_GUARANTOR, Appeal, DomainError
 from social_security.oniess import readings
-from social_security.oniess.adoption import check_adoption
+from social_security.oniess.adoption import check_adoption, outdated
 from social_security.oniess.collecting import REGISTRY, Collector
 from social_security.oniess.commitments import commitments, note_commitment
 from social_security.oniess.escalation import add_up, escalate
@@ -38,11 +39,11 @@ from social_security.wire.service import DomainAnswer, DomainRequest
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
-    from zoneinfo import ZoneInfo
 
     from cryptography import x509
 
     from social_security.domain.calendars import Calendar
+    from social_security.wire.publication import PublicationCopy
     from social_security.wire.service import Reading
 
 IMPACT_DAYS = 30
@@ -69,22 +70,27 @@ class OniessServices:
         member: str,
         store: OniessStore,
         clock: Callable[[], datetime],
-        calendar: Calendar,
-        zone: ZoneInfo,
+        publication: PublicationCopy,
         policy: str,
         trusted: Trusted,
         gateway: GatewayClient,
     ) -> None:
         self.member = member
-        self.zone = zone
+        # The lists this system goes by: its own, where it trusts the key that it publishes with.
+        self.publication = publication
+        self.zone = ZoneInfo(self.calendar.zone)
         self.policy = policy
         self.store = store
         self.collector = Collector(store, gateway)
         self.outbox = Outbox(store.database, self._deliver, clock)
         self._gateway = gateway
         self._clock = clock
-        self._calendar = calendar
         self._trusted = trusted
+
+    @property
+    def calendar(self) -> Calendar:
+        """The calendar ONIESS counts by at this moment."""
+        return self.publication.calendar(self.member.rpartition("/")[2])
 
     def now(self) -> datetime:
         """The time of this system's clock, aware, in UTC."""
@@ -99,7 +105,7 @@ class OniessServices:
 
     def appeal(self, day: date) -> Appeal:
         """The federal guarantor, within the working days of this member's calendar."""
-        return Appeal(FEDERAL_GUARANTOR, self._calendar.add(day, APPEAL_DAYS))
+        return Appeal(FEDERAL_GUARANTOR, self.calendar.add(day, APPEAL_DAYS))
 
     def record(self, request: DomainRequest, answer: DomainAnswer | None, error: DomainError | None) -> None:
         """Applications keep their own events."""
@@ -127,10 +133,10 @@ class OniessServices:
             "/negativas": functools.partial(readings.read_refusals, self),
             "/violaciones": functools.partial(readings.read_violations, self),
             "/beneficios": lambda _q: web.json_response(
-                render_catalogue(), content_type="application/ld+json"
+                render_catalogue(self.publication.edition()), content_type="application/ld+json"
             ),
             "/ordenes": self._orders,
-            "/calendarios": lambda _q: web.json_response(pack.document("calendars.json")),
+            "/calendarios": lambda _q: web.json_response(self.publication.edition().part("calendars")),
             "/consola": self._console,
             "/compromisos": self._commitments,
         }
@@ -188,7 +194,7 @@ class OniessServices:
         if body["resultado"] == "APROBADA":
             if gate == "impacto":
                 filed = self._filed_on(request, application)
-                after = replace(after, operation_from=self._calendar.add(filed, IMPACT_DAYS))
+                after = replace(after, operation_from=self.calendar.add(filed, IMPACT_DAYS))
             elif gate == "conformidad":
                 self._check_report(request)
                 self._check_preflight(request, application)
@@ -198,15 +204,16 @@ class OniessServices:
                 check_adoption(body["adopcion"], self._policy_hash(), self._trusted.heads, request.now)
         elif gate == "impacto":
             after = replace(after, operation_from=None)
-        gates = {
-            **application.gates,
-            gate: {
-                "estado": body["resultado"],
-                "evidencia": body["evidenciaSha256"],
-                "por": body["resueltoPor"],
-            },
+        decided = {
+            "estado": body["resultado"],
+            "evidencia": body["evidenciaSha256"],
+            "por": body["resueltoPor"],
         }
-        after = replace(after, gates=gates)
+        if body["resultado"] == "APROBADA" and gate == "conformidad":
+            decided["reporte"] = body["reporte"]["fecha"]
+        elif body["resultado"] == "APROBADA" and gate == "titular":
+            decided["politica"] = body["adopcion"]["politicaSha256"]
+        after = replace(after, gates={**application.gates, gate: decided})
         after = replace(after, state=machines.onboarding_state(after.gate_states()))
         self.store.save(after, request.now, f"{gate}={body['resultado']}")
         return DomainAnswer(_show(after))
@@ -354,10 +361,14 @@ class OniessServices:
 
     def _policy_hash(self) -> str:
         """The hash of the policy in force, as heads sign it: of the document, not of its signed form."""
-        document = self.store.published("politica")
-        if document is None:
+        digest = self._published_policy()
+        if not digest:
             raise DomainError("SS-203", "no hay política publicada", "no policy has been published")
-        return hashlib.sha256(document).hexdigest()
+        return digest
+
+    def _published_policy(self) -> str:
+        document = self.store.published("politica")
+        return "" if document is None else hashlib.sha256(document).hexdigest()
 
     def _policy(self, _query: Mapping[str, str]) -> web.Response:
         signed = self.store.published("politica-firmada")
@@ -370,10 +381,6 @@ class OniessServices:
         if signed is None:
             raise DomainError("SS-300", "ONIESS no ha publicado listas", "ONIESS has published no lists")
         return web.Response(body=signed, content_type="application/json")
-
-    def count_by(self, calendar: Calendar) -> None:
-        """Count days by another version of the calendar from now on."""
-        self._calendar = calendar
 
     def _orders(self, _query: Mapping[str, str]) -> web.Response:
         """Orders of suspension as they were laid before the governing body, to be signed or not."""
@@ -393,15 +400,16 @@ class OniessServices:
         """Ask whether members are up, read what their gateways refused, and take the measures that are due."""
         await self.collector.probe(self.now())
         gathered = await self.collector.gather("violaciones")
-        escalate(self.store, add_up(gathered), self.now(), self._calendar)
+        escalate(self.store, add_up(gathered), self.now(), self.calendar)
 
     async def _deliver(self, notice: OutboxItem) -> bool:
         why = Why("PUR-SUPERV", notice.case, "SISTEMA", _REASONS[notice.operation])
-        heard = await self._gateway.ask("GOBIERNO", notice.member, notice.operation, notice.body, why)
-        return heard.is_done
+        response = await self._gateway.ask("GOBIERNO", notice.member, notice.operation, notice.body, why)
+        return response.is_done
 
     def _console(self, _query: Mapping[str, str]) -> web.Response:
         """Members on their way in, conventions, policy: live, and without any personal data."""
+        policy, today = self._published_policy(), self.calendar.local_day(self.now())
         return web.json_response(
             {
                 "politica": self.policy,
@@ -411,6 +419,7 @@ class OniessServices:
                         "codigo": a.request["codigoPropuesto"],
                         "estado": a.state,
                         "compuertas": a.gate_states(),
+                        "vencidas": outdated(a.gates, policy, today),
                         "camino": [event for _, event in self.store.events(a.case)],
                     }
                     for a in self.store.applications()

@@ -14,6 +14,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from serving.errors import OperatorError
+from serving.language import N_
 from serving.login.users import Logins
 from serving.storage.database import open_database
 from social_security.domain.curp import find_curp
@@ -132,13 +133,13 @@ class Accounts:
         Raises `OperatorError`.
         """
         if find_curp(name.upper()):
-            raise OperatorError("an account name must not be a CURP: it would stand in logs")
+            raise OperatorError(N_("an account name must not be a CURP: it would stand in logs"))
         if pid is not None:
             parse_pid(pid)
         password, secret = _printed(5), secrets.token_bytes(20)
         codes = tuple(_printed(4) for _ in range(LISTED_CODES))
-        held = role or (GUARANTOR if pid is None else PERSON)
-        self.logins.save_user(name, password, [held], [] if pid is None else [pid])
+        chosen_role = role or (GUARANTOR if pid is None else PERSON)
+        self.logins.save_user(name, password, [chosen_role], [] if pid is None else [pid])
         with self._database.transaction() as connection:
             connection.execute(
                 "INSERT INTO second_proof (name, secret, last_counter) VALUES (?, ?, 0) "

@@ -22,7 +22,7 @@ from social_security.institute.stores.arco import INFORMATION
 from social_security.portal.accounts import GUARANTOR
 from social_security.portal.queries import explain
 from social_security.portal.staffqueries import local_id
-from social_security.wire.gatewayclient import Heard
+from social_security.wire.gatewayclient import GatewayAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -94,7 +94,7 @@ class AnsweringPages:
 
     async def _list(self, request: web.Request, visitor: Visitor, *, pending: bool) -> web.Response:
         user = local_id(visitor.user.name)
-        heard = await asyncio.gather(
+        response = await asyncio.gather(
             *(self._asking.requests(m, visitor.role, user, pendientes=pending) for m in self._members)
         )
         lists = [
@@ -104,7 +104,7 @@ class AnsweringPages:
                 int(answer.body.get("total", 0)) if answer.is_done else 0,
                 None if answer.is_done else explain(answer),
             )
-            for member, answer in zip(self._members, heard, strict=True)
+            for member, answer in zip(self._members, response, strict=True)
         ]
         return self._portal.render(
             request, "staff/requests.html", visitor, lists=lists, pending=pending, root=self._root
@@ -123,9 +123,9 @@ class AnsweringPages:
         wrong, event = self._event(visitor, member, seen.body if seen.is_done else {}, form)
         if wrong is not None:
             return await self._show(request, visitor, wrong, form, status=400)
-        heard = await self._asking.advance(member, visitor.role, local_id(visitor.user.name), folio, event)
-        if not heard.is_done:
-            return await self._show(request, visitor, explain(heard), form, status=409)
+        response = await self._asking.advance(member, visitor.role, local_id(visitor.user.name), folio, event)
+        if not response.is_done:
+            return await self._show(request, visitor, explain(response), form, status=409)
         return redirect(f"{request.path}?hecho=1")
 
     async def _show(
@@ -138,8 +138,8 @@ class AnsweringPages:
         status: int = 200,
     ) -> web.Response:
         member, folio = self._named(request)
-        heard = await self._seen(request, visitor)
-        body = heard.body if heard.is_done else {}
+        response = await self._seen(request, visitor)
+        body = response.body if response.is_done else {}
         return self._portal.render(
             request,
             "staff/request.html",
@@ -148,7 +148,7 @@ class AnsweringPages:
             member=member,
             folio=folio,
             b=body,
-            why=None if heard.is_done else explain(heard),
+            why=None if response.is_done else explain(response),
             moves=allowed(visitor.role, body),
             causes=pack.codes()["arco_causes"],
             is_information=body.get("derecho") == INFORMATION,
@@ -159,7 +159,7 @@ class AnsweringPages:
             root=self._root,
         )
 
-    async def _seen(self, request: web.Request, visitor: Visitor) -> Heard:
+    async def _seen(self, request: web.Request, visitor: Visitor) -> GatewayAnswer:
         member, folio = self._named(request)
         return await self._asking.request(member, visitor.role, local_id(visitor.user.name), folio)
 
@@ -214,18 +214,18 @@ class AnsweringPages:
 def allowed(role: str, seen: Mapping[str, Any]) -> dict[str, Text]:
     """The steps that a role may take from a request's state, with what each brings about."""
     state = str(seen.get("estado", ""))
-    following = ARCO.get(state, frozenset())
+    next_states = ARCO.get(state, frozenset())
     if role != GUARANTOR:
         # While she is asked to clarify, it is her turn.
         reports = seen.get("solicitud", {}).get("informes", ())
         if state in ("RECURRIDA", "CONCILIACION") and reports and "informe" not in reports[-1]:
-            following |= {GIVEN}
-        return {} if state == "PREVENIDA" else {m: label for m, label in MOVES.items() if m in following}
+            next_states |= {GIVEN}
+        return {} if state == "PREVENIDA" else {m: label for m, label in MOVES.items() if m in next_states}
     late = state == "RESUELTA_RR" and seen.get("sentido") == "CONFIRMAR_POR_SILENCIO"
     return {
         name: label
         for name, (to, _direction, label) in RESOLUTIONS.items()
-        if to in following or (to == state == "RECURRIDA") or (late and to == state)
+        if to in next_states or (to == state == "RECURRIDA") or (late and to == state)
     }
 
 

@@ -20,6 +20,7 @@ from serving.errors import OperatorError
 from serving.language import N_, as_it_is
 from serving.login.oidc.provider import Provider
 from serving.login.users import Roles
+from serving.process.loops import Loops
 from serving.storage.keysafe import KeySafe
 from serving.web.pages import NavigationLink, Site
 from social_security.clock import exercise_clock, machine_clock
@@ -55,6 +56,7 @@ from social_security.portal.queries import ONIESS, REGISTRY, PersonQueries, Supe
 from social_security.portal.staffqueries import StaffQueries
 from social_security.portal.workwords import worked
 from social_security.wire.gatewayclient import GatewayClient
+from social_security.wire.publication import PublicationCopy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -62,7 +64,9 @@ if TYPE_CHECKING:
 
     from argon2 import PasswordHasher
 
+    from social_security.domain.edition import Edition
     from social_security.portal.core import Visitor
+    from social_security.portal.pdfsigning import PdfSigner
     from social_security.portal.settings import PortalSettings
 
 # Members whose portal knows accounts of one role only; a guarantor's are GUARANTOR.
@@ -74,19 +78,26 @@ FOOTER = (
 )
 
 
-def is_guarantor(code: str) -> bool:
-    """Whether a member is a guarantor."""
-    return pack.members()[code].member_class == "GAR"
+def portal_name(edition: Edition, code: str) -> str:
+    """The name that a member's portal goes by. Raises `OperatorError` for a member that no list knows."""
+    found = edition.members.get(code)
+    if found is None:
+        raise OperatorError(
+            N_(
+                "{code} is no member in the lists that this portal goes by; expected one as 15-ISSEMYM",
+                code=code[:40],
+            )
+        )
+    return found.name if found.path == ONIESS or edition.is_guarantor(code) else f"Portal · {found.name}"
 
 
-def make_site(settings: PortalSettings) -> Site:
+def make_site(settings: PortalSettings, publication: PublicationCopy) -> Site:
     """The frame that all pages of the portal share: name, templates, zone, words."""
-    found = pack.members()[settings.member]
-    name = found.name if found.path == ONIESS or is_guarantor(settings.member) else f"Portal · {found.name}"
+    edition = publication.edition()
     return Site(
-        as_it_is(name),
+        as_it_is(portal_name(edition, settings.member)),
         TEMPLATES,
-        zone=found.zone,
+        zone=edition.members[settings.member].zone,
         footer=FOOTER,
         secure=settings.is_secure,
         names={
@@ -94,11 +105,13 @@ def make_site(settings: PortalSettings) -> Site:
             "worked": worked,
             "purpose": words.purpose,
             "action": words.action,
-            "member_name": words.member_name,
+            "member_name": lambda path: publication.edition().named(path),
             "number": words.number,
             "relevant_terms": words.relevant_terms,
             "cause": words.cause,
             "error": words.error,
+            "level": words.level,
+            "scheme": words.scheme,
             "indicator_words": words.indicator_words,
             "indicator_target": words.indicator_target,
             "indicator_source": words.indicator_source,
@@ -117,15 +130,16 @@ def build(folder: Path, settings: PortalSettings, hasher: PasswordHasher | None 
     now: Callable[[], datetime] = (
         exercise_clock(Path(settings.clock_file)) if settings.clock_file else machine_clock
     )
+    publication = _lists(folder, settings, now)
+    site, edition = make_site(settings, publication), publication.edition()
     accounts = Accounts(folder, hasher)
-    member = pack.members()[settings.member].path
+    member = edition.members[settings.member].path
     gateway = GatewayClient(settings.gateway, member, settings.policy)
+    gateway.edition = publication.edition
     # Logins live by the machine's clock whatever an exercise's shows: a telephone's codes follow it.
-    try:
-        signer = load_signer(folder, KeySafe(settings.seal.seals(os.environ)))
-    except ValueError as err:
-        raise OperatorError(f"certificates cannot be signed: {err}") from err
-    portal = Portal(settings, accounts, make_site(settings), Clock(machine_clock, time.monotonic), signer)
+    portal = Portal(
+        settings, publication, accounts, site, Clock(machine_clock, time.monotonic), _signer(folder, settings)
+    )
     app = web.Application(middlewares=[portal.frame.middleware, portal.guard])
     portal.frame.add_static(app.router)
     app.router.add_get("/entrar", portal.door)
@@ -144,9 +158,11 @@ def build(folder: Path, settings: PortalSettings, hasher: PasswordHasher | None 
         _add_operators(app, portal, OperatorPages(portal, gateway, now))
     elif member == REGISTRY:
         _add_officers(app, portal, OfficerPages(portal, gateway, now))
-    elif is_guarantor(settings.member):
+    elif edition.is_guarantor(settings.member):
         _add_guarantor(app, portal, GuarantorPages(portal, Supervising(gateway, now), settings, folder, now))
-        _add_appeals(app, portal, AppealPages(portal, StaffQueries(gateway, now), supervised(settings)))
+        _add_appeals(
+            app, portal, AppealPages(portal, StaffQueries(gateway, now), supervised(edition, settings))
+        )
     else:
         _add_institute(app, portal, gateway, member, now)
         proofs = AccessProofs(settings.gateway, folder)
@@ -156,13 +172,36 @@ def build(folder: Path, settings: PortalSettings, hasher: PasswordHasher | None 
         }
         _add_accesses(app, portal, accesses, now)
 
+    fetching = publication.loop(gateway, settings.publication_s)
+
     async def close(_app: web.Application) -> AsyncIterator[None]:
+        loops = Loops()
+        loops.start((fetching,))
         yield
+        await loops.stop()
         await gateway.close()
         accounts.close()
 
     app.cleanup_ctx.append(close)
     return app
+
+
+def _lists(folder: Path, settings: PortalSettings, now: Callable[[], datetime]) -> PublicationCopy:
+    """The lists that the portal goes by. Raises `OperatorError`."""
+    try:
+        return PublicationCopy(folder, settings.member, None, now)
+    except ValueError as err:
+        raise OperatorError(
+            N_("the publication kept in {folder} cannot be used: {err}", folder=folder, err=err)
+        ) from err
+
+
+def _signer(folder: Path, settings: PortalSettings) -> PdfSigner | None:
+    """What signs persons' certificates, where the member has a certificate for it. Raises `OperatorError`."""
+    try:
+        return load_signer(folder, KeySafe(settings.seal.seals(os.environ)))
+    except ValueError as err:
+        raise OperatorError(N_("certificates cannot be signed: {err}", err=err)) from err
 
 
 def _add_institute(
@@ -226,7 +265,7 @@ def _of_role(
 
 def _staff_login(portal: Portal, settings: PortalSettings) -> OidcLogin:
     """Logins by the member's OpenID provider, for the roles of those who work there; a person has her account of the branch."""
-    only = GUARANTOR if is_guarantor(settings.member) else ONLY_ROLES.get(settings.member)
+    only = GUARANTOR if portal.edition.is_guarantor(settings.member) else ONLY_ROLES.get(settings.member)
     roles = Roles(dict.fromkeys((only,) if only else STAFF, frozenset()), {})
     clock = Clock(machine_clock, time.monotonic)
     provider = Provider(settings.oidc, os.environ, time.monotonic)
@@ -315,11 +354,10 @@ def _notice_page(
     portal: Portal, template: str, settings: PortalSettings
 ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     """A page for everybody."""
-    uri, digest = notice_of(settings.member)
 
     async def give(request: web.Request) -> web.StreamResponse:
-        return portal.render(
-            request, template, None, text=notice_text(settings.member), uri=uri, digest=digest
-        )
+        uri, digest = notice_of(portal.edition, settings.member)
+        text = notice_text(portal.edition, settings.member)
+        return portal.render(request, template, None, text=text, uri=uri, digest=digest)
 
     return give

@@ -39,14 +39,14 @@ class AppealPages(AnsweringPages):
         has_query = any(inquiry.values())
         wrong, found = self._check(inquiry) if has_query else None, None
         if has_query and wrong is None:
-            heard = await self._asking.inspect(
+            response = await self._asking.inspect(
                 self._member_of(inquiry["instituto"]),
                 local_id(visitor.user.name),
                 inquiry["caso"],
                 inquiry["desde"],
                 inquiry["hasta"],
             )
-            wrong, found = (None, heard.body) if heard.is_done else (explain(heard), None)
+            wrong, found = (None, response.body) if response.is_done else (explain(response), None)
         return self._portal.render(
             request,
             "guarantor/inspection.html",

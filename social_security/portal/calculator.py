@@ -14,9 +14,8 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Final
 
 from serving.language import N_, Text
-from social_security.domain import pack
 from social_security.domain.faults import DomainError
-from social_security.domain.history import AT_END, BY_DAYS, Period, check_history, parse_rules, share, total
+from social_security.domain.history import AT_END, BY_DAYS, Period, check_history, share, total
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,9 +36,14 @@ class Estimate:
 
 
 def estimate(
-    histories: Sequence[Mapping[str, Any]], member: str, today: date, until: date | None, cents: int | None
+    histories: Sequence[Mapping[str, Any]],
+    member: str,
+    today: date,
+    until: date | None,
+    cents: int | None,
+    rules: Rules,
 ) -> Estimate:
-    """The estimate for a career that goes on at ``member`` from tomorrow until a day, with a monthly amount to share.
+    """The estimate, by the rules of the catalogue, for a career that goes on at ``member`` from tomorrow until a day, with a monthly amount to share.
 
     A history whose days do not add up is not counted, and named in ``uncounted``.
     """
@@ -52,14 +56,9 @@ def estimate(
             uncounted.append(str(history["instituto"]))
     if until is not None and until > today:
         periods.append(Period(member, today + timedelta(days=1), until))
-    made = total(periods, rules_now())
+    made = total(periods, rules)
     shares = share(cents, made.parts) if cents is not None and made.union_days else {}
     return Estimate(made, shares, tuple(uncounted))
-
-
-def rules_now() -> Rules:
-    """The rules that estimates go by: those of the catalogue of benefits."""
-    return parse_rules(pack.document("benefits.json")["rules"])
 
 
 def cited(rules: Rules) -> list[Text]:

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from social_security.domain.eventchain import canonical
 from social_security.portal.pdfsigning import sign_pdf
-from social_security.portal.words import member_name, number
+from social_security.portal.words import number
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from social_security.domain.pseudonyms import Pid
@@ -76,9 +76,10 @@ def render_pdf(
     pid: Pid,
     issuer: str,
     address: str,
+    named: Callable[[str], str],
     signer: PdfSigner | None = None,
 ) -> bytes:
-    """The certificate as PDF, in Spanish, with the QR code of the page where it is checked (``address``); signed where there is a signer."""
+    """The certificate as PDF, in Spanish, with the QR code of the page where it is checked (``address``); ``named`` gives a member's name; signed where there is a signer."""
     fpdf: Any = importlib.import_module("fpdf")
     pdf = fpdf.FPDF(format="Letter")
     pdf.set_lang("es")
@@ -96,8 +97,8 @@ def render_pdf(
         12,
         bold=True,
     )
-    _line(pdf, _completeness(whole["constancia"]), 9)
-    _table(pdf, whole["historias"])
+    _line(pdf, _completeness(whole["constancia"], named), 9)
+    _table(pdf, whole["historias"], named)
     _qr(pdf, address)
     _line(pdf, f"Compruébela en {address}", 9)
     if signer is not None:
@@ -108,18 +109,18 @@ def render_pdf(
     return sign_pdf(bytes(pdf.output()), signer, "Constancia de historia laboral")
 
 
-def _completeness(statement: Mapping[str, Any]) -> str:
+def _completeness(statement: Mapping[str, Any], named: Callable[[str], str]) -> str:
     """Who answered, refused or was silent: a certificate that lacks somebody says so."""
-    answered = ", ".join(member_name(r["instituto"]) for r in statement["respondieron"]) or "nadie"
-    lacking = [member_name(r["instituto"]) for r in statement["negaron"]] + [
-        member_name(m) for m in statement["silenciosos"]
+    answered = ", ".join(named(r["instituto"]) for r in statement["respondieron"]) or "nadie"
+    lacking = [named(r["instituto"]) for r in statement["negaron"]] + [
+        named(m) for m in statement["silenciosos"]
     ]
     if statement["completa"]:
         return f"Respondieron todos los institutos que tienen historia: {answered}."
     return f"Incompleta. Respondieron: {answered}. No la entregaron: {', '.join(lacking)}."
 
 
-def _table(pdf: Any, histories: list[Mapping[str, Any]]) -> None:
+def _table(pdf: Any, histories: list[Mapping[str, Any]], named: Callable[[str], str]) -> None:
     pdf.set_font("Helvetica", size=8)
     with pdf.table(col_widths=_WIDTHS, first_row_as_headings=True) as table:
         table.row([_latin(h) for h in _HEADINGS])
@@ -127,7 +128,7 @@ def _table(pdf: Any, histories: list[Mapping[str, Any]]) -> None:
             for period in history["periodos"]:
                 until = period.get("hasta") or f"abierto, al {period.get('contadoHasta', '')}"
                 cells = (
-                    member_name(history["instituto"]),
+                    named(history["instituto"]),
                     period["desde"],
                     until,
                     number(period["dias"]),

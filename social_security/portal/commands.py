@@ -21,11 +21,13 @@ from social_security.portal import app
 from social_security.portal.accounts import GUARANTOR, REPRESENTATIVE, STAFF, Accounts, Mandate
 from social_security.portal.pdfsigning import make_request
 from social_security.portal.settings import load
+from social_security.wire.publication import edition_in
 
 if TYPE_CHECKING:
     import ssl
     from datetime import datetime
 
+    from social_security.domain.edition import Edition
     from social_security.portal.settings import PortalSettings
 
 _DATA = click.option("--data", required=True, type=click.Path(path_type=Path), help="folder of the portal")
@@ -61,7 +63,7 @@ def certificate_key(data: Path, settings: Path) -> None:
     loaded = _loaded(settings)
     try:
         safe = KeySafe(loaded.seal.seals(os.environ))
-        name = app.make_site(loaded).name.into("es")
+        name = app.portal_name(_edition(data), loaded.member)
         click.echo(make_request(data, safe, loaded.member, name).decode("ascii"), nl=False)
     except (OSError, ValueError) as err:
         raise click.ClickException(str(err)) from err
@@ -97,15 +99,15 @@ def issue(
     if (mandate is None) is not (until is None) or (mandate is not None and pid is None):
         raise click.UsageError(_("who acts for a person has --pid, --mandate and --until, all three"))
     loaded = _loaded(settings)
-    held = app.ONLY_ROLES.get(loaded.member)
-    if held is None and app.is_guarantor(loaded.member):
-        held = GUARANTOR
-    if held is not None:
+    only_role = app.ONLY_ROLES.get(loaded.member)
+    if only_role is None and _edition(data).is_guarantor(loaded.member):
+        only_role = GUARANTOR
+    if only_role is not None:
         if pid or role:
             raise click.UsageError(
-                _("here every account is {role}: there is neither --pid nor --role", role=held)
+                _("here every account is {role}: there is neither --pid nor --role", role=only_role)
             )
-        role = held
+        role = only_role
     elif (pid is None) is (role is None):
         raise click.UsageError(
             _("at an institute an account is a person's (--pid) or of who works there (--role)")
@@ -114,7 +116,7 @@ def issue(
     if mandate is not None:
         role = REPRESENTATIVE
     try:
-        made = accounts.issue(name, pid, app.make_site(loaded).name.into("es"), role)
+        made = accounts.issue(name, pid, app.portal_name(_edition(data), loaded.member), role)
         if mandate is not None and until is not None:
             digest = hashlib.sha256(mandate.read_bytes()).hexdigest()
             accounts.note_mandate(name, Mandate(digest, until.date()))
@@ -150,6 +152,13 @@ def show(data: Path) -> None:
     for user in accounts.logins.users():
         click.echo(f"{user.name}  {', '.join(user.roles)}  {accounts.listed_left(user.name)}")
     accounts.close()
+
+
+def _edition(data: Path) -> Edition:
+    try:
+        return edition_in(data)
+    except ValueError as err:
+        raise click.ClickException(str(err)) from err
 
 
 def _loaded(settings: Path) -> PortalSettings:

@@ -18,7 +18,6 @@ from serving.api.limits import RateLimit
 from serving.api.problems import Problem, words_of
 from serving.language import N_
 from serving.web.pages import Frame, LoggedInUser, NavigationLink, check_same_site, redirect
-from social_security.domain import pack
 from social_security.portal.accounts import (
     COMMITTEE,
     COUNTER,
@@ -41,12 +40,15 @@ if TYPE_CHECKING:
     from serving.login.sessions import Session
     from serving.login.users import User
     from serving.web.pages import Site
+    from social_security.domain.calendars import Calendar
+    from social_security.domain.edition import Edition
     from social_security.portal.pdfsigning import PdfSigner
     from social_security.portal.settings import PortalSettings
+    from social_security.wire.publication import PublicationCopy
 
     Form = Mapping[str, list[str]]
-    Page = Callable[[web.Request, "Visitor"], Awaitable[web.StreamResponse]]
-    Act = Callable[[web.Request, "Visitor", Form], Awaitable[web.StreamResponse]]
+    PageHandler = Callable[[web.Request, "Visitor"], Awaitable[web.StreamResponse]]
+    FormHandler = Callable[[web.Request, "Visitor", Form], Awaitable[web.StreamResponse]]
     Plain = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 FORM_BYTES = 64 * 1024
@@ -108,7 +110,7 @@ class Visitor:
 
     @property
     def person(self) -> LoggedInUser:
-        """As the layout shows her."""
+        """The user as the layout shows her: name, CSRF value and the links of her role."""
         return LoggedInUser(self.user.name, self.session.csrf, LINKS[self.role])
 
 
@@ -118,12 +120,14 @@ class Portal:
     def __init__(
         self,
         settings: PortalSettings,
+        publication: PublicationCopy,
         accounts: Accounts,
         site: Site,
         clock: Clock,
         signer: PdfSigner | None = None,
     ) -> None:
-        found = pack.members()[settings.member]
+        found = publication.edition().members[settings.member]
+        self.publication = publication
         self.code = settings.member
         self.member = found.path
         self.name = found.name
@@ -136,10 +140,19 @@ class Portal:
         self.first = "/operacion" if found.path == ONIESS else "/"
         self.entrance = Entrance(accounts, settings, clock, self.first)
         self.frame = Frame(site)
-        self.has_provider = settings.oidc.is_set
         self._settings = settings
         self._clock = clock
         self._rates = RateLimit(settings.requests_per_second, settings.requests_per_minute)
+
+    @property
+    def edition(self) -> Edition:
+        """The lists this portal goes by at this moment."""
+        return self.publication.edition()
+
+    @property
+    def calendar(self) -> Calendar:
+        """The calendar of this portal's member at this moment."""
+        return self.publication.calendar(self.code)
 
     def render(
         self,
@@ -150,7 +163,7 @@ class Portal:
         status: int = 200,
         **values: Any,
     ) -> web.Response:
-        """A page, as a visitor sees it."""
+        """A page of ``template``, with the navigation of the visitor, or of nobody where it is None."""
         person = None if visitor is None else visitor.person
         return self.frame.render(request, template, person=person, status=status, **values)
 
@@ -167,11 +180,11 @@ class Portal:
                 ),
             )
 
-    def page(self, role: str, handler: Page, *others: str) -> Plain:
+    def page(self, role: str, handler: PageHandler, *others: str) -> Plain:
         """A page for a role, or for other ones too."""
         return self.home(dict.fromkeys((role, *others), handler))
 
-    def home(self, pages: Mapping[str, Page]) -> Plain:
+    def home(self, pages: Mapping[str, PageHandler]) -> Plain:
         """An address that shows each role its own page."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
@@ -182,7 +195,7 @@ class Portal:
 
         return handle
 
-    def act(self, role: str, handler: Act, *others: str) -> Plain:
+    def act(self, role: str, handler: FormHandler, *others: str) -> Plain:
         """A form for a role, or for other ones too: from this site, of this session."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
@@ -225,7 +238,9 @@ class Portal:
         """``GET /entrar``: the form to log in; who is logged in goes to the first page."""
         if self.entrance.find(request) is not None:
             return redirect(self.first)
-        return self.render(request, "door.html", None, wrong=None, name="", portal=self)
+        return self.render(
+            request, "door.html", None, wrong=None, name="", has_provider=self._settings.oidc.is_set
+        )
 
     async def log_in(self, request: web.Request) -> web.StreamResponse:
         """``POST /entrar``: log in by password and second proof; the form again, with what was wrong, when refused."""
@@ -241,7 +256,7 @@ class Portal:
                 status=problem.status,
                 wrong=words_of(problem),
                 name=form.get("cuenta", ""),
-                portal=self,
+                has_provider=self._settings.oidc.is_set,
             )
 
     async def log_out(self, request: web.Request) -> web.StreamResponse:
@@ -256,7 +271,7 @@ class Portal:
 
     @web.middleware
     async def guard(self, request: web.Request, handler: Plain) -> web.StreamResponse:
-        """Who asks too often, or by a name that is not ours, is answered before anything is done. Raises `Problem` (429, 421)."""
+        """Refuse whoever asks too often, or by another host name, before anything is done. Raises `Problem` (429, 421)."""
         if not self._rates.admits(address_of(request), self._clock.monotonic()):
             raise Problem(429, words=N_("Too many requests; wait a minute."))
         if request.host.lower() != self._settings.public_host.lower():

@@ -80,14 +80,14 @@ class CounterPages:
         number = request.query.get("numero", "").strip()
         if not number:
             return self._portal.render(request, "staff/desk.html", visitor, number="", why=None)
-        heard = await self._asking.file(
+        response = await self._asking.file(
             self._member, visitor.role, local_id(visitor.user.name), _named(number)
         )
-        if not heard.is_done:
+        if not response.is_done:
             return self._portal.render(
-                request, "staff/desk.html", visitor, status=404, number=number, why=explain(heard)
+                request, "staff/desk.html", visitor, status=404, number=number, why=explain(response)
             )
-        return await self._file(request, visitor, heard.body)
+        return await self._file(request, visitor, response.body)
 
     async def certify(
         self, request: web.Request, visitor: Visitor, form: Mapping[str, list[str]]
@@ -105,10 +105,10 @@ class CounterPages:
         if "confirmo" not in form:
             wrong = N_("Confirm that the institute certifies this period.")
         if wrong is None:
-            heard = await self._asking.certify(self._member, visitor.role, user, pid, period)
-            if heard.is_done:
+            response = await self._asking.certify(self._member, visitor.role, user, pid, period)
+            if response.is_done:
                 return redirect(f"/?numero={pid}")
-            wrong = explain(heard)
+            wrong = explain(response)
         seen = await self._asking.file(self._member, visitor.role, user, _named(pid))
         if not seen.is_done:
             return self._portal.render(
@@ -119,19 +119,19 @@ class CounterPages:
     async def cases(self, request: web.Request, visitor: Visitor) -> web.Response:
         """``/casos``: portability cases, the most urgent first; ``?terminados=1`` the ended ones too."""
         ended = request.query.get("terminados") == "1"
-        heard = await self._asking.cases(self._member, local_id(visitor.user.name), ended=ended)
+        response = await self._asking.cases(self._member, local_id(visitor.user.name), ended=ended)
         return self._portal.render(
             request,
             "staff/cases.html",
             visitor,
             rows=[
                 {**case, "siguiente": next_step(case["estado"])}
-                for case in (heard.body.get("casos", ()) if heard.is_done else ())
+                for case in (response.body.get("casos", ()) if response.is_done else ())
             ],
-            total=heard.body.get("total", 0) if heard.is_done else 0,
+            total=response.body.get("total", 0) if response.is_done else 0,
             ended=ended,
             mine=self._member,
-            why=None if heard.is_done else explain(heard),
+            why=None if response.is_done else explain(response),
         )
 
     async def case(self, request: web.Request, visitor: Visitor) -> web.Response:
@@ -151,10 +151,10 @@ class CounterPages:
                 "Choose a step and confirm it; a rejection has cause, legal basis and reasons; to add institutes, choose them."
             )
             return await self._show_case(request, visitor, wrong, form, status=400)
-        heard = await self._asking.advance_case(self._member, local_id(visitor.user.name), case, step)
-        if heard.is_done:
+        response = await self._asking.advance_case(self._member, local_id(visitor.user.name), case, step)
+        if response.is_done:
             return redirect(f"/casos/{case}?hecho=1")
-        return await self._show_case(request, visitor, explain(heard), form, status=409)
+        return await self._show_case(request, visitor, explain(response), form, status=409)
 
     async def open_case(
         self, request: web.Request, visitor: Visitor, form: Mapping[str, list[str]]
@@ -167,10 +167,10 @@ class CounterPages:
         if not all(chosen.values()) or not parties["contrapartes"] or "confirmo" not in form:
             wrong = N_("Choose convention, benefit and the other institutes, and confirm.")
         else:
-            case, heard = await self._asking.open_case(self._member, local_id(visitor.user.name), parties)
-            if heard.is_done:
+            case, response = await self._asking.open_case(self._member, local_id(visitor.user.name), parties)
+            if response.is_done:
                 return redirect(f"/casos/{case}?hecho=1")
-            wrong = explain(heard)
+            wrong = explain(response)
         seen = await self._asking.file(
             self._member, visitor.role, local_id(visitor.user.name), _named(chosen["pid"])
         )
@@ -181,15 +181,15 @@ class CounterPages:
     async def admissions(self, request: web.Request, visitor: Visitor) -> web.Response:
         """``/admisiones``: applications of external beneficiaries, the most urgent first."""
         ended = request.query.get("terminadas") == "1"
-        heard = await self._asking.admissions(self._member, local_id(visitor.user.name), ended=ended)
+        response = await self._asking.admissions(self._member, local_id(visitor.user.name), ended=ended)
         return self._portal.render(
             request,
             "staff/admissions.html",
             visitor,
-            rows=heard.body.get("admisiones", ()) if heard.is_done else (),
-            total=heard.body.get("total", 0) if heard.is_done else 0,
+            rows=response.body.get("admisiones", ()) if response.is_done else (),
+            total=response.body.get("total", 0) if response.is_done else 0,
             ended=ended,
-            why=None if heard.is_done else explain(heard),
+            why=None if response.is_done else explain(response),
         )
 
     async def admission(self, request: web.Request, visitor: Visitor) -> web.Response:
@@ -206,10 +206,12 @@ class CounterPages:
             wrong = N_("Choose a step and confirm it; a refusal states its reasons.")
             return await self._show_admission(request, visitor, wrong, form, status=400)
         event = {"estado": to} | ({"motivacion": reasons} if reasons else {})
-        heard = await self._asking.advance_admission(self._member, local_id(visitor.user.name), case, event)
-        if heard.is_done:
+        response = await self._asking.advance_admission(
+            self._member, local_id(visitor.user.name), case, event
+        )
+        if response.is_done:
             return redirect(f"/admisiones/{case}?hecho=1")
-        return await self._show_admission(request, visitor, explain(heard), form, status=409)
+        return await self._show_admission(request, visitor, explain(response), form, status=409)
 
     async def _show_case(
         self,
@@ -221,10 +223,10 @@ class CounterPages:
         status: int = 200,
     ) -> web.Response:
         case = request.match_info["caso"]
-        heard = await self._asking.case(self._member, local_id(visitor.user.name), case)
-        if not heard.is_done:
-            raise Problem(404, words=explain(heard))
-        shown = heard.body["casos"][0]
+        response = await self._asking.case(self._member, local_id(visitor.user.name), case)
+        if not response.is_done:
+            raise Problem(404, words=explain(response))
+        shown = response.body["casos"][0]
         return self._portal.render(
             request,
             "staff/case.html",
@@ -248,17 +250,17 @@ class CounterPages:
         *,
         status: int = 200,
     ) -> web.Response:
-        heard = await self._asking.admission(
+        response = await self._asking.admission(
             self._member, local_id(visitor.user.name), request.match_info["caso"]
         )
-        if not heard.is_done:
-            raise Problem(404, words=explain(heard))
+        if not response.is_done:
+            raise Problem(404, words=explain(response))
         return self._portal.render(
             request,
             "staff/admission.html",
             visitor,
             status=status,
-            a=heard.body["admisiones"][0],
+            a=response.body["admisiones"][0],
             wrong=wrong,
             typed=typed or {},
             done="hecho" in request.query and wrong is None,
@@ -274,8 +276,8 @@ class CounterPages:
 
     async def _conventions(self) -> list[Mapping[str, Any]]:
         """The conventions that this institute is a party of, as ONIESS publishes them; none when it does not answer."""
-        heard = await self._asking.conventions()
-        found = heard.body.get("convenios", ()) if heard.is_done else ()
+        response = await self._asking.conventions()
+        found = response.body.get("convenios", ()) if response.is_done else ()
         return [c for c in found if self._member in c.get("members", ())]
 
     async def _file(

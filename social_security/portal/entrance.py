@@ -41,7 +41,7 @@ class Entrance:
         # The prefix makes a browser refuse the cookie from a neighbour host or without TLS.
         self._cookie = "__Host-sesion" if self._secure else "sesion"
         self._audit = AuditLog(accounts.logins.database)
-        self._sessions = Sessions(settings.session_idle_s)
+        self.sessions = Sessions(settings.session_idle_s)
         self._lock = LoginLock(settings.login_attempts, settings.login_lock_s)
         self._passwords = asyncio.Semaphore(PASSWORDS_AT_ONCE)
 
@@ -73,7 +73,7 @@ class Entrance:
         self._lock.succeeded(shown, address)
         self._note("LOGIN", "done", user.name, address)
         self._forget(request)
-        token, _ = self._sessions.begin(user, self._clock.monotonic())
+        token, _ = self.sessions.begin(user, self._clock.monotonic())
         answer = redirect(self._first)
         self._give(answer, token)
         return answer
@@ -89,7 +89,7 @@ class Entrance:
             )
         entry = AuditEntry(self._clock.now(), user.name, address, event, "done", detail=facts)
         self._audit.append(entry)
-        return self._sessions.begin_vouched(user, self._clock.monotonic(), life_s)
+        return self.sessions.begin_vouched(user, self._clock.monotonic(), life_s)
 
     def refuse(self, event: str, who: str, address: str, reason: str) -> None:
         """Record that somebody was not let in by the provider's word."""
@@ -127,10 +127,10 @@ class Entrance:
         token = request.cookies.get(self._cookie)
         if token is None:
             return None
-        session = self._sessions.find(token, self._clock.monotonic())
+        session = self.sessions.find(token, self._clock.monotonic())
         user = None if session is None else session.vouched or self._accounts.logins.user(session.name)
         if session is None or user is None or user.stamp != session.stamp:
-            self._sessions.end(token)
+            self.sessions.end(token)
             return None
         return session, user
 
@@ -148,7 +148,7 @@ class Entrance:
     def _forget(self, request: web.Request) -> None:
         token = request.cookies.get(self._cookie)
         if token is not None:
-            self._sessions.end(token)
+            self.sessions.end(token)
 
     def _note(self, event: str, outcome: str, who: str, address: str, reason: str = "") -> None:
         detail = {"reason": reason} if reason else {}

@@ -17,7 +17,6 @@ from serving.api.evidence import verify_upload
 from serving.api.problems import Problem
 from serving.errors import OperatorError
 from serving.language import N_
-from social_security.domain import pack
 from social_security.portal.configuration import fetch_configuration
 from social_security.portal.policytext import describe_policy
 from social_security.portal.queries import explain
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from serving.language import Translatable
+    from social_security.domain.edition import Edition
     from social_security.portal.core import Portal, Visitor
     from social_security.portal.queries import Supervising
     from social_security.portal.settings import PortalSettings
@@ -68,13 +68,13 @@ class GuarantorPages:
         self._gateway = settings.gateway
         self._configuration = folder / "verificationconf"
         self._now = now
-        self._members = supervised(settings)
+        self._members = supervised(portal.edition, settings)
 
     async def terms(self, request: web.Request, visitor: Visitor) -> web.Response:
         """``/``: terms missed, refusals by cause, accesses by purpose, of each institute in a range of days."""
         today = self._now().astimezone(self._portal.zone).date()
         first, last, wrong = _range(request, today)
-        heard = await asyncio.gather(
+        response = await asyncio.gather(
             *(
                 self._supervising.statistics(m, local_id(visitor.user.name), first, last)
                 for m in self._members
@@ -82,7 +82,7 @@ class GuarantorPages:
         )
         institutes = [
             {"member": m, "body": h.body, "why": None if h.is_done else explain(h)}
-            for m, h in zip(self._members, heard, strict=True)
+            for m, h in zip(self._members, response, strict=True)
         ]
         return self._portal.render(
             request,
@@ -135,9 +135,9 @@ class GuarantorPages:
         )
 
 
-def supervised(settings: PortalSettings) -> list[str]:
+def supervised(edition: Edition, settings: PortalSettings) -> list[str]:
     """Whom a guarantor supervises: the members named, else the institutes of its own entity."""
-    known = pack.members()
+    known = edition.members
     codes = settings.supervised or [
         c
         for c, m in known.items()

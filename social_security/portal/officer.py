@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from serving.language import N_
 from serving.web.pages import redirect
-from social_security.domain import pack
 from social_security.domain.faults import DomainError
 from social_security.domain.pseudonyms import parse_pid
 from social_security.portal.accounts import OFFICER
 from social_security.portal.queries import MANY, REGISTRY, ask, explain
 from social_security.portal.staffqueries import local_id
-from social_security.wire.gatewayclient import GatewayClient, Heard, Why
+from social_security.wire.gatewayclient import GatewayAnswer, GatewayClient, Why
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -58,10 +57,10 @@ class OfficerPages:
         except ValueError:
             wrong = N_("Choose a decision, confirm it, and paste its signature in hexadecimal digits.")
             return await self._reviews(request, visitor, wrong, status=400)
-        heard = await self._ask("resolverRevision", body, visitor, "Decisión de la oficial")
-        if heard.is_done:
+        response = await self._ask("resolverRevision", body, visitor, "Decisión de la oficial")
+        if response.is_done:
             return redirect("/?hecho=1")
-        return await self._reviews(request, visitor, explain(heard), status=409)
+        return await self._reviews(request, visitor, explain(response), status=409)
 
     async def levels(self, request: web.Request, visitor: Visitor) -> web.Response:
         """``/niveles``: the form that raises a level."""
@@ -76,24 +75,24 @@ class OfficerPages:
         except ValueError:
             wrong = N_("Look at the form: institute, its PID, level, and the document with its SHA-256.")
             return self._levels(request, visitor, wrong, form, status=400)
-        heard = await self._ask("elevarNivel", body, visitor, "Evidencia de identidad")
-        if heard.is_done:
+        response = await self._ask("elevarNivel", body, visitor, "Evidencia de identidad")
+        if response.is_done:
             return redirect("/niveles?hecho=1")
-        return self._levels(request, visitor, explain(heard), form, status=409)
+        return self._levels(request, visitor, explain(response), form, status=409)
 
     async def _reviews(
         self, request: web.Request, visitor: Visitor, wrong: Translatable | None = None, *, status: int = 200
     ) -> web.Response:
-        heard = await self._ask("listarRevisiones", {}, visitor, "Registros en revisión")
+        response = await self._ask("listarRevisiones", {}, visitor, "Registros en revisión")
         return self._portal.render(
             request,
             "officer/reviews.html",
             visitor,
             status=status,
-            b=heard.body if heard.is_done else {"total": 0, "revisiones": [], "uniones": []},
+            b=response.body if response.is_done else {"total": 0, "revisiones": [], "uniones": []},
             officer=local_id(visitor.user.name),
             wrong=wrong,
-            why=None if heard.is_done else explain(heard),
+            why=None if response.is_done else explain(response),
             done="hecho" in request.query and wrong is None,
         )
 
@@ -111,14 +110,16 @@ class OfficerPages:
             "officer/levels.html",
             visitor,
             status=status,
-            members=[m.path for m in pack.members().values() if m.member_class == "GOB"],
+            members=self._portal.edition.institutes(),
             levels=_LEVELS,
             wrong=wrong,
             typed=typed or {},
             done="hecho" in request.query and wrong is None,
         )
 
-    async def _ask(self, operation: str, body: dict[str, Any], visitor: Visitor, reason: str) -> Heard:
+    async def _ask(
+        self, operation: str, body: dict[str, Any], visitor: Visitor, reason: str
+    ) -> GatewayAnswer:
         year = self._now().astimezone(self._portal.zone).year
         case = f"CONS-00-{year}-{secrets.randbelow(MANY):08d}"
         why = Why("PUR-IDENT", case, OFFICER, reason, local_id(visitor.user.name), SYSTEM)

@@ -24,7 +24,7 @@ from social_security.domain.indicators import INDICATORS
 from social_security.portal.accounts import OPERATOR
 from social_security.portal.queries import MANY, ONIESS, ask, explain
 from social_security.portal.staffqueries import local_id
-from social_security.wire.gatewayclient import GatewayClient, Heard, Why
+from social_security.wire.gatewayclient import GatewayAnswer, GatewayClient, Why
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -56,13 +56,13 @@ class OperatorPages:
 
     async def applications(self, request: web.Request, visitor: Visitor) -> web.Response:
         """``/operacion``: every application with its gates."""
-        heard = await self._read("consola")
+        response = await self._read("consola")
         return self._portal.render(
             request,
             "operator/applications.html",
             visitor,
-            rows=heard.body.get("altas", ()) if heard.is_done else (),
-            why=None if heard.is_done else explain(heard),
+            rows=response.body.get("altas", ()) if response.is_done else (),
+            why=None if response.is_done else explain(response),
         )
 
     async def application(self, request: web.Request, visitor: Visitor) -> web.Response:
@@ -76,7 +76,7 @@ class OperatorPages:
         case, user = request.match_info["caso"], local_id(visitor.user.name)
         if _first(form, "activar"):
             body: dict[str, Any] = {"fecha": self._today().isoformat()}
-            heard = await self._ask("activarAlta", body, self._why(case, user), {})
+            response = await self._ask("activarAlta", body, self._why(case, user), {})
         else:
             gate = _first(form, "compuerta")
             try:
@@ -86,20 +86,20 @@ class OperatorPages:
                     "Look at the decision: its result, what shows it, and the documents as JSON where the gate asks for them."
                 )
                 return await self._show(request, visitor, wrong, form, status=400)
-            heard = await self._ask("resolverCompuerta", body, self._why(case, user), {"compuerta": gate})
-        if heard.is_done:
+            response = await self._ask("resolverCompuerta", body, self._why(case, user), {"compuerta": gate})
+        if response.is_done:
             return redirect(f"/operacion/altas/{case}?hecho=1")
-        return await self._show(request, visitor, explain(heard), form, status=409)
+        return await self._show(request, visitor, explain(response), form, status=409)
 
     async def conventions(self, request: web.Request, visitor: Visitor) -> web.Response:
         """``/operacion/convenios``: the conventions that stand, with parties, benefits and rules."""
-        heard = await self._read("convenios")
+        response = await self._read("convenios")
         return self._portal.render(
             request,
             "operator/conventions.html",
             visitor,
-            rows=heard.body.get("convenios", ()) if heard.is_done else (),
-            why=None if heard.is_done else explain(heard),
+            rows=response.body.get("convenios", ()) if response.is_done else (),
+            why=None if response.is_done else explain(response),
         )
 
     async def commitments(self, request: web.Request, visitor: Visitor) -> web.Response:
@@ -119,16 +119,16 @@ class OperatorPages:
             return await self._commitments(request, visitor, wrong, form, status=400)
         case = f"CONS-00-{self._today().year}-{secrets.randbelow(MANY):08d}"
         why = Why("PUR-SUPERV", case, OPERATOR, "Seguimiento", local_id(visitor.user.name), SYSTEM)
-        heard = await self._ask("anotarCompromiso", body, why, {})
-        if heard.is_done:
+        response = await self._ask("anotarCompromiso", body, why, {})
+        if response.is_done:
             return redirect("/operacion/compromisos?hecho=1")
-        return await self._commitments(request, visitor, explain(heard), form, status=409)
+        return await self._commitments(request, visitor, explain(response), form, status=409)
 
     async def indicators(self, request: web.Request, visitor: Visitor) -> web.Response:
         """``/operacion/indicadores``: each indicator of a month against its target, with what is committed towards it."""
         chosen = request.query.get("periodo", "")
         period = chosen if _MONTH.fullmatch(chosen) else f"{self._today():%Y-%m}"
-        heard = await self._read(f"indicadores?periodo={period}")
+        response = await self._read(f"indicadores?periodo={period}")
         owed = await self._read("compromisos")
         waiting = (
             [c for c in owed.body.get("compromisos", ()) if c["estado"] == "ABIERTO"] if owed.is_done else []
@@ -138,9 +138,9 @@ class OperatorPages:
             "operator/indicators.html",
             visitor,
             period=period,
-            rows=heard.body.get("filas", ()) if heard.is_done else (),
+            rows=response.body.get("filas", ()) if response.is_done else (),
             commitments=waiting,
-            why=None if heard.is_done else explain(heard),
+            why=None if response.is_done else explain(response),
         )
 
     async def _show(
@@ -153,15 +153,15 @@ class OperatorPages:
         status: int = 200,
     ) -> web.Response:
         case = request.match_info["caso"]
-        heard = await self._ask("verAlta", {}, self._why(case, local_id(visitor.user.name)), {})
-        if not heard.is_done:
-            raise Problem(404, words=explain(heard))
+        response = await self._ask("verAlta", {}, self._why(case, local_id(visitor.user.name)), {})
+        if not response.is_done:
+            raise Problem(404, words=explain(response))
         return self._portal.render(
             request,
             "operator/application.html",
             visitor,
             status=status,
-            a=heard.body,
+            a=response.body,
             papers=_PAPERS,
             wrong=wrong,
             typed=typed or {},
@@ -177,18 +177,18 @@ class OperatorPages:
         *,
         status: int = 200,
     ) -> web.Response:
-        heard = await self._read("compromisos")
+        response = await self._read("compromisos")
         return self._portal.render(
             request,
             "operator/commitments.html",
             visitor,
             status=status,
-            rows=heard.body.get("compromisos", ()) if heard.is_done else (),
-            owners=[m.path for m in pack.members().values() if m.member_class == "GOB"],
+            rows=response.body.get("compromisos", ()) if response.is_done else (),
+            owners=self._portal.edition.institutes(),
             indicators=[i.id for i in INDICATORS],
             wrong=wrong,
             typed=typed or {},
-            why=None if heard.is_done else explain(heard),
+            why=None if response.is_done else explain(response),
             done="hecho" in request.query and wrong is None,
         )
 
@@ -198,14 +198,16 @@ class OperatorPages:
     def _today(self) -> date:
         return self._now().astimezone(self._portal.zone).date()
 
-    async def _ask(self, operation: str, body: dict[str, Any], why: Why, place: Mapping[str, str]) -> Heard:
+    async def _ask(
+        self, operation: str, body: dict[str, Any], why: Why, place: Mapping[str, str]
+    ) -> GatewayAnswer:
         return await ask(self._gateway, "ALTA", ONIESS, operation, body, why, place)
 
-    async def _read(self, name: str) -> Heard:
+    async def _read(self, name: str) -> GatewayAnswer:
         try:
             return await self._gateway.read("ALTA", ONIESS, f"GOBIERNO/oss-v1/{name}")
         except DomainError as error:
-            return Heard(0, dict(error.to_json()))
+            return GatewayAnswer(0, dict(error.to_json()))
 
 
 def read_decision(gate: str, form: Mapping[str, list[str]], user: str) -> dict[str, Any]:

@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from serving.errors import OperatorError
+from serving.language import N_, _
 from serving.storage.keysafe import SUFFIX, KeySafe
 
 if TYPE_CHECKING:
@@ -45,9 +47,23 @@ def load_signer(folder: Path, safe: KeySafe) -> PdfSigner | None:
     chain = tuple(x509.load_pem_x509_certificates(file.read_bytes()))
     key = safe.read(folder / f"{NAME}{SUFFIX}")
     if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
-        raise ValueError(f"{NAME}{SUFFIX}: RSA or elliptic curve was expected, {type(key).__name__} came")
+        raise OperatorError(
+            N_(
+                "{name}{suffix}: RSA or elliptic curve was expected, {kind} came",
+                name=NAME,
+                suffix=SUFFIX,
+                kind=type(key).__name__,
+            )
+        )
     if key.public_key() != chain[0].public_key():
-        raise ValueError(f"{file}: the first certificate is not of the key in {NAME}{SUFFIX}")
+        raise OperatorError(
+            N_(
+                "{file}: the first certificate is not of the key in {name}{suffix}",
+                file=file,
+                name=NAME,
+                suffix=SUFFIX,
+            )
+        )
     return PdfSigner(key, chain)
 
 
@@ -55,7 +71,7 @@ def make_request(folder: Path, safe: KeySafe, member: str, name: str) -> bytes:
     """A new key of the portal's, sealed in its folder, and the request for its certificate (PEM). Raises FileExistsError, `NotAtHand`."""
     file = folder / f"{NAME}{SUFFIX}"
     if file.exists():
-        raise FileExistsError(f"{file} is there already; remove it for a new key")
+        raise FileExistsError(_("{file} is there already; remove it for a new key", file=file))
     key = ec.generate_private_key(ec.SECP256R1())
     safe.write(file, key)
     subject = x509.Name(

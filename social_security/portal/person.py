@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import secrets
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,16 +19,16 @@ from aiohttp import web
 from serving.api.problems import Problem
 from serving.language import N_
 from serving.web.pages import redirect
-from social_security.domain import eventchain, pack
-from social_security.domain.calendars import load_calendar
+from social_security.domain import eventchain
+from social_security.domain.benefits import default_rules
 from social_security.domain.faults import DomainError
 from social_security.portal import words
 from social_security.portal.accounts import REPRESENTATIVE, Filed, pid_of
-from social_security.portal.calculator import cited, estimate, read_wishes, rules_now
+from social_security.portal.calculator import cited, estimate, read_wishes
 from social_security.portal.certificate import build_certificate, is_drawn, render_pdf
 from social_security.portal.queries import PersonQueries, explain
 from social_security.portal.timeline import draw_career, years_and_days
-from social_security.wire.gatewayclient import Heard
+from social_security.wire.gatewayclient import GatewayAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -50,6 +51,9 @@ CORRECTION = (
 )
 APPEALED_FROM = frozenset(("PROCEDENTE", "EFECTIVA", "IMPROCEDENTE", "INEXISTENCIA", "FALTA_RESPUESTA"))
 
+# As many as are filed within minutes on a busy day.
+_FORMS_KEPT = 2000
+
 
 class PersonPages:
     """The pages of a person at her institute."""
@@ -59,7 +63,8 @@ class PersonPages:
         self._asking = asking
         self._now = now
         self._member = portal.member
-        self._calendar = load_calendar(portal.code)
+        # The folio that a form was filed under, by account and form: the same form sent twice files one request.
+        self._filed: dict[tuple[str, str], str] = {}
 
     async def file_page(self, request: web.Request, visitor: Visitor) -> web.Response:
         """``/``: standing and history here."""
@@ -77,25 +82,26 @@ class PersonPages:
 
     async def whole_history(self, request: web.Request, visitor: Visitor) -> web.Response:
         """``/historia``: every institute's part, with the statement of who answered, refused or was silent."""
-        heard = await self._asking.whole_history(pid_of(visitor.user))
-        years, rest = years_and_days(heard.body["totales"]["diasUnion"]) if heard.is_done else (0, 0)
+        response = await self._asking.whole_history(pid_of(visitor.user))
+        years, rest = years_and_days(response.body["totales"]["diasUnion"]) if response.is_done else (0, 0)
         return self._portal.render(
             request,
             "person/history.html",
             visitor,
-            whole=heard.body,
-            picture=draw_career(heard.body["historias"]) if heard.is_done else None,
+            whole=response.body,
+            picture=draw_career(response.body["historias"]) if response.is_done else None,
             years=years,
             rest=rest,
-            why=None if heard.is_done else explain(heard),
+            why=None if response.is_done else explain(response),
         )
 
     async def calculator(self, request: web.Request, visitor: Visitor) -> web.Response:
         """``/calculadora``: what her career comes to, worked on here until a day, and an amount shared among institutes."""
-        today = self._calendar.local_day(self._now())
+        today = self._portal.calendar.local_day(self._now())
         wrong, until, cents = read_wishes(request.query, today)
-        heard = None if wrong is not None else await self._asking.whole_history(pid_of(visitor.user))
-        has_answer = heard is not None and heard.is_done
+        response = None if wrong is not None else await self._asking.whole_history(pid_of(visitor.user))
+        has_answer = response is not None and response.is_done
+        rules = default_rules(self._portal.edition)
         return self._portal.render(
             request,
             "person/calculator.html",
@@ -103,13 +109,12 @@ class PersonPages:
             status=200 if wrong is None else 400,
             wrong=wrong,
             typed={n: request.query.get(n, "") for n in ("hasta", "monto")},
-            why=None if heard is None or has_answer else explain(heard),
-            found=estimate(heard.body["historias"], self._member, today, until, cents)
-            if heard is not None and has_answer
+            why=None if response is None or has_answer else explain(response),
+            found=estimate(response.body["historias"], self._member, today, until, cents, rules)
+            if response is not None and has_answer
             else None,
-            complete=heard is not None and has_answer and heard.body["constancia"]["completa"],
-            rules=cited(rules_now()),
-            note=pack.document("benefits.json").get("note", ""),
+            complete=response is not None and has_answer and response.body["constancia"]["completa"],
+            rules=cited(rules),
         )
 
     async def certificate(self, request: web.Request, visitor: Visitor) -> web.StreamResponse:
@@ -122,17 +127,24 @@ class PersonPages:
                 ),
             )
         pid = pid_of(visitor.user)
-        heard = await self._asking.whole_history(pid)
-        if not heard.is_done:
-            raise Problem(502, words=explain(heard))
+        response = await self._asking.whole_history(pid)
+        if not response.is_done:
+            raise Problem(502, words=explain(response))
         now = self._now().astimezone(self._portal.zone).replace(microsecond=0)
-        made = build_certificate(heard.body, pid, now)
+        made = build_certificate(response.body, pid, now)
         # On record before it is out: a certificate that nobody can check would be worth nothing.
         self._portal.accounts.note_certificate(made)
         address = f"{self._portal.public_url}/verificar?codigo={made.code}"
         signer = self._portal.signer
         content = await asyncio.to_thread(
-            render_pdf, made, heard.body, pid, self._portal.name, address, signer
+            render_pdf,
+            made,
+            response.body,
+            pid,
+            self._portal.name,
+            address,
+            self._portal.edition.named,
+            signer,
         )
         named = {"Content-Disposition": f'attachment; filename="constancia-{made.code}.pdf"'}
         return web.Response(body=content, content_type="application/pdf", headers=named)
@@ -183,6 +195,7 @@ class PersonPages:
             correction=CORRECTION,
             wrong=wrong,
             typed=typed or {},
+            form_id=secrets.token_urlsafe(16),
         )
 
     async def file_request(
@@ -192,6 +205,9 @@ class PersonPages:
         filing, members, wrong = self._read_form(form)
         if wrong is not None:
             return await self.new_request(request, visitor, wrong, form)
+        form_id = visitor.user.name, _first(form, "formulario")
+        if form_id in self._filed:
+            return redirect(f"/derechos/{self._filed[form_id]}")
         now = self._now().astimezone(self._portal.zone).replace(microsecond=0)
         filing |= {"recibidaEl": now.isoformat(timespec="seconds")}
         filing["responsables"] = members
@@ -199,20 +215,31 @@ class PersonPages:
         if visitor.role == REPRESENTATIVE and mandate is not None:
             filing["acreditacionSha256"] = mandate.sha256
         folio = self._take_folio(visitor, members, now, str(filing["derecho"]))
+        self._note_filed(form_id, folio)
         pid, failed = pid_of(visitor.user), []
         for member in members:
-            heard = await self._asking.file(pid, member, folio, filing)
-            if not heard.is_done:
-                failed.append((member, heard))
+            response = await self._asking.file(pid, member, folio, filing)
+            if not response.is_done:
+                failed.append((member, response))
         if not failed:
             return redirect(f"/derechos/{folio}")
-        reasons = [N_("{name} ({why})", name=words.member_name(m), why=explain(h)) for m, h in failed]
+        reasons = [
+            N_("{name} ({why})", name=self._portal.edition.named(m), why=explain(h)) for m, h in failed
+        ]
         message = N_("Not filed at: {institutes}", institutes=tuple(reasons))
         if len(failed) == len(members) and all(h.status for _, h in failed):
             # Every institute has answered that it does not take it: there is nothing to follow.
             self._portal.accounts.drop_folio(visitor.user.name, folio)
+            self._filed.pop(form_id, None)
             return await self.new_request(request, visitor, message, form)
         return await self._show(request, visitor, self._found(visitor, folio), message, status=502)
+
+    def _note_filed(self, form_id: tuple[str, str], folio: str) -> None:
+        """Remember the form's folio, before anything is sent; of the oldest forms none."""
+        if form_id[1]:
+            self._filed[form_id] = folio
+        while len(self._filed) > _FORMS_KEPT:
+            del self._filed[next(iter(self._filed))]
 
     async def one_request(self, request: web.Request, visitor: Visitor) -> web.Response:
         """``/derechos/FOLIO``: how it stands at each institute."""
@@ -228,7 +255,7 @@ class PersonPages:
         status: int = 200,
         typed: str = "",
     ) -> web.Response:
-        heard = await asyncio.gather(*(self._follow(m, filed) for m in filed.members))
+        response = await asyncio.gather(*(self._follow(m, filed) for m in filed.members))
         children = [
             {
                 "member": member,
@@ -237,7 +264,7 @@ class PersonPages:
                 "may_clarify": answer.is_done and answer.body.get("estado") == "PREVENIDA",
                 "may_appeal": answer.is_done and self._may_appeal(answer.body),
             }
-            for member, answer in zip(filed.members, heard, strict=True)
+            for member, answer in zip(filed.members, response, strict=True)
         ]
         return self._portal.render(
             request,
@@ -250,15 +277,15 @@ class PersonPages:
             typed=typed,
         )
 
-    async def _follow(self, member: str, filed: Filed) -> Heard:
+    async def _follow(self, member: str, filed: Filed) -> GatewayAnswer:
         """A request at one member; what stands there under the folio is shown only if it is the one filed here."""
-        heard = await self._asking.follow(member, filed.folio)
-        if heard.is_done and (heard.body.get("recibidaEl"), heard.body.get("derecho")) != (
+        response = await self._asking.follow(member, filed.folio)
+        if response.is_done and (response.body.get("recibidaEl"), response.body.get("derecho")) != (
             filed.filed_at.isoformat(timespec="seconds"),
             filed.what,
         ):
-            return Heard(404, DomainError("SS-300", field="folio").to_json())
-        return heard
+            return GatewayAnswer(404, DomainError("SS-300", field="folio").to_json())
+        return response
 
     async def clarify(
         self, request: web.Request, visitor: Visitor, form: Mapping[str, list[str]]
@@ -299,9 +326,9 @@ class PersonPages:
             raise _not_found()
         # Whose it is was settled above; that the member means the same request is settled here.
         followed = await self._follow(member, filed)
-        heard = await self._asking.advance(member, filed.folio, event) if followed.is_done else followed
-        if not heard.is_done:
-            return await self._show(request, visitor, filed, explain(heard), status=409)
+        response = await self._asking.advance(member, filed.folio, event) if followed.is_done else followed
+        if not response.is_done:
+            return await self._show(request, visitor, filed, explain(response), status=409)
         return redirect(f"/derechos/{filed.folio}")
 
     def _own(self, request: web.Request, visitor: Visitor) -> Filed:
@@ -315,12 +342,12 @@ class PersonPages:
 
     def _may_appeal(self, body: Mapping[str, Any]) -> bool:
         last = body.get("limiteRecurso")
-        today = self._calendar.local_day(self._now())
+        today = self._portal.calendar.local_day(self._now())
         return body.get("estado") in APPEALED_FROM and (last is None or today <= date.fromisoformat(last))
 
     def _take_folio(self, visitor: Visitor, members: list[str], now: datetime, what: str) -> str:
         for _ in range(FOLIO_TRIES):
-            folio = self._asking.new_folio(self._calendar.local_day(now))
+            folio = self._asking.new_folio(self._portal.calendar.local_day(now))
             if self._portal.accounts.note_folio(visitor.user.name, Filed(folio, tuple(members), now, what)):
                 return folio
         raise Problem(
@@ -332,7 +359,7 @@ class PersonPages:
         self, form: Mapping[str, list[str]]
     ) -> tuple[dict[str, Any], list[str], Translatable | None]:
         right, text = _first(form, "derecho"), _first(form, "descripcion").strip()
-        known = {m.path for m in pack.members().values() if m.member_class == "GOB" and m.code[:2] != "00"}
+        known = {m for m in self._portal.edition.institutes() if "/00-" not in m}
         members = [m for m in dict.fromkeys(form.get("instituto", [])) if m in known]
         data = [d for d in form.get("datos", []) if d in words.DATA]
         purposes = [p for p in form.get("propositos", []) if p in words.OPPOSABLE]

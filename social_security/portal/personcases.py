@@ -53,23 +53,23 @@ class PersonCasePages:
         if step not in STEPS or "confirmo" not in form:
             wrong = N_("Choose a step and confirm it.")
             return await self._show(request, visitor, wrong, status=400)
-        heard = await self._asking.advance_case(pid_of(visitor.user), request.match_info["caso"], step)
-        if heard.is_done:
+        response = await self._asking.advance_case(pid_of(visitor.user), request.match_info["caso"], step)
+        if response.is_done:
             return redirect("/tramites?hecho=1")
-        return await self._show(request, visitor, explain(heard), status=409)
+        return await self._show(request, visitor, explain(response), status=409)
 
     async def _show(
         self, request: web.Request, visitor: Visitor, wrong: Translatable | None = None, *, status: int = 200
     ) -> web.Response:
-        heard = await self._asking.cases(pid_of(visitor.user))
-        if not heard.is_done:
-            raise Problem(502, words=explain(heard))
+        response = await self._asking.cases(pid_of(visitor.user))
+        if not response.is_done:
+            raise Problem(502, words=explain(response))
         return self._portal.render(
             request,
             "person/cases.html",
             visitor,
             status=status,
-            rows=[_with_totals(case) for case in heard.body["casos"]],
+            rows=[_with_totals(case) for case in response.body["casos"]],
             steps=STEPS,
             mine=self._portal.member,
             wrong=wrong,

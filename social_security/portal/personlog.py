@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from social_security.portal.accessproofs import AccessProofs
     from social_security.portal.core import Portal, Visitor
     from social_security.portal.queries import PersonQueries
-    from social_security.wire.gatewayclient import Heard
+    from social_security.wire.gatewayclient import GatewayAnswer
 
 PAGE_ROWS = 25
 # The newest rows that a filter looks through: as many as a member tells at once.
@@ -68,11 +68,11 @@ class AccessPages:
         until = _until(request.query.get("hasta"))
         page = _page_number(request.query.get("pagina")) if until is not None else 1
         chosen = AccessFilter.read(request.query)
-        heard, rows, count = await self._page(pid, keeper, until, page, chosen)
-        searched = min(int(heard.body.get("totalUsages", 0)) if heard.is_done else 0, FILTERED_ROWS)
+        response, rows, count = await self._page(pid, keeper, until, page, chosen)
+        searched = min(int(response.body.get("totalUsages", 0)) if response.is_done else 0, FILTERED_ROWS)
         if until is None:
             until = datetime.fromisoformat(rows[0]["logtime"]) if rows else self._now()
-        proofs = await self._judged(pid, keeper, rows, heard, chosen)
+        proofs = await self._judged(pid, keeper, rows, response, chosen)
         return self._portal.render(
             request,
             "person/accesses.html",
@@ -89,33 +89,33 @@ class AccessPages:
             until=until,
             chosen=chosen,
             searched=searched,
-            why=None if heard.is_done else explain(heard),
+            why=None if response.is_done else explain(response),
         )
 
     async def _page(
         self, pid: Pid, keeper: str, until: datetime | None, page: int, chosen: AccessFilter
-    ) -> tuple[Heard, list[dict[str, Any]], int]:
+    ) -> tuple[GatewayAnswer, list[dict[str, Any]], int]:
         """The answer, the rows of a page, and how many rows there are in all."""
         first, last = (page - 1) * PAGE_ROWS, page * PAGE_ROWS
         if chosen.is_empty:
-            heard = await self._asking.accesses(keeper, pid, until, first, PAGE_ROWS, ())
-            rows = heard.body.get("usages", []) if heard.is_done else []
-            return heard, rows, int(heard.body.get("totalUsages", 0)) if heard.is_done else 0
-        heard = await self._asking.accesses(keeper, pid, until, 0, FILTERED_ROWS)
-        rows = heard.body.get("usages", []) if heard.is_done else []
+            response = await self._asking.accesses(keeper, pid, until, first, PAGE_ROWS, ())
+            rows = response.body.get("usages", []) if response.is_done else []
+            return response, rows, int(response.body.get("totalUsages", 0)) if response.is_done else 0
+        response = await self._asking.accesses(keeper, pid, until, 0, FILTERED_ROWS)
+        rows = response.body.get("usages", []) if response.is_done else []
         found = [r for r in rows if chosen.takes(r, self._portal.member)]
-        return heard, found[first:last], len(found)
+        return response, found[first:last], len(found)
 
     async def _judged(
-        self, pid: Pid, keeper: str, rows: list[dict[str, Any]], heard: Heard, chosen: AccessFilter
+        self, pid: Pid, keeper: str, rows: list[dict[str, Any]], response: GatewayAnswer, chosen: AccessFilter
     ) -> list[LineProof]:
         if not rows:
             return []
         if not chosen.is_empty:
-            heard = await self._asking.accesses(
+            response = await self._asking.accesses(
                 keeper, pid, None, 0, 1, [row["messageId"] for row in rows if row["messageId"]]
             )
-        packed = heard.body.get("proofs") if heard.is_done else None
+        packed = response.body.get("proofs") if response.is_done else None
         return await self._proofs.judge(rows, packed, keeper)
 
     async def proof(self, request: web.Request, visitor: Visitor) -> web.Response:
@@ -127,11 +127,11 @@ class AccessPages:
         keeper = REGISTRY if request.query.get("en") == _AT_REGISTRY else self._portal.member
         found: list[Any] = []
         if 0 < len(message_id) <= _LONGEST_ID:
-            heard = await self._asking.accesses(keeper, pid_of(visitor.user), None, 0, 1, [message_id])
-            if not heard.is_done:
-                raise Problem(502, words=explain(heard))
+            response = await self._asking.accesses(keeper, pid_of(visitor.user), None, 0, 1, [message_id])
+            if not response.is_done:
+                raise Problem(502, words=explain(response))
             try:
-                found = open_proofs(heard.body.get("proofs"))["proofs"].get(message_id, [])
+                found = open_proofs(response.body.get("proofs"))["proofs"].get(message_id, [])
             except ValueError:
                 found = []
         if not found:

@@ -20,7 +20,7 @@ from social_security.domain.opendata import render_csv
 from social_security.portal.country import HEIGHT, WIDTH, draw_country, render_rows
 from social_security.portal.policytext import describe_policy
 from social_security.portal.queries import ONIESS, explain
-from social_security.wire.gatewayclient import Heard
+from social_security.wire.gatewayclient import GatewayAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -79,23 +79,23 @@ class PublicPages:
         name = request.path.removeprefix("/").removesuffix(".csv")
         chosen = request.query.get("periodo", "")
         period = chosen if _MONTH.fullmatch(chosen) else f"{self._now().astimezone(self._portal.zone):%Y-%m}"
-        heard = await self._read(f"{name}?periodo={period}" if name == "indicadores" else name)
-        if not heard.is_done:
-            raise Problem(502, words=explain(heard))
-        rows = heard.body.get("filas", heard.body.get(name, []))
+        response = await self._read(f"{name}?periodo={period}" if name == "indicadores" else name)
+        if not response.is_done:
+            raise Problem(502, words=explain(response))
+        rows = response.body.get("filas", response.body.get(name, []))
         columns = list(dict.fromkeys(k for row in rows for k in row))
         return _csv([columns, *([row.get(c) for c in columns] for row in rows)])
 
-    async def _read(self, name: str) -> Heard:
+    async def _read(self, name: str) -> GatewayAnswer:
         try:
             return await self._gateway.read("ALTA", ONIESS, f"GOBIERNO/oss-v1/{name}")
         except DomainError as error:
-            return Heard(0, dict(error.to_json()))
+            return GatewayAnswer(0, dict(error.to_json()))
 
 
 def _csv(rows: Iterable[Sequence[object]]) -> web.Response:
     return web.Response(text=render_csv(rows), content_type="text/csv", charset="utf-8")
 
 
-def _part(heard: Heard) -> dict[str, Any]:
-    return {"body": heard.body, "why": None if heard.is_done else explain(heard)}
+def _part(response: GatewayAnswer) -> dict[str, Any]:
+    return {"body": response.body, "why": None if response.is_done else explain(response)}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from serving.language import N_, Translated
 from social_security.domain.faults import DomainError
 from social_security.portal.accounts import PERSON, REPRESENTATIVE
-from social_security.wire.gatewayclient import Heard, Why
+from social_security.wire.gatewayclient import GatewayAnswer, Why
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -45,24 +45,24 @@ class PersonQueries:
         self._code = member.rpartition("/")[2]
         self._now = now
 
-    async def affiliation(self, pid: Pid) -> Heard:
+    async def affiliation(self, pid: Pid) -> GatewayAnswer:
         """The institute's answer on her affiliation (``consultarAfiliacion``)."""
         return await self._ask(
             "AFIL", self._member, "consultarAfiliacion", {"pid": pid}, self._look("PUR-HIST")
         )
 
-    async def history(self, pid: Pid) -> Heard:
+    async def history(self, pid: Pid) -> GatewayAnswer:
         """The institute's answer with her certified history (``consultarHistoria``)."""
         return await self._ask(
             "HIST", self._member, "consultarHistoria", {"pid": pid}, self._look("PUR-HIST")
         )
 
-    async def holders(self, pid: Pid) -> Heard:
-        """Which institutes hold a history of hers, says the registry."""
+    async def holders(self, pid: Pid) -> GatewayAnswer:
+        """The registry's answer on which institutes hold a history of hers (``localizarHistoria``)."""
         return await self._ask("HIST", REGISTRY, "localizarHistoria", {"pid": pid}, self._look("PUR-HIST"))
 
-    async def whole_history(self, pid: Pid) -> Heard:
-        """Every institute's history of her, gathered here, with the statement of who answered."""
+    async def whole_history(self, pid: Pid) -> GatewayAnswer:
+        """Every institute's history of her, gathered by this one, with the statement of who answered (``reunirHistoria``)."""
         return await self._ask("HIST", self._member, "reunirHistoria", {"pid": pid}, self._look("PUR-HIST"))
 
     async def accesses(
@@ -73,7 +73,7 @@ class PersonQueries:
         offset: int,
         limit: int,
         proofs: Sequence[str] | None = None,
-    ) -> Heard:
+    ) -> GatewayAnswer:
         """One page of who looked at her data at a member, as it was at ``until``, or is now.
 
         With ``proofs`` of the messages it names, of all on the page where it names none.
@@ -85,7 +85,7 @@ class PersonQueries:
             body["proofs"] = list(proofs)
         return await self._ask("BITACORA", keeper, "findUsage", body, self._look("PUR-BITACORA"))
 
-    async def file(self, pid: Pid, member: str, folio: str, request: dict[str, Any]) -> Heard:
+    async def file(self, pid: Pid, member: str, folio: str, request: dict[str, Any]) -> GatewayAnswer:
         """File a request under a folio at one member."""
         why = self._why("PUR-ARCO", folio, "Ejercicio de derechos ARCO")
         body = {
@@ -103,23 +103,23 @@ class PersonQueries:
             "ARCO", member, "presentarArco", {**body, "testigo": token.body["testigo"]}, why
         )
 
-    async def follow(self, member: str, folio: str) -> Heard:
-        """How a request stands at one member."""
+    async def follow(self, member: str, folio: str) -> GatewayAnswer:
+        """A member's answer on how a request stands (``verArco``)."""
         return await self._ask("ARCO", member, "verArco", {}, self._why("PUR-ARCO", folio, "Consulta"))
 
-    async def advance(self, member: str, folio: str, event: dict[str, Any]) -> Heard:
+    async def advance(self, member: str, folio: str, event: dict[str, Any]) -> GatewayAnswer:
         """Move a request of hers on at a member (``avanzarArco``): clarify what was asked back, or appeal."""
         why = self._why("PUR-ARCO", folio, "Ejercicio de derechos ARCO")
         return await self._ask(
             "ARCO", member, "avanzarArco", {**event, "ocurridoEl": self._now().isoformat()}, why
         )
 
-    async def cases(self, pid: Pid) -> Heard:
+    async def cases(self, pid: Pid) -> GatewayAnswer:
         """Her portability cases at this institute, with their paths and what she may do."""
         why = self._why("PUR-PORT", self._case_id(), "Consulta de la persona en su portal")
         return await self._ask("PORT", self._member, "listarCasos", {"pid": pid, "terminados": True}, why)
 
-    async def advance_case(self, pid: Pid, case: str, step: str) -> Heard:
+    async def advance_case(self, pid: Pid, case: str, step: str) -> GatewayAnswer:
         """A step of hers in a case of hers (``avanzarCaso``)."""
         why = self._why("PUR-PORT", case, "Decisión de la persona en su portal")
         return await self._ask("PORT", self._member, "avanzarCaso", {"evento": step, "pid": pid}, why)
@@ -131,11 +131,11 @@ class PersonQueries:
         """A folio that says nothing of the person."""
         return f"ARCO-{self._code[:2]}-{today.year}-{secrets.randbelow(MANY):08d}"
 
-    async def _token(self, subsystem: str, pid: Pid, member: str, why: Why) -> Heard:
-        heard = await self._ask(subsystem, REGISTRY, "traducirPid", {"pid": pid, "destino": member}, why)
-        if heard.is_done and not isinstance(heard.body.get("testigo"), str):
-            return Heard(0, {})
-        return heard
+    async def _token(self, subsystem: str, pid: Pid, member: str, why: Why) -> GatewayAnswer:
+        response = await self._ask(subsystem, REGISTRY, "traducirPid", {"pid": pid, "destino": member}, why)
+        if response.is_done and not isinstance(response.body.get("testigo"), str):
+            return GatewayAnswer(0, {})
+        return response
 
     def _look(self, purpose: str) -> Why:
         case = f"CONS-{self._code[:2]}-{self._now().year}-{secrets.randbelow(MANY):08d}"
@@ -147,7 +147,7 @@ class PersonQueries:
 
     async def _ask(
         self, subsystem: str, provider: str, operation: str, body: dict[str, Any], why: Why
-    ) -> Heard:
+    ) -> GatewayAnswer:
         return await ask(self._gateway, subsystem, provider, operation, body, why)
 
 
@@ -158,7 +158,7 @@ class Supervising:
         self._gateway = gateway
         self._now = now
 
-    async def statistics(self, member: str, user: str, first: date, last: date) -> Heard:
+    async def statistics(self, member: str, user: str, first: date, last: date) -> GatewayAnswer:
         """Counts of one institute, of nobody in particular."""
         code = member.rpartition("/")[2]
         case = f"CONS-{code[:2]}-{self._now().year}-{secrets.randbelow(MANY):08d}"
@@ -166,20 +166,20 @@ class Supervising:
         body = {"desde": first.isoformat(), "hasta": last.isoformat()}
         return await ask(self._gateway, "SUPERV", member, "estadisticaSupervision", body, why)
 
-    async def status(self, member: str) -> Heard:
+    async def status(self, member: str) -> GatewayAnswer:
         """Whether an institute's system answers, and under which policy version."""
         return await self._read(f"{member}/SUPERV/oss-v1/estado", member)
 
-    async def policy(self) -> Heard:
+    async def policy(self) -> GatewayAnswer:
         """The signed policy that ONIESS publishes."""
         return await self._read(f"{ONIESS}/GOBIERNO/oss-v1/politica", ONIESS)
 
-    async def _read(self, place: str, member: str) -> Heard:
+    async def _read(self, place: str, member: str) -> GatewayAnswer:
         rest = place.partition(f"{member}/")[2]
         try:
             return await self._gateway.read("SUPERV", member, rest)
         except DomainError as error:
-            return Heard(0, error.to_json())
+            return GatewayAnswer(0, error.to_json())
 
 
 async def ask(
@@ -190,26 +190,26 @@ async def ask(
     body: dict[str, Any],
     why: Why,
     place: Mapping[str, str] | None = None,
-) -> Heard:
+) -> GatewayAnswer:
     """One question; a gateway that this portal lacks is heard as silence."""
     try:
         return await gateway.ask(subsystem, provider, operation, body, why, place)
     except DomainError as error:
-        return Heard(0, dict(error.to_json()))
+        return GatewayAnswer(0, dict(error.to_json()))
 
 
-def explain(heard: Heard) -> Translatable:
+def explain(response: GatewayAnswer) -> Translatable:
     """Why something was not done; never the text of a fault that may name what was asked."""
-    body = heard.body
+    body = response.body
     if isinstance(body.get("mensaje"), str):
         code = str(body.get("codigo", ""))
         texts = {"es": body["mensaje"], "en": body.get("message", body["mensaje"])}
-        return N_("{code}: {said}", code=code, said=Translated(texts))
+        return N_("{code}: {reason}", code=code, reason=Translated(texts))
     if isinstance(body.get("motivacion"), str):
         return _refusal(body)
-    if heard.status == 0:
+    if response.status == 0:
         return N_("The institute's gateway could not be reached. Try again in a few minutes.")
-    fault = str(body.get("type", heard.status))[:120]
+    fault = str(body.get("type", response.status))[:120]
     return N_("The other side did not answer ({fault}). Try again later.", fault=fault)
 
 

@@ -11,6 +11,7 @@ import msgspec
 from serving.config.oidcsettings import OidcSettings
 from serving.config.settings import load_settings
 from serving.errors import OperatorError
+from serving.language import N_
 from serving.storage.keysafe import SealSettings
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class PortalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     clock_file: str = ""
     # The member codes that a guarantor supervises; empty: the institutes of its own entity.
     supervised: tuple[str, ...] = ()
+    # How often what ONIESS publishes is fetched, in seconds.
+    publication_s: float = 3600.0
     # A session ends when it was not used for so long.
     session_idle_s: Annotated[float, msgspec.Meta(gt=0)] = 900.0
     # Wrong logins of one account from one address before it is locked, and for how long.
@@ -70,11 +73,17 @@ def load(path: Path | None, environ: Mapping[str, str]) -> PortalSettings:
     parts = urlsplit(found.public_url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query:
         raise OperatorError(
-            f"public_url must be https://HOST[:PORT] without a path, not {found.public_url[:80]!r}"
+            N_(
+                "public_url must be https://HOST[:PORT] without a path, not {public_url!r}",
+                public_url=found.public_url[:80],
+            )
         )
     if not found.is_secure and not _is_loopback(parts.hostname):
         raise OperatorError(
-            f"public_url {found.public_url[:80]!r} is without TLS; only a loopback address may be"
+            N_(
+                "public_url {public_url!r} is without TLS; only a loopback address may be",
+                public_url=found.public_url[:80],
+            )
         )
     return found
 

@@ -113,6 +113,14 @@ MEMBER_STATES: Final[dict[str, Text]] = {
     "SUSPENDIDA": N_("suspended"),
     "BAJA": N_("has left"),
 }
+OUTDATED: Final[dict[str, Text]] = {
+    "titular": N_("its head has adopted an earlier policy, not the one in force"),
+    "conformidad": N_("its conformance report is more than a year old"),
+}
+VITAL_STATES: Final[dict[str, Text]] = {
+    "VIVA": N_("alive"),
+    "FALLECIDA": N_("deceased"),
+}
 SCOPES: Final[dict[str, Text]] = {
     "ARCO": N_("ARCO request"),
     "INFORMACION": N_("public information"),
@@ -132,6 +140,9 @@ _SOURCES_EN: Final = (
     ("miembros", "members"),
     ("entidades", "states"),
     ("línea base", "baseline"),
+    ("ejercicio del gasto", "spending"),
+    ("por millar de mensajes", "a thousand messages"),
+    ("por miembro", "a member"),
     (" de ", " of "),
 )
 INDICATORS_EN: Final[dict[str, str]] = {
@@ -164,6 +175,8 @@ _TABLES: Final = {
     "direction": DIRECTIONS,
     "member_state": MEMBER_STATES,
     "scope": SCOPES,
+    "outdated": OUTDATED,
+    "vital": VITAL_STATES,
 }
 
 
@@ -175,6 +188,18 @@ def named(kind: str, code: str) -> Translatable:
 def relevant_terms(state: str) -> tuple[str, ...]:
     """The terms that still run for a request in a state: what has been answered is waited for no more."""
     return _RUNNING.get(state, ())
+
+
+def level(code: str) -> Translatable:
+    """The words of a level of identity, which say what proves it, with its code."""
+    found = pack.codes()["levels"].get(code)
+    return as_it_is(code) if found is None else Translated({n: f"{found[n]} ({code})" for n in ("es", "en")})
+
+
+def scheme(code: str) -> Translatable:
+    """A pension scheme's code, ``PLACE/words-with-hyphens``, as the words that it is made of; schemes are laws' own names, so in Spanish."""
+    words = code.rpartition("/")[2].replace("-", " ")
+    return as_it_is(f"{words} ({code})" if words != code else code)
 
 
 def error(code: str) -> Translatable:
@@ -202,12 +227,6 @@ def action(text: str) -> Translatable:
 def number(value: int) -> str:
     """A whole number with its thousands set apart, as in Mexico."""
     return f"{value:,}"
-
-
-def member_name(path: str) -> str:
-    """The name of the member with a path, an institute's with its state; its code when the pack does not know it."""
-    code = path.rpartition("/")[2]
-    return pack.members()[code].full_name if code in pack.members() else path
 
 
 def cause(numeral: str) -> str:

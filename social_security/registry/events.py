@@ -223,7 +223,7 @@ def reconcile(connection: Transaction, rid: Rid, at: datetime, because: str | No
         )
 
 
-def tell_all(
+def notify_all(
     connection: Transaction,
     links: Sequence[tuple[str, Pid]],
     event_id: str,

@@ -96,20 +96,20 @@ def take_holdings(
     known: list[Rid] = []
     unknown: list[Pid] = []
     with store.database.transaction() as connection:
-        for held in holdings:
+        for holding in holdings:
             rows = connection.execute(
-                "SELECT rid FROM pseudonym WHERE member = ? AND pid = ?", (member, held.pid)
+                "SELECT rid FROM pseudonym WHERE member = ? AND pid = ?", (member, holding.pid)
             ).fetchall()
             if not rows:
-                unknown.append(held.pid)
+                unknown.append(holding.pid)
                 continue
             rid = Rid(bytes(rows[0][0]))
             born = store.born(rid)
-            if born is not None and held.since < born:
+            if born is not None and holding.since < born:
                 raise DomainError(
                     "SS-103",
-                    f"desde {held.since} es anterior al nacimiento de {held.pid}",
-                    f"desde {held.since} is before the birth of {held.pid}",
+                    f"desde {holding.since} es anterior al nacimiento de {holding.pid}",
+                    f"desde {holding.since} is before the birth of {holding.pid}",
                     field="vinculos",
                 )
             known.append(rid)
@@ -117,16 +117,16 @@ def take_holdings(
                 connection,
                 rid,
                 member,
-                held.pid,
-                held.since,
-                has_history=held.has_history,
+                holding.pid,
+                holding.since,
+                has_history=holding.has_history,
                 now=now,
                 is_announced=True,
             )
-            if held.until is not None:
+            if holding.until is not None:
                 connection.execute(
                     "UPDATE link SET until = ? WHERE member = ? AND pid = ?",
-                    (held.until.isoformat(), member, held.pid),
+                    (holding.until.isoformat(), member, holding.pid),
                 )
     return known, unknown
 
@@ -234,6 +234,17 @@ def _hand_over(
     connection.execute(
         "UPDATE link SET until = ? WHERE member = ? AND until IS NULL",
         (notified.since.isoformat(), notified.member),
+    )
+    # Its cases end with it; what they held is free to be claimed through the successor at once.
+    # The day on which she applied stays, for the case that is opened anew.
+    connection.execute(
+        "UPDATE case_entry SET first_day = coalesce(first_day, substr(at, 1, 10)) WHERE member = ? "
+        "AND state NOT IN ('CERRADO', 'NEGADO') AND (held_until IS NULL OR held_until >= ?)",
+        (notified.member, notified.since.isoformat()),
+    )
+    connection.execute(
+        "UPDATE case_entry SET state = 'CERRADO', held_until = NULL WHERE member = ? AND state NOT IN ('CERRADO', 'NEGADO')",
+        (notified.member,),
     )
     return moved
 

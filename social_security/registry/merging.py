@@ -32,10 +32,10 @@ from social_security.registry.events import (
     add_report,
     in_force,
     links_of,
+    notify_all,
     open_case,
     reconcile,
     reports_of,
-    tell_all,
 )
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def merge_records(
     days = {d.day for d in in_force(reports_of(connection, rid))}
     if len(days) > 1:
         open_case(connection, rid, "los registros que se unen llevan fallecimientos de días distintos", at)
-    _tell(connection, rid, [*links[0], *links[1]], "FUSION", at)
+    _report_merge(connection, rid, [*links[0], *links[1]], "FUSION", at)
     reconcile(connection, rid, at)
     return int(number)
 
@@ -154,7 +154,7 @@ def unmerge_records(
         (officer, signature, at.isoformat(), number),
     )
     for record in (merge.rid, merge.other):
-        _tell(connection, record, links_of(connection, record), "SEPARACION", at)
+        _report_merge(connection, record, links_of(connection, record), "SEPARACION", at)
         reconcile(connection, record, at)
     return merge
 
@@ -261,11 +261,11 @@ def _settle_reviews(connection: Transaction, rid: Rid, other: Rid, officer: str,
     return [third.hex() for third in thirds]
 
 
-def _tell(connection: Transaction, rid: Rid, links: list[Any], kind: str, at: datetime) -> None:
+def _report_merge(connection: Transaction, rid: Rid, links: list[Any], kind: str, at: datetime) -> None:
     event = str(uuid.uuid4())
     body = {"tipo": kind, "fechaEvento": national_day(at).isoformat()}
     add_report(connection, EventReport("", event, rid, "", {"idEvento": event, **body}, event), at)
-    tell_all(connection, links, event, body, at)
+    notify_all(connection, links, event, body, at)
 
 
 def _level(connection: Transaction, rid: Rid) -> int:

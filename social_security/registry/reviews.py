@@ -156,7 +156,7 @@ def _review(store: RegistryStore, officer: str, one: Rid, other: Rid) -> dict[st
 
 
 def _record(store: RegistryStore, rid: Rid) -> dict[str, Any]:
-    """What the registry holds of a record that tells nobody who she is."""
+    """A record's level, vital state, links and evidence for the reviewing officer; nothing that identifies the person."""
     ((level, vital, has_curp),) = store.database.query(
         "SELECT level, vital_state, curp_cipher IS NOT NULL FROM person WHERE rid = ?", (rid,)
     )

@@ -22,6 +22,7 @@ from social_security.domain.ranges import parse_moments
 from social_security.institute.accesslog import render_usage
 from social_security.registry import publication, recipients, reviews
 from social_security.registry.accesses import AccessStore, PersonAccess
+from social_security.registry.cases import ENDED, CaseEntry, find_case, register_case
 from social_security.registry.curpstates import CurpState
 from social_security.registry.holding import (
     check_membership,
@@ -30,7 +31,6 @@ from social_security.registry.holding import (
     take_membership,
 )
 from social_security.registry.lookups import count_lookup
-from social_security.registry.store import ENDED, CaseEntry
 from social_security.registry.vital import deliver, report_event
 from social_security.wire import tokens
 from social_security.wire.gatewayrefusals import GatewayRefusals
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 CLOSED = ENDED
 # Working days for which an open case holds a benefit when nobody registers it again.
-HELD_DAYS = 120
+BENEFIT_HOLD_DAYS = 120
 MAX_ROWS = 1000
 
 
@@ -65,15 +65,14 @@ class RegistryServices:
         store: RegistryStore,
         keys: RegistryKeys,
         clock: Callable[[], datetime],
-        calendar: Calendar,
+        publication: PublicationCopy,
         policy: str,
         gateway: GatewayClient,
     ) -> None:
         self.member = member
-        # What ONIESS publishes, where this system goes by it.
-        self.publication: PublicationCopy | None = None
-        self.zone = ZoneInfo(calendar.zone)
-        self._calendar = calendar
+        # The lists this system goes by.
+        self.publication = publication
+        self.zone = ZoneInfo(self.calendar.zone)
         self.policy = policy
         self.store = store
         self._keys = keys
@@ -83,9 +82,10 @@ class RegistryServices:
         self.gateway_refusals = GatewayRefusals(store.database, gateway, member, "INDICE")
         self.outbox = Outbox(store.database, self._deliver, clock)
 
-    def count_by(self, calendar: Calendar) -> None:
-        """Count days by another version of the calendar from now on."""
-        self._calendar = calendar
+    @property
+    def calendar(self) -> Calendar:
+        """The calendar the registry counts by at this moment."""
+        return self.publication.calendar(self.member.rpartition("/")[2])
 
     def now(self) -> datetime:
         """The time of this system's clock, aware, in UTC."""
@@ -93,8 +93,7 @@ class RegistryServices:
 
     def admit(self, request: DomainRequest) -> None:
         """Refuse an unregistered privacy notice (SS-204), a suspended member, and what lists that are over would decide (SS-901)."""
-        if self.publication is not None:
-            self.publication.check(request.context.purpose)
+        self.publication.check(request.context.purpose)
         check_notice(self.store.database, request.context)
         check_membership(self.store, request)
 
@@ -103,7 +102,7 @@ class RegistryServices:
 
     def appeal(self, day: date) -> Appeal:
         """The federal guarantor, within the working days of this member's calendar."""
-        return Appeal(FEDERAL_GUARANTOR, self._calendar.add(day, APPEAL_DAYS))
+        return Appeal(FEDERAL_GUARANTOR, self.calendar.add(day, APPEAL_DAYS))
 
     def record(self, request: DomainRequest, answer: DomainAnswer | None, error: DomainError | None) -> None:
         """Append the access row of the person whose record was used, whatever came of it."""
@@ -273,7 +272,7 @@ class RegistryServices:
         """
         body = request.body
         person = self._known(request)
-        before = self.store.case(body["caso"])
+        before = find_case(self.store.database, body["caso"])
         benefit = body.get("beneficio") or (None if before is None else before.benefit)
         with concerning(person.rid):
             if before is not None and before.member != request.context.member:
@@ -285,13 +284,21 @@ class RegistryServices:
                     "the case is another person's or for another benefit",
                     field="caso",
                 )
-        until = self._calendar.add(request.today, HELD_DAYS) if body["estado"] == "ABIERTO" else None
+        until = self.calendar.add(request.today, BENEFIT_HOLD_DAYS) if body["estado"] == "ABIERTO" else None
         entry = CaseEntry(body["caso"], request.context.member, person.rid, benefit, body["estado"])
-        holder = self.store.register_case(entry, request.now.astimezone(self.zone), until)
-        if holder is not None:
-            outcome = {"resultado": "DUPLICADO", "caso": holder}
+        done = register_case(
+            self.store.database,
+            entry,
+            request.now.astimezone(self.zone),
+            until,
+            is_left=bool(body.get("porSalida", False)),
+        )
+        if done.holder is not None:
+            outcome = {"resultado": "DUPLICADO", "caso": done.holder}
         else:
             outcome = {"resultado": "SIN_DUPLICADO", "caso": body["caso"]}
+        if done.first_day is not None:
+            outcome["presentadaEl"] = done.first_day.isoformat()
         return DomainAnswer(outcome, categories=("beneficio",), subject=person.rid)
 
     async def find_usage(self, request: DomainRequest) -> DomainAnswer:
@@ -309,7 +316,10 @@ class RegistryServices:
             body.get("offset", 0),
             body.get("limit", MAX_ROWS),
         )
-        answer: dict[str, Any] = {"totalUsages": total, "usages": [render_usage(a) for a in rows]}
+        answer: dict[str, Any] = {
+            "totalUsages": total,
+            "usages": [render_usage(self.publication.edition(), a) for a in rows],
+        }
         if "proofs" in body:
             chosen = body["proofs"]
             if chosen:
@@ -342,7 +352,7 @@ class RegistryServices:
         return until is not None and until < today
 
     def _check_case_open(self, request: DomainRequest) -> None:
-        entry = self.store.case(request.context.case)
+        entry = find_case(self.store.database, request.context.case)
         if entry is not None and entry.state in CLOSED:
             raise DomainError(
                 "SS-205", f"el caso está {entry.state}", f"the case is {entry.state}", field="X-Road-Issue"

@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from social_security.keys import RegistryKeys
 
 NO_CURP_LIFE = timedelta(days=90)
-ENDED = frozenset(("CERRADO", "NEGADO"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +66,6 @@ class Evidence:
     type: str
     issuer: str
     sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class CaseEntry:
-    """A case that some member has told the registry of."""
-
-    case: str
-    member: str
-    rid: Rid
-    benefit: str | None
-    state: str
 
 
 class RegistryStore:
@@ -433,45 +421,6 @@ class RegistryStore:
         rows = self._database.query("SELECT jwk FROM recipient WHERE member = ?", (member,))
         return str(rows[0][0]) if rows else None
 
-    def case(self, case: str) -> CaseEntry | None:
-        """A case some member registered."""
-        rows = self._database.query(
-            "SELECT case_id, member, rid, benefit, state FROM case_entry WHERE case_id = ?", (case,)
-        )
-        return _entry(rows[0]) if rows else None
-
-    def register_case(self, entry: CaseEntry, at: datetime, held_until: date | None) -> str | None:
-        """Register a case or its new state: None; or the other case that holds the benefit, and then nothing is written.
-
-        One transaction: of two institutes that ask at the same time, exactly one gets it. An open case holds the benefit until
-        ``held_until`` unless it is registered again before; None holds it without end.
-        """
-        with self._database.transaction() as connection:
-            if entry.benefit is not None and entry.state not in ENDED:
-                held = connection.execute(
-                    "SELECT case_id FROM case_entry WHERE rid = ? AND benefit = ? AND case_id <> ? "
-                    "AND state NOT IN ('CERRADO', 'NEGADO') AND (held_until IS NULL OR held_until >= ?) "
-                    "ORDER BY at, case_id LIMIT 1",
-                    (entry.rid, entry.benefit, entry.case, at.date().isoformat()),
-                ).fetchall()
-                if held:
-                    return str(held[0][0])
-            connection.execute(
-                "INSERT INTO case_entry (case_id, member, rid, benefit, state, at, held_until) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (case_id) DO UPDATE SET state = excluded.state, "
-                "held_until = excluded.held_until, benefit = coalesce(excluded.benefit, case_entry.benefit)",
-                (
-                    entry.case,
-                    entry.member,
-                    entry.rid,
-                    entry.benefit,
-                    entry.state,
-                    at.isoformat(),
-                    None if held_until is None else held_until.isoformat(),
-                ),
-            )
-        return None
-
     def _person(self, sql: str, parameters: Sequence[object]) -> Person | None:
         rows = self._database.query(sql, parameters)
         return Person(Rid(bytes(rows[0][0])), int(rows[0][1]), str(rows[0][2])) if rows else None
@@ -491,10 +440,3 @@ class RegistryStore:
     def _encrypt(self, rid: Rid, curp: str) -> bytes:
         nonce = secrets.token_bytes(12)
         return nonce + self._cipher.encrypt(nonce, curp.encode("ascii"), rid)
-
-
-def _entry(row: tuple[object, ...]) -> CaseEntry:
-    case, member, rid, benefit, state = row
-    if not isinstance(rid, bytes):
-        raise TypeError("rid is stored as bytes")
-    return CaseEntry(str(case), str(member), Rid(rid), None if benefit is None else str(benefit), str(state))

@@ -27,6 +27,8 @@ HOLDING_STEP = """
 """
 # When an institute announced by message that it holds the person; NULL where an officer, an import or a fixture linked them.
 LINK_NOTED_STEP = "ALTER TABLE link ADD COLUMN noted_at TEXT"
+# Of a case that ended because its institute left, the day on which she applied; of the one that goes on with it, the same day.
+CASE_FIRST_DAY_STEP = "ALTER TABLE case_entry ADD COLUMN first_day TEXT"
 STEPS = (
     """
     CREATE TABLE person (
@@ -118,4 +120,5 @@ STEPS = (
     CURP_STATES_STEP,
     HOLDING_STEP,
     LINK_NOTED_STEP,
+    CASE_FIRST_DAY_STEP,
 )

@@ -31,11 +31,11 @@ from social_security.registry.events import (
     in_force,
     links_of,
     new_public_id,
+    notify_all,
     open_case,
     reconcile,
     report_of,
     reports_of,
-    tell_all,
 )
 from social_security.registry.holding import SETTLED_AFTER, is_fresh
 from social_security.wire import tokens
@@ -220,7 +220,7 @@ def note_event(
         add_report(
             connection, EventReport("", reported["idEvento"], rid, "", reported, reported["idEvento"]), now
         )
-        tell_all(connection, links_of(connection, rid), reported["idEvento"], reported, now)
+        notify_all(connection, links_of(connection, rid), reported["idEvento"], reported, now)
 
 
 def decide_case(
@@ -283,13 +283,13 @@ async def deliver(
     )
     body["testigo"] = tokens.seal(claims, keys.signing, load_json(jwk))
     why = Why(PURPOSE, notice.case, "SISTEMA", "Evento vital")
-    heard = await gateway.ask("IDENT", notice.member, "notificarEvento", body, why)
-    if not heard.is_done and "codigo" in heard.body:
+    response = await gateway.ask("IDENT", notice.member, "notificarEvento", body, why)
+    if not response.is_done and "codigo" in response.body:
         log.warning(
             "notice refused",
-            extra={"event": "notice_refused", "member": notice.member, "code": heard.body["codigo"]},
+            extra={"event": "notice_refused", "member": notice.member, "code": response.body["codigo"]},
         )
-    return heard.is_done
+    return response.is_done
 
 
 def _replace(report: EventReport, **changes: Any) -> EventReport:

@@ -11,6 +11,7 @@ import os
 from typing import TYPE_CHECKING
 
 from serving.errors import OperatorError
+from serving.language import N_
 from serving.storage.database import POSTGRES_SCHEMES, Database
 from social_security import config
 
@@ -60,12 +61,20 @@ def open_books_of(
         return Database(folder / f"{kind}.sqlite", steps)
     if kind_of(settings.member) != kind:
         raise OperatorError(
-            f"{folder} is the system of {settings.member}, which keeps no books of the kind {kind}; name the right folder"
+            N_(
+                "{folder} is the system of {member}, which keeps no books of the kind {kind}; name the right folder",
+                folder=folder,
+                member=settings.member,
+                kind=kind,
+            )
         )
     if (folder / f"{kind}.sqlite").exists():
         raise OperatorError(
-            f"{folder / f'{kind}.sqlite'} holds this system's books, and the setting database names another place: what stands in "
-            f"the file would be seen no more. Copy it there (move-books --data {folder}), or take the setting out"
+            N_(
+                "{folder} holds this system's books, and the setting database names another place: what stands in the file would be seen no more. Copy it there (move-books --data {data}), or take the setting out",
+                folder=folder / f"{kind}.sqlite",
+                data=folder,
+            )
         )
     return open_shared(settings, steps)
 
@@ -81,6 +90,7 @@ def open_shared(settings: config.SystemSettings, steps: Sequence[str]) -> Postgr
         steps,
         settings.member.lower(),
         isolation=IsolationLevel.READ_COMMITTED,
+        session={"application_name": f"sacbe {settings.member}"},
         is_one_at_a_time=True,
     )
     try:
@@ -97,7 +107,9 @@ def address_of(settings: config.SystemSettings) -> str:
 
     if not settings.database.startswith(POSTGRES_SCHEMES):
         raise OperatorError(
-            "database names no PostgreSQL; expected postgresql://user@host:5432/database, or nothing for SQLite in the folder"
+            N_(
+                "database names no PostgreSQL; expected postgresql://user@host:5432/database, or nothing for SQLite in the folder"
+            )
         )
     shown_address(settings.database)
     if not settings.database_password.is_set:
@@ -105,7 +117,7 @@ def address_of(settings: config.SystemSettings) -> str:
     try:
         return with_password(settings.database, settings.database_password.read(os.environ))
     except ValueError as err:
-        raise OperatorError(f"database_password: {err}") from err
+        raise OperatorError(N_("{name}: {err}", name="database_password", err=err)) from err
 
 
 def check_found(folder: Path, settings: config.SystemSettings) -> None:
@@ -113,6 +125,10 @@ def check_found(folder: Path, settings: config.SystemSettings) -> None:
     found = settings_in(folder)
     if settings.database != ("" if found is None else found.database):
         raise OperatorError(
-            f"database stands in a settings file that commands of {folder} do not read; set it in {folder / SETTINGS} or as "
-            f"{config.ENVIRONMENT_PREFIX}_DATABASE, where every command finds it"
+            N_(
+                "database stands in a settings file that commands of {folder} do not read; set it in {file} or as {variable}, where every command finds it",
+                folder=folder,
+                file=folder / SETTINGS,
+                variable=f"{config.ENVIRONMENT_PREFIX}_DATABASE",
+            )
         )

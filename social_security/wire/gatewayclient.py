@@ -14,12 +14,15 @@ import aiohttp
 
 from serving.entrance import load_json
 from social_security.domain import pack
+from social_security.domain.edition import package_edition
 from social_security.domain.faults import DomainError
 from social_security.domain.notices import notice_of
 from social_security.wire.answers import read_answer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
+    from social_security.domain.edition import Edition
 
 TIMEOUT_S = 20.0
 
@@ -37,8 +40,8 @@ class Why:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """The answer to one message. ``status`` 0 stands for a gateway that could not be reached."""
+class GatewayAnswer:
+    """The answer to one message: HTTP status and JSON body. ``status`` 0 stands for a gateway that could not be reached."""
 
     status: int
     body: dict[str, Any]
@@ -53,8 +56,10 @@ class GatewayClient:
     """Calls through one gateway. Without a gateway's address nothing can be asked (SS-901)."""
 
     def __init__(self, gateway: str, member: str, policy: str) -> None:
+        # Whose notices are named; a system that goes by a publication sets its own.
+        self.edition: Callable[[], Edition] = package_edition
         self._gateway = gateway
-        self._member = member
+        self.member = member
         self._policy = policy
         self._session: aiohttp.ClientSession | None = None
 
@@ -76,17 +81,17 @@ class GatewayClient:
         body: Mapping[str, Any],
         why: Why,
         place: Mapping[str, str] | None = None,
-    ) -> Heard:
+    ) -> GatewayAnswer:
         """One operation of another member (``MX/GOB/15-ISSEMYM``), asked as one of this member's subsystems.
 
         ``place`` gives the parts of the operation's path beside its case.
         """
         described = pack.operations()[operation]
-        uri, digest = notice_of(self._member.rpartition("/")[2])
+        uri, digest = notice_of(self.edition(), self.member.rpartition("/")[2])
         headers = {
-            "X-Road-Client": f"{self._member}/{subsystem}",
+            "X-Road-Client": f"{self.member}/{subsystem}",
             "X-Road-Id": f"MX-{uuid.uuid4()}",
-            "X-Road-UserId": f"MX-{self._member.rpartition('/')[2]}:{why.user}",
+            "X-Road-UserId": f"MX-{self.member.rpartition('/')[2]}:{why.user}",
             "X-Road-Issue": why.case,
             "X-OSS-Proposito": why.purpose,
             "X-OSS-Fundamento": ",".join(sorted(pack.purposes()[why.purpose].legal_bases[0])),
@@ -104,9 +109,9 @@ class GatewayClient:
             described.method, f"{provider}/{described.subsystem}/oss-v1{path}", headers, sent
         )
 
-    async def read(self, subsystem: str, provider: str, place: str) -> Heard:
+    async def read(self, subsystem: str, provider: str, place: str) -> GatewayAnswer:
         """A public reading of another member, as ``GOBIERNO/oss-v1/convenios``; a list comes under ``filas``."""
-        headers = {"X-Road-Client": f"{self._member}/{subsystem}", "X-Road-Id": f"MX-{uuid.uuid4()}"}
+        headers = {"X-Road-Client": f"{self.member}/{subsystem}", "X-Road-Id": f"MX-{uuid.uuid4()}"}
         return await self._send("GET", f"{provider}/{place}", headers, None)
 
     async def record_proofs(self, subsystem: str, message_ids: Sequence[str]) -> dict[str, Any] | None:
@@ -114,7 +119,7 @@ class GatewayClient:
         if not self._gateway:
             return None
         names = ("xRoadInstance", "memberClass", "memberCode", "subsystemCode")
-        query = [*zip(names, (*self._member.split("/"), subsystem), strict=True)]
+        query = [*zip(names, (*self.member.split("/"), subsystem), strict=True)]
         query += [("queryId", message_id) for message_id in message_ids]
         try:
             async with self._opened().get(
@@ -129,7 +134,7 @@ class GatewayClient:
 
     async def send(
         self, method: str, place: str, headers: Mapping[str, str], body: Mapping[str, Any] | None
-    ) -> Heard:
+    ) -> GatewayAnswer:
         """One request as it is, for whoever tests how a member answers."""
         return await self._send(method, place, headers, body)
 
@@ -140,7 +145,7 @@ class GatewayClient:
 
     async def _send(
         self, method: str, place: str, headers: Mapping[str, str], body: Mapping[str, Any] | None
-    ) -> Heard:
+    ) -> GatewayAnswer:
         if not self._gateway:
             raise DomainError("SS-901", "este sistema no tiene pasarela", "this system has no gateway set")
         try:
@@ -153,7 +158,7 @@ class GatewayClient:
             ) as answer:
                 value = load_json(await read_answer(answer) or b"{}")
                 if isinstance(value, list):
-                    return Heard(answer.status, {"filas": value})
-                return Heard(answer.status, value if isinstance(value, dict) else {})
+                    return GatewayAnswer(answer.status, {"filas": value})
+                return GatewayAnswer(answer.status, value if isinstance(value, dict) else {})
         except (aiohttp.ClientError, TimeoutError, ValueError):
-            return Heard(0, {})
+            return GatewayAnswer(0, {})

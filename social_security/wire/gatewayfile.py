@@ -16,6 +16,8 @@ from social_security.wire.wsdl import services_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from social_security.domain.edition import Edition
+
 REGISTRY: Final = "00-RNSS"
 ONIESS: Final = "00-ONIESS"
 DCI: Final = "dci-v1"
@@ -42,30 +44,25 @@ _CALLERS: Final[dict[str, tuple[str, ...]]] = {
 _OFFICERS: Final = frozenset(("OFICIAL_REGISTRO",))
 
 
-def is_guarantor(code: str) -> bool:
-    """Whether a member is a guarantor: it asks, and serves nothing."""
-    return pack.members()[code].member_class == "GAR"
-
-
-def subsystems_of(code: str) -> Sequence[str]:
+def subsystems_of(edition: Edition, code: str) -> Sequence[str]:
     """The subsystems of a member."""
-    return _SUBSYSTEMS.get(code, _GUARANTOR if is_guarantor(code) else _INSTITUTE)
+    return _SUBSYSTEMS.get(code, _GUARANTOR if edition.is_guarantor(code) else _INSTITUTE)
 
 
-def render_gateway(code: str, url: str, callers: Sequence[str]) -> str:
+def render_gateway(edition: Edition, code: str, url: str, callers: Sequence[str]) -> str:
     """The clients, services and rights of a member's gateway (TOML). ``url`` is its system, ``callers`` are members by code."""
     lines: list[str] = []
-    for subsystem in subsystems_of(code):
-        lines += ["[[client]]", f'id = "{_path(code)}/{subsystem}"', 'connection = "HTTP"']
-        if is_guarantor(code):
+    for subsystem in subsystems_of(edition, code):
+        lines += ["[[client]]", f'id = "{_path(edition, code)}/{subsystem}"', 'connection = "HTTP"']
+        if edition.is_guarantor(code):
             continue
-        allowed = _callers(code, subsystem, callers)
+        allowed = _callers(edition, code, subsystem, callers)
         lines += ["[[client.service]]", f'code = "{SERVICE}"', f'url = "{url}"']
         for caller in allowed:
-            for method, path in _endpoints(subsystem, own=caller.startswith(f"{_path(code)}/")):
+            for method, path in _endpoints(subsystem, own=caller.startswith(f"{_path(edition, code)}/")):
                 lines += _allow(caller, method, path)
         for method, path in _for_oniess(code, subsystem):
-            lines += _allow(f"{_path(ONIESS)}/GOBIERNO", method, path)
+            lines += _allow(f"{_path(edition, ONIESS)}/GOBIERNO", method, path)
         if (code, subsystem) == (REGISTRY, "IDENT"):
             # The DCI adapter decides by itself: its context is in its own envelope.
             lines += ["[[client.service]]", f'code = "{DCI}"', f'url = "{url}"']
@@ -100,7 +97,7 @@ def _soap_services(subsystem: str, url: str, allowed: Sequence[str]) -> list[str
 
 
 def _for_oniess(code: str, subsystem: str) -> list[tuple[str, str]]:
-    """What ONIESS reads of members without login, and where it gives notice of measures."""
+    """The endpoints (method, path) of a subsystem that ONIESS may call: public reading, and notices of measures."""
     if code == ONIESS:
         return []
     if subsystem == ("INDICE" if code == REGISTRY else "ARCO"):
@@ -109,26 +106,28 @@ def _for_oniess(code: str, subsystem: str) -> list[tuple[str, str]]:
     return [("POST", "/medidas")] if subsystem == "SUPERV" else []
 
 
-def _callers(code: str, subsystem: str, members: Sequence[str]) -> list[str]:
+def _callers(edition: Edition, code: str, subsystem: str, members: Sequence[str]) -> list[str]:
     """The subsystems of ``members`` that may use one of ``code``'s."""
-    institutes = [c for c in members if not c.startswith("00-") and not is_guarantor(c)]
-    callers = [f"{_path(c)}/{calling}" for c in institutes for calling in _CALLERS.get(subsystem, ())]
-    guarantors = [f"{_path(c)}/SUPERV" for c in members if is_guarantor(c)]
+    institutes = [c for c in members if not c.startswith("00-") and not edition.is_guarantor(c)]
+    callers = [
+        f"{_path(edition, c)}/{calling}" for c in institutes for calling in _CALLERS.get(subsystem, ())
+    ]
+    guarantors = [f"{_path(edition, c)}/SUPERV" for c in members if edition.is_guarantor(c)]
     if (code, subsystem) == (REGISTRY, "IDENT"):
-        callers.append(f"{_path(REGISTRY)}/IDENT")
+        callers.append(f"{_path(edition, REGISTRY)}/IDENT")
     if subsystem in ("SUPERV", "ARCO"):
         callers += guarantors
     if subsystem == "VITAL" and code != REGISTRY:
-        callers.append(f"{_path(REGISTRY)}/IDENT")
+        callers.append(f"{_path(edition, REGISTRY)}/IDENT")
     if subsystem in ("ALTA", "GOBIERNO"):
-        callers.append(f"{_path(ONIESS)}/ALTA")
+        callers.append(f"{_path(edition, ONIESS)}/ALTA")
     if subsystem == "GOBIERNO":
-        callers += [f"{_path(REGISTRY)}/IDENT", *guarantors]
+        callers += [f"{_path(edition, REGISTRY)}/IDENT", *guarantors]
     return callers
 
 
-def _path(code: str) -> str:
-    return pack.members()[code].path
+def _path(edition: Edition, code: str) -> str:
+    return edition.members[code].path
 
 
 def _pattern(path: str) -> str:

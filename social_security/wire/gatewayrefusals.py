@@ -146,14 +146,14 @@ class GatewayRefusals:
     async def _page(self) -> Sequence[GatewayRefusal]:
         ((last,),) = self._database.query("SELECT coalesce(max(number), 0) FROM gateway_refusal")
         place = f"{self._subsystem}/getPolicyRefusals?after={last}"
-        heard = await self._gateway.read(self._subsystem, self._member, place)
-        if not heard.is_done:
+        response = await self._gateway.read(self._subsystem, self._member, place)
+        if not response.is_done:
             raise DomainError(
                 "SS-901",
                 "la pasarela no dijo qué rechazó",
                 "the gateway did not tell what it refused",
             )
-        return [_parse(entry) for entry in heard.body["refusals"]]
+        return [_parse(entry) for entry in response.body["refusals"]]
 
 
 def _parse(entry: Mapping[str, Any]) -> GatewayRefusal:

@@ -10,13 +10,16 @@ import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
 from schemas.jsontext import dump_json, load_json
-from social_security.domain import pack
+from serving.errors import OperatorError
+from serving.language import N_
 from social_security.domain.eventchain import canonical
 from social_security.wire import tokens
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from social_security.domain.edition import Edition
 
 FORMAT: Final = "sacbe-key/1"
 _FIELDS: Final = frozenset(("kty", "crv", "x", "y"))
@@ -42,36 +45,52 @@ def read_key(file: Path, member: str = "") -> dict[str, str]:
     try:
         value = load_json(file.read_bytes())
     except (OSError, ValueError) as err:
-        raise ValueError(f"{file} cannot be read as a key file: {type(err).__name__}") from err
+        raise OperatorError(
+            N_("{file} cannot be read as a key file: {name}", file=file, name=type(err).__name__)
+        ) from err
     return parse_key(value, str(file), member)
 
 
 def parse_key(value: Any, where: str, member: str = "") -> dict[str, str]:
     """The public key out of a key file's value, which came from ``where``; of the named member, if one is named. Raises ValueError."""
     if not isinstance(value, dict) or value.get("format") != FORMAT:
-        raise ValueError(f"{where} is no key file ({FORMAT} was expected)")
+        raise OperatorError(N_("{where} is no key file ({format} was expected)", where=where, format=FORMAT))
     key = value.get("key")
     if (
         not isinstance(key, dict)
         or not set(key) >= _FIELDS
         or not all(isinstance(v, str) for v in key.values())
     ):
-        raise ValueError(f"{where} holds no public key on P-256")
+        raise OperatorError(N_("{where} holds no public key on P-256", where=where))
     if "d" in key:
-        raise ValueError(f"{where} holds a private key: it must not leave its member; make that system anew")
+        raise OperatorError(
+            N_(
+                "{where} holds a private key: it must not leave its member; make that system anew",
+                where=where,
+            )
+        )
     if key["kty"] != "EC" or key["crv"] != "P-256" or key_digest(key) != value.get("sha256"):
-        raise ValueError(f"{where}: the key is not that of its digest, or not on P-256")
+        raise OperatorError(N_("{where}: the key is not that of its digest, or not on P-256", where=where))
     tokens.check_public_key(key)
     if member and value.get("member") != member:
-        raise ValueError(f"{where} is the key of {value.get('member')}; {member}'s was expected")
+        raise OperatorError(
+            N_(
+                "{where} is the key of {found}; {member}'s was expected",
+                where=where,
+                found=value.get("member"),
+                member=member,
+            )
+        )
     return {str(n): str(v) for n, v in key.items()}
 
 
-def read_member(file: Path) -> str:
+def read_member(file: Path, edition: Edition) -> str:
     """Whose key a file says it is. Raises ValueError for a member that does not exist."""
     value = load_json(file.read_bytes())
     path = str(value.get("member", "")) if isinstance(value, dict) else ""
-    known = pack.members().get(path.rpartition("/")[2])
+    known = edition.members.get(path.rpartition("/")[2])
     if known is None or known.path != path:
-        raise ValueError(f"{file} is the key of {path[:60] or 'nobody'}, who is no member")
+        raise OperatorError(
+            N_("{file} is the key of {found}, who is no member", file=file, found=path[:60] or N_("nobody"))
+        )
     return path

@@ -81,7 +81,10 @@ def parse_request(raw: bytes, member: str) -> SoapDomainRequest:
 
 
 def check_element(request: SoapDomainRequest, today: date) -> None:
-    """Refuse wrong identifiers by their own codes, then what the XML schema refuses. Raises `DomainError`."""
+    """Refuse wrong identifiers by their own codes, then what the XML schema refuses, and what the same request by REST may not say.
+
+    Raises `DomainError`.
+    """
     wireschema.check_values(request.body, today, takes_curp=request.service == "buscarBeneficiario")
     schema = _schema()
     if not schema.validate(request.element):
@@ -91,6 +94,9 @@ def check_element(request: SoapDomainRequest, today: date) -> None:
         raise DomainError(
             "SS-100", f"esquema XML, regla {rule}", f"XML schema, rule {rule}", field=request.service
         )
+    wireschema.check_request(
+        request.operation, request.body
+    )  # days of XML may have a zone, or a year beyond 9999
 
 
 def render_answer(request: SoapDomainRequest, body: Mapping[str, Any], status: int) -> bytes:

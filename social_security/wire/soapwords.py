@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lxml import etree
 
+from schemas.numbers import whole_number
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -114,14 +116,20 @@ def _value(element: etree._Element) -> Any:
         else:
             found[inner] = _value(child)
     if name == "sueldoBase":
-        found["centavos"] = int(element.text or "0")
+        found["centavos"] = _number((element.text or "0").strip())
     return found
+
+
+def _number(text: str) -> int | str:
+    """The number of a text; what is none, or too large to be kept, stays text, and the schema says so."""
+    number = whole_number(text)
+    return text if number is None else number
 
 
 def _typed(name: str, text: str) -> Any:
     local = name.rpartition("}")[2]
-    if local in _INTEGERS and text.isascii() and text.isdigit():
-        return int(text)
+    if local in _INTEGERS:
+        return _number(text)
     if local in _BOOLEANS and text in ("true", "false", "1", "0"):
         return text in ("true", "1")
     return text

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import re
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import jsonschema_rs
@@ -17,13 +18,18 @@ from social_security.domain.faults import DomainError
 from social_security.domain.pseudonyms import parse_pid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from datetime import date
+    from collections.abc import Callable, Iterator, Mapping
 
     from social_security.domain.pack import PackOperation
 
 # C0 controls but tab and line ends, DEL, surrogates, and the two code points that XML refuses.
 _UNCARRIED: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+
+# RFC 3339 5.6, in capitals. The validator's own formats take year 0, second 60 and small letters, which no `datetime` holds.
+_DATE: Final = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_DATE_TIME: Final = re.compile(
+    "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})"
+)
 
 
 def check_values(body: Mapping[str, Any], today: date, *, takes_curp: bool) -> None:
@@ -90,4 +96,21 @@ def _request_validator(operation: str) -> jsonschema_rs.Draft7Validator | None:
 def _validator(schema: Mapping[str, Any]) -> jsonschema_rs.Draft7Validator:
     # A $ref beside other keywords hides them in draft 7, hence allOf.
     root = {"allOf": [schema], "components": pack.openapi()["components"]}
-    return jsonschema_rs.Draft7Validator(root, validate_formats=True)
+    formats = {"date": _is_date, "date-time": _is_date_time}
+    return jsonschema_rs.Draft7Validator(root, validate_formats=True, formats=formats)
+
+
+def _is_date(text: str) -> bool:
+    return _DATE.fullmatch(text) is not None and _can_read(date.fromisoformat, text)
+
+
+def _is_date_time(text: str) -> bool:
+    return _DATE_TIME.fullmatch(text) is not None and _can_read(datetime.fromisoformat, text)
+
+
+def _can_read(read: Callable[[str], date], text: str) -> bool:
+    try:
+        read(text)
+    except ValueError:
+        return False
+    return True

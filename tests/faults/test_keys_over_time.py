@@ -48,6 +48,7 @@ from schemas.globalconf.shared import (
 )
 from schemas.identifiers import ClientId
 from serving.errors import Refused
+from serving.process.failing import FailureReason
 from tests.worlds import NOW, trusted
 
 if TYPE_CHECKING:
@@ -98,12 +99,12 @@ class Breakable:
     async def change_pin(self, old: str, new: str) -> None:
         await self._inner.change_pin(old, new)
 
-    async def held_keys(self) -> tuple[DeviceKey, ...]:
+    async def device_keys(self) -> tuple[DeviceKey, ...]:
         self._there()
-        return await self._inner.held_keys()
+        return await self._inner.device_keys()
 
-    async def held_certificates(self) -> tuple[bytes, ...]:
-        return await self._inner.held_certificates()
+    async def device_certificates(self) -> tuple[bytes, ...]:
+        return await self._inner.device_certificates()
 
     async def generate_key(self, kind: str, label: str, usage: str) -> DeviceKey:
         self._there()
@@ -307,7 +308,7 @@ async def test_an_unrenewed_certificate_stops_traffic_at_its_very_second(server:
     assert not await server.works()
     diagnosis = await server.diagnosis()
     assert codes(diagnosis)[0] == ("certificate-expired", Severity.STOPPED)
-    assert f"{end:%Y-%m-%d %H:%M:%S} UTC" in diagnosis.findings[0].say("es")[0]
+    assert f"{end:%Y-%m-%d %H:%M:%S} UTC" in diagnosis.findings[0].texts_in("es")[0]
 
 
 @pytest.mark.xroad("F049")
@@ -319,7 +320,7 @@ async def test_an_ocsp_outage_of_a_day_stops_traffic_when_said_and_ends_by_itsel
     assert set(codes(warned)) == {("ocsp-not-renewed", Severity.WILL_STOP)}
     assert await server.works()
     assert warned.stops_at == NOW + HOUR
-    said = warned.findings[0].say("en")[0]
+    said = warned.findings[0].texts_in("en")[0]
     assert all(
         part in said
         for part in (server.url, f"{NOW:%Y-%m-%d %H:%M:%S} UTC", f"{NOW + HOUR:%Y-%m-%d %H:%M:%S} UTC", "503")
@@ -358,7 +359,7 @@ async def test_a_revoked_certificate_stops_at_once_and_is_named(server: Server) 
     finding = (await server.diagnosis()).findings[0]
     assert (finding.code, finding.severity) == ("ocsp-refused", Severity.STOPPED)
     assert finding.subject == name_text(certificate.subject)
-    assert "revoked" in finding.say("es")[0]
+    assert "revoked" in finding.texts_in("es")[0]
 
 
 async def test_a_lost_token_is_named_and_a_returned_one_works_again(server: Server) -> None:
@@ -366,8 +367,8 @@ async def test_a_lost_token_is_named_and_a_returned_one_works_again(server: Serv
     assert not await server.works()
     diagnosis = await server.diagnosis()
     assert codes(diagnosis) == [("token", Severity.STOPPED)]
-    assert "DeviceRemoved" in diagnosis.findings[0].say("es")[0]
-    assert "hsm" in diagnosis.findings[0].say("es")[1]
+    assert "DeviceRemoved" in diagnosis.findings[0].texts_in("es")[0]
+    assert "hsm" in diagnosis.findings[0].texts_in("es")[1]
     server.device.gone = False
     assert (await server.works(), (await server.diagnosis()).findings) == (True, ())
 
@@ -392,18 +393,18 @@ async def test_a_clock_that_jumps_is_found_and_forgiven_when_it_returns(
         "ocsp-refused",
         "certificate-not-yet-valid",
     }
-    said = next(f for f in diagnosis.findings if f.code == "clock").say("es")[0]
+    said = next(f for f in diagnosis.findings if f.code == "clock").texts_in("es")[0]
     assert ("adelantado" if jump > timedelta(0) else "atrasado") in said
     server.now -= jump
     assert (await server.works(), (await server.diagnosis()).findings) == (True, ())
 
 
 async def test_timestamps_that_fail_say_until_when_traffic_goes_on(server: Server) -> None:
-    failing = Timestamping(server.now - HOUR, "no route to host", 4 * HOUR)
+    failing = Timestamping(server.now - HOUR, FailureReason("no route to host"), 4 * HOUR)
     diagnosis = await server.diagnosis(failing)
     assert codes(diagnosis) == [("timestamps-failing", Severity.WILL_STOP)]
     assert diagnosis.stops_at == server.now + 3 * HOUR
-    assert "no route to host" in diagnosis.findings[0].say("en")[0]
+    assert "no route to host" in diagnosis.findings[0].texts_in("en")[0]
 
 
 async def test_a_diagnosis_goes_to_programs_with_both_languages(server: Server) -> None:
@@ -501,7 +502,7 @@ async def test_a_renewal_that_fails_is_told_leaves_no_key_and_is_tried_again(ser
     assert told == ["renewal-failed", "renewal-failed"]
     assert len((await server.operations.token("hsm")).keys) == keys
     findings = [f for f in (await server.diagnosis()).findings if f.code == "renewal-failed"]
-    assert "closed for the holidays" in findings[0].say("es")[0]
+    assert "closed for the holidays" in findings[0].texts_in("es")[0]
     orders.refuses = False
     assert len(await renew_due(Acme(), renewing(server, orders, told))) == 2
     assert [c.renewal_error for c in server.keyconf.certificates()] == [None] * 4

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from central_server.management.requests import ApprovalPolicy, add_request, approve_request, end_request
-from central_server.registry.model import RegisteredServer
-from central_server.store import members
+from central_server.registry.model import RegisteredServer, check_registry
+from central_server.store import members, servers
 from central_server.store.loading import import_registry, load_registry
 from central_server.store.records import Actor, CentralStore
 from central_server.store.requests import NewRequest, RequestOrigin, RequestState, RequestType, need_request
+from schemas.faults import BadMessage
 from schemas.identifiers import ClientId
 from serving.errors import Refused
 from tests.instance import Instance
@@ -132,6 +133,62 @@ def test_four_eyes_are_two_people_also_at_once(nodes: tuple[CentralStore, Centra
 
     assert race(nodes, (approve, approve)) == []
     assert need_request(nodes[0].read(), number).state is RequestState.APPROVED
+
+
+@pytest.mark.parametrize("change", ["a file", "an owner"])
+def test_what_was_registered_while_a_request_waited_is_refused_by_its_code(
+    nodes: tuple[CentralStore, CentralStore], change: str
+) -> None:
+    store, asked = nodes[0], OWNER if change == "an owner" else OTHER.subsystem("S")
+    changed = OTHER.server("SS1") if change == "an owner" else SERVER
+    with store.change(ANA, NOW) as records:
+        request = NewRequest(RequestType.CLIENT_REGISTRATION, FROM_SERVER, changed, asked)
+        number = add_request(records, request).number
+    with store.change(ANA, NOW) as records:
+        if change == "an owner":
+            servers.change_owner(records, SERVER, OTHER)
+        else:
+            members.add_subsystem(records, asked, None)
+            servers.add_server_client(records, servers.need_server(records, SERVER), asked)
+    before = load_registry(store.read())
+    with pytest.raises(Refused) as refused, store.change(ANA, NOW) as records:
+        approve_request(records, number)
+    assert refused.value.code == "management_request_client_already_registered"
+    assert load_registry(store.read()) == before
+
+
+def test_a_client_of_another_instance_is_not_registered_as_one_of_this(
+    nodes: tuple[CentralStore, CentralStore],
+) -> None:
+    stranger = ClientId("XX", *OTHER.components[1:])
+    with pytest.raises(Refused) as refused:
+        ask(nodes[0], RequestType.CLIENT_REGISTRATION, {"client": stranger.subsystem("S")})
+    assert refused.value.code == "management_request_member_not_found"
+    request = NewRequest(
+        RequestType.AUTH_CERT_REGISTRATION,
+        FROM_SERVER,
+        stranger.server("A"),
+        certificate=b"x",
+        address="a.mx",
+    )
+    with pytest.raises(Refused) as refused, nodes[0].change(ANA, NOW) as records:
+        add_request(records, request)
+    assert refused.value.code == "management_request_server_not_found"
+
+
+@pytest.mark.parametrize("notice", ["one\ntwo", "\u0301", "", "a" * 255])
+def test_no_notice_of_an_owner_keeps_a_registry_from_being_applied(
+    nodes: tuple[CentralStore, CentralStore], notice: str
+) -> None:
+    ask(nodes[0], RequestType.MAINTENANCE_ENABLE, {"comments": notice})
+    registry = load_registry(nodes[0].read())
+    assert list(check_registry(registry)) == []
+    assert next(s.maintenance for s in registry.servers if s.id == SERVER) == notice
+
+
+def test_a_notice_that_no_configuration_shows_is_refused(nodes: tuple[CentralStore, CentralStore]) -> None:
+    with pytest.raises(BadMessage, match="the notice has 256 characters"):
+        ask(nodes[0], RequestType.MAINTENANCE_ENABLE, {"comments": "a" * 256})
 
 
 def test_an_authentication_certificate_is_one_server_s_also_when_two_ask_at_once(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import json
 import logging
 import os
@@ -24,6 +25,7 @@ from hypothesis import strategies as st
 from central_server.app import CentralServer
 from central_server.cli.main import main as central
 from central_server.cli.serving import check_start
+from central_server.registry.model import parse_registry
 from gateway.cli.main import main as gateway
 from gateway.cli.serving import read_settings
 from gateway.server.nodes import server_in
@@ -33,6 +35,7 @@ from gateway.settings.datafolder import DataFolder
 from serving.cli.commands import Program, explain
 from serving.config.adminsettings import AdminSettings
 from serving.config.presets import has_values
+from serving.config.secret import read_secret_file
 from serving.config.settings import load_settings
 from serving.config.textfiles import read_text_file, read_toml_file
 from serving.errors import OperatorError
@@ -42,7 +45,7 @@ from tests.integration import centralhosting, hosting
 from tests.worlds import PIN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 REMEDIES = ("restore", "remove", "stop", "free", "backup", "must be", "expected")
 
@@ -168,6 +171,76 @@ async def test_a_gateway_with_a_damaged_key_file_says_which_or_goes_on_without_i
     line = await start(folder)
     if line is not None:
         check_line(line, folder / name)
+
+
+def all_pairs(levels: Sequence[int]) -> list[tuple[int, ...]]:
+    """Rows of a level for each factor, such that every two levels of every two factors stand in a row together.
+
+    Built greedily: a row begins with a pair that is missing, and each further factor takes the level that brings most missing ones.
+    """
+    missing = {
+        ((a, x), (b, y))
+        for a, b in itertools.combinations(range(len(levels)), 2)
+        for x in range(levels[a])
+        for y in range(levels[b])
+    }
+    rows: list[tuple[int, ...]] = []
+    while missing:
+        row = dict(min(missing))
+        for factor in range(len(levels)):
+            if factor not in row:
+                placed = tuple(row.items())
+                row[factor] = max(
+                    range(levels[factor]),
+                    key=lambda level, f=factor, p=placed: sum(  # type: ignore[misc]
+                        tuple(sorted(((f, level), other))) in missing for other in p
+                    ),
+                )
+        rows.append(tuple(row[factor] for factor in range(len(levels))))
+        missing -= set(itertools.combinations(sorted(row.items()), 2))
+    return rows
+
+
+def test_rows_of_pairs_hold_every_pair_and_are_few() -> None:
+    rows = all_pairs([4] * 8)
+    for a, b in itertools.combinations(range(8), 2):
+        assert {(row[a], row[b]) for row in rows} == set(itertools.product(range(4), repeat=2))
+    assert len(rows) < 64
+
+
+PLACES = (*DATABASES, *FILES)
+TOGETHER: tuple[Callable[[Path], None] | None, ...] = (None, _garbage, _folder)
+
+
+@pytest.mark.parametrize("row", all_pairs([len(TOGETHER)] * len(PLACES)), ids=lambda r: "".join(map(str, r)))
+async def test_of_several_damaged_files_each_is_named_until_all_are_put_back(
+    whole: Path, tmp_path: Path, row: tuple[int, ...]
+) -> None:
+    """An operator who puts back what the start names, one after the other, has a gateway that runs."""
+    folder = tmp_path / "data"
+    copy(whole, folder)
+    damaged = {place for place, level in zip(PLACES, row, strict=True) if level}
+    for place, level in zip(PLACES, row, strict=True):
+        damage = TOGETHER[level]
+        if damage is not None:
+            damage(folder / place)
+    while (line := await start(folder)) is not None:
+        named = [place for place in damaged if (folder / place).name in line]
+        assert named, (line, damaged)
+        named.sort(key=lambda place, said=line: said.index((folder / place).name))  # type: ignore[misc]
+        check_line(line, folder / named[0])
+        damaged.discard(named[0])
+        put_back(whole, folder, named[0])
+
+
+def put_back(whole: Path, folder: Path, place: str) -> None:
+    """A file as it was before it was damaged, and nothing that belonged to the damaged one."""
+    broken = folder / place
+    if broken.is_dir():
+        shutil.rmtree(broken)
+    for left in broken.parent.glob(f"{broken.name}-*"):
+        left.unlink()
+    shutil.copy2(whole / place, broken)
 
 
 @pytest.mark.parametrize("name", DATABASES[:3])
@@ -355,8 +428,12 @@ def test_whatever_a_command_raises_is_one_line_that_says_what_to_do(error: BaseE
         (b"a = ", "is not TOML"),
         (b"a = " + b"[" * 100_000, "is not TOML"),
         (b"\x00", "is not TOML"),
+        (b"a = " + b"9" * 5000, "is not TOML"),
+        (b"a = {b = [" + b"9" * 400 + b"]}", "the number at a.b[0]"),
+        (b"a = nan", "the number at a is none"),
+        (b"a = -inf", "the number at a is none"),
     ],
-    ids=["latin-1", "utf-16", "surrogate", "cut", "deep", "nul"],
+    ids=["latin-1", "utf-16", "surrogate", "cut", "deep", "nul", "digits", "large", "nan", "inf"],
 )
 def test_a_text_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes, said: str) -> None:
     file = tmp_path / "settings.toml"
@@ -366,6 +443,21 @@ def test_a_text_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes
             read(file)
         line = explain(refused.value)
         assert str(file) in line and said in line
+
+
+def test_a_text_file_of_an_editor_of_windows_is_read_as_any_other(tmp_path: Path) -> None:
+    file, pin = tmp_path / "settings.toml", tmp_path / "pin"
+    file.write_bytes(b"\xef\xbb\xbfa = 1\r\nb = 2\r\n")
+    assert read_toml_file(file) == {"a": 1, "b": 2}
+    pin.write_bytes(b"\xef\xbb\xbfSecreto-1234\r\n")
+    pin.chmod(0o600)
+    assert read_secret_file(pin) == "Secreto-1234"
+
+
+@pytest.mark.parametrize("text", ["a = " + "[" * 100_000, "a = " + "9" * 5000, "ca = nan", "\x00"])
+def test_a_registry_file_that_is_none_is_refused_in_a_line(text: str) -> None:
+    with pytest.raises(OperatorError, match="is not TOML"):
+        parse_registry(text, lambda _name: b"")
 
 
 def test_a_text_file_without_an_end_is_refused_before_memory_is() -> None:

@@ -23,6 +23,7 @@ from gateway.server.nodes import server_in
 from serving.cli.commands import explain
 from serving.errors import OperatorError
 from serving.login.users import LOGIN_STEPS
+from serving.storage import database as serving_database
 from serving.storage.damage import find_damage
 from serving.storage.database import Database, naming, open_file
 from serving.storage.witnessed import STEPS as WITNESSED
@@ -115,6 +116,22 @@ def test_a_value_of_another_type_in_any_column_of_any_store_is_found_and_named(
         open_file(path, STORES[name])
     line = explain(refused.value)
     assert line.startswith(f"{path}: table {table}, row with ") and line.endswith(REMEDY)
+
+
+def test_of_a_large_database_the_tables_of_few_rows_are_looked_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a configuration with descriptions of megabytes is; a message log's records would keep a start waiting."""
+    name, steps = next(iter(STORES.items()))
+    path = tmp_path / f"{name}.sqlite"
+    with contextlib.closing(filled(path, steps)) as database:
+        table, column, kind = list(columns_of(database))[-1]
+        database.execute(f"UPDATE {table} SET {column} = ?", (b"x" if kind != "BLOB" else "x",))
+    monkeypatch.setattr(serving_database, "LARGEST_CHECKED_PAGES", 0)
+    with pytest.raises(sqlite3.DatabaseError, match=f"table {table}, row with "):
+        open_file(path, steps)
+    monkeypatch.setattr(serving_database, "MOST_CHECKED_ROWS", 0)
+    open_file(path, steps).close()
 
 
 @pytest.mark.parametrize("name", STORES)

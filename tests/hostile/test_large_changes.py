@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from gateway.admin import describing
 from gateway.admin.describing import LARGE, DescriptionChange, change_description, make_change
 from gateway.clients.descriptions.childprocess import ChildLimits, run_child
 from gateway.clients.descriptions.described import DescribedService, ParsedDescription
+from gateway.clients.descriptions.reading import COMMAND_LIMITS
 from gateway.clients.descriptionwriting import DescriptionContent
 from gateway.clients.model import ConnectionType, ServiceType
 from gateway.clients.records import Document
@@ -150,3 +152,19 @@ async def test_a_process_that_nobody_waits_for_any_more_is_gone(tmp_path: Path) 
 async def test_a_process_that_cannot_be_begun_is_an_outcome_and_no_failure_of_who_wanted_it() -> None:
     outcome = await run_child("json", ["x" * (1 << 20)], b"")  # longer than an argument may be
     assert (outcome.output, "could not be begun" in outcome.failure) == (b"", True)
+
+
+@pytest.mark.parametrize("limits", [ChildLimits(), COMMAND_LIMITS])
+async def test_a_process_comes_after_messages_and_before_nobody_where_a_command_waits(
+    tmp_path: Path, limits: ChildLimits
+) -> None:
+    (tmp_path / "placed.py").write_text(
+        "import os, sys\n"
+        "from gateway.clients.descriptions.childprocess import bound_itself\n"
+        "bound_itself(*sys.argv[1:])\n"
+        "print(os.nice(0))\n"
+    )
+    environment = {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    outcome = await run_child("placed", [], b"", limits, environment)
+    expected = min(os.nice(0) + (0 if limits is COMMAND_LIMITS else 19), 19)
+    assert (outcome.failure, int(outcome.output)) == ("", expected)

@@ -20,6 +20,8 @@ import uvloop
 from aiohttp import web
 
 from certs.tls import TlsCredentials, system_server_context
+from gateway.http.heads import NotHttpError, RequestHead
+from gateway.http.reading import RequestReader
 from serving.process.binding import bind_address, wait_for_connection
 from serving.process.listener import BoundedRunner, ListenerBounds, listen
 from serving.storage.selfsigned import self_signed
@@ -28,7 +30,8 @@ from tests.ports import free_port
 from tests.worlds import PIN
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Coroutine
+    from typing import Any
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("gateway", "central_server", "serving", "social_security", "certs", "schemas")
@@ -169,6 +172,91 @@ def test_a_body_within_tls_is_cut_off_in_the_event_loop_that_servers_run_in(
 
     uvloop.run(hold())
     assert "Exception in callback" not in caplog.text
+
+
+@pytest.mark.parametrize("runner", [asyncio.run, uvloop.run])
+def test_who_ends_his_direction_after_a_request_is_answered(
+    runner: Callable[[Coroutine[Any, Any, bytes]], bytes],
+) -> None:
+    async def ask() -> bytes:
+        waits = asyncio.Event()
+        async with asyncio.timeout(60), listening(ListenerBounds(), waits=waits) as (host, port, _):
+            reader, writer = await asyncio.open_connection(host, port)
+            writer.write(
+                b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET /wait HTTP/1.1\r\nHost: x\r\n\r\n" + HALF_HEAD
+            )
+            writer.write_eof()
+            await reader.readuntil(b"hello")
+            waits.set()
+            rest = await reader.read()
+            writer.close()
+            return rest
+
+    rest = runner(ask())
+    assert rest.count(b"HTTP/1.1 200 OK") == rest.count(b"HTTP/1.1") == 1, rest
+    assert b"Connection: close" in rest
+
+
+@pytest.mark.parametrize("runner", [asyncio.run, uvloop.run])
+def test_a_request_and_the_end_of_its_direction_may_come_before_the_handler_begins(
+    runner: Callable[[Coroutine[Any, Any, list[bytes]]], list[bytes]],
+) -> None:
+    """As a client does it that knows nothing of the loop: both stand in the queue when the connection is taken, or come with it."""
+
+    def ask(port: int) -> bytes:
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            connection.shutdown(socket.SHUT_WR)
+            return b"".join(iter(lambda: connection.recv(1000), b""))
+
+    async def ask_often() -> list[bytes]:
+        async with listening(ListenerBounds()) as (_, port, _runner):
+            return [await asyncio.to_thread(ask, port) for _ in range(20)]
+
+    for raw in runner(ask_often()):
+        assert raw.startswith(b"HTTP/1.1 200 OK"), raw
+        assert raw.endswith(b"hello")
+
+
+@pytest.mark.parametrize(
+    ("lines", "problem"),
+    [
+        (b"", "is missing"),
+        (b"Host: a\r\nHost: a\r\n", "came 2 times"),
+        (b"Host: a b\r\n", "a name or an address was expected"),
+        (b"Host: a/b\r\n", "a name or an address was expected"),
+        (b"Host: u@a\r\n", "a name or an address was expected"),
+        (b"Host: a:8080:1\r\n", "a name or an address was expected"),
+        (b"Host: a:x\r\n", "a name or an address was expected"),
+        (b"Host: [::1\r\n", "a name or an address was expected"),
+        (b"Host: \xc3\xb1\r\n", "a name or an address was expected"),
+    ],
+)
+async def test_a_request_without_one_good_host_is_refused(lines: bytes, problem: str) -> None:
+    async with asyncio.timeout(60), listening(ListenerBounds()) as (host, port, _):
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(b"GET / HTTP/1.1\r\n" + lines + b"\r\n")
+        raw = await reader.read()
+        writer.close()
+    assert raw.split(b" ")[1] == b"400", raw
+    (refused,) = RequestReader().feed(b"GET / HTTP/1.1\r\n" + lines + b"\r\n")
+    assert isinstance(refused, NotHttpError)
+    assert refused.status == 400
+    assert problem in refused.reason
+
+
+@pytest.mark.parametrize(
+    "host", [b"", b"a", b"A_b-1.example:8080", b"127.0.0.1:", b"[::1]:1", b"[fe80::1%25eth0]", b"%C3%B1.mx"]
+)
+async def test_any_host_of_the_grammar_is_taken(host: bytes) -> None:
+    asked_for = b"GET / HTTP/1.1\r\nConnection: close\r\nHost: %b\r\n\r\n" % host
+    async with asyncio.timeout(60), listening(ListenerBounds()) as (at, port, _):
+        reader, writer = await asyncio.open_connection(at, port)
+        writer.write(asked_for)
+        raw = await reader.read()
+        writer.close()
+    assert raw.startswith(b"HTTP/1.1 200 "), raw
+    assert isinstance(RequestReader().feed(asked_for)[0], RequestHead)
 
 
 async def test_a_head_that_drips_is_cut_off_as_one_that_stands_still() -> None:

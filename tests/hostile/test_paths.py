@@ -8,13 +8,10 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from asn1crypto import core, keys
-from asn1crypto import x509 as asn1
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
-from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from certs.verify.chain import ChainPolicy, verify_chain
@@ -193,38 +190,6 @@ def test_an_anchor_with_a_weak_key_issues_nothing() -> None:
     ca = ca.add_extension(x509.BasicConstraints(True, None), critical=True)
     with pytest.raises(NotProved, match="exponent 3"):
         path(leaf, anchors=trust(ca.sign(weak, hashes.SHA256())))
-
-
-def test_a_curve_written_out_is_refused() -> None:
-    with pytest.raises(NotProved, match="writes its curve out"):
-        path(explicit_curve_leaf(), anchors=trust(root()))
-
-
-def explicit_curve_leaf() -> x509.Certificate:
-    """A leaf whose key says all of P-256's numbers instead of its name."""
-    read = asn1.Certificate.load(certificate("leaf", "root").public_bytes(Encoding.DER))
-    tbs = read["tbs_certificate"]
-    p = 2**256 - 2**224 + 2**192 + 2**96 - 1
-    a, b = p - 3, 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
-    gx, gy = ec_base()
-    domain = keys.SpecifiedECDomain(
-        {
-            "version": "ecdpVer1",
-            "field_id": {"field_type": "prime_field", "parameters": core.Integer(p)},
-            "curve": {"a": a.to_bytes(32, "big"), "b": b.to_bytes(32, "big")},
-            "base": b"\x04" + gx + gy,
-            "order": 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551,
-            "cofactor": 1,
-        }
-    )
-    tbs["subject_public_key_info"]["algorithm"]["parameters"] = keys.ECDomainParameters("specified", domain)
-    read["signature_value"] = key("root").sign(tbs.dump(force=True), ec.ECDSA(hashes.SHA256()))
-    return x509.load_der_x509_certificate(read.dump(force=True))
-
-
-def ec_base() -> tuple[bytes, bytes]:
-    numbers = ec.derive_private_key(1, ec.SECP256R1()).public_key().public_numbers()
-    return numbers.x.to_bytes(32, "big"), numbers.y.to_bytes(32, "big")
 
 
 @pytest.mark.parametrize("changes", [{"ca": True}, {"usage": "key_cert_sign"}], ids=["cA", "keyCertSign"])

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from gateway.clients.descriptions.described import check_code, check_url
 from gateway.clients.model import AccessRight, Client, Endpoint, ServerConf, Service, ServiceType
-from gateway.exchange.access import check_access
+from gateway.exchange.access import CalledEndpoint, check_access
+from gateway.exchange.restprotocol import RestProvider
 from gateway.http.heads import origin_form
 from gateway.policies.decision import Deny, Permit, PolicyInput, decide_request
 from schemas import rest
@@ -231,7 +232,7 @@ def allows(patterns: tuple[str, ...], path: str, method: str = "GET") -> bool:
     conf = ServerConf(PROVIDER_SERVER, (Client(PROVIDER),), (REST,), rights)
     try:
         target = parse_service_target(path)
-        check_access(conf, NoGroups(), CONSUMER, REST, method=method, path=target.path)
+        check_access(conf, NoGroups(), CONSUMER, REST, CalledEndpoint(method, target.path))
     except Fault:
         return False
     return True
@@ -282,6 +283,59 @@ def test_right_does_not_cover_a_path_that_some_server_reads_outside_it(
     patterns: tuple[str, ...], path: str
 ) -> None:
     assert not allows(patterns, path)
+
+
+# What frameworks of the field take another method or another path from than the request line's.
+LEADING_ELSEWHERE = (
+    ("X-HTTP-Method-Override", "DELETE", ""),
+    ("x-http-method-override", "get, delete", ""),
+    ("X-HTTP-Method", "DELETE", ""),
+    ("X-Method-Override", "", ""),
+    ("X_HTTP_Method_Override", "DELETE", ""),
+    ("X-Original-URL", "/secret", ""),
+    ("X-Rewrite-URL", "/ok", ""),
+    ("X.Rewrite.Url", "/secret", ""),
+    ("Accept", "text/plain", "?_method=DELETE"),
+    ("Accept", "text/plain", "?a=1&%5fmethod=delete"),
+    ("Accept", "text/plain", "?_METHOD=DELETE"),
+)
+HARMLESS = (
+    ("X-HTTP-Method-Override", "get", ""),
+    ("Accept", "text/plain", "?method=DELETE&_method=GET"),
+    ("X-Original-Host", "a", ""),
+)
+
+
+def request_with(name: str, value: str, query: str) -> rest.RestRequest:
+    headers = (("X-Road-Client", CONSUMER.path()), (name, value))
+    return rest.build_request("GET", f"{BASE}/ok{query}", headers, instance="MX", new_id=lambda: "1")
+
+
+def may_call(right: Endpoint, request: rest.RestRequest) -> bool:
+    conf = ServerConf(
+        PROVIDER_SERVER, (Client(PROVIDER),), (REST,), (AccessRight(PROVIDER, CONSUMER, right),)
+    )
+    called = RestProvider().endpoint_of(request)
+    try:
+        check_access(conf, NoGroups(), CONSUMER, REST, called)
+    except Fault as fault:
+        assert (request.overriding or "no") in fault.detail
+        return False
+    return True
+
+
+@pytest.mark.parametrize(("name", "value", "query"), LEADING_ELSEWHERE)
+def test_a_right_to_an_endpoint_is_none_to_where_a_header_may_lead(name: str, value: str, query: str) -> None:
+    request = request_with(name, value, query)
+    assert request.overriding is not None
+    assert not may_call(Endpoint("s", "GET", "/ok"), request)
+    assert not may_call(Endpoint("s", "GET", "**"), request)
+    assert may_call(Endpoint("s"), request)
+
+
+@pytest.mark.parametrize(("name", "value", "query"), HARMLESS)
+def test_what_leads_nowhere_else_is_let_be(name: str, value: str, query: str) -> None:
+    assert may_call(Endpoint("s", "GET", "/ok"), request_with(name, value, query))
 
 
 def lenient_readings(path: str) -> set[str]:
@@ -471,6 +525,20 @@ def test_address_that_a_target_cannot_be_put_behind_is_not_registered(url: str) 
 )
 def test_plain_address_is_registered(url: str) -> None:
     check_url(url)
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        {"headers": {"x-http-method-override": "DELETE"}},
+        {"headers": {"x_original_url": "/arco/solicitudes/X"}},
+        {"target": "/estado?_method=POST"},
+    ],
+)
+def test_a_policy_refuses_what_may_lead_the_system_elsewhere(elsewhere: dict[str, object]) -> None:
+    decision = decide_request(sacbe_policy(), replace(PUBLIC, **elsewhere))  # type: ignore[arg-type]
+    assert isinstance(decision, Deny)
+    assert decision.reason == "request_fields"
 
 
 def test_forbidden_text_is_found_in_every_value_of_a_repeated_header_and_in_names() -> None:

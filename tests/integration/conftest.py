@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks.federation import Federation, GatewaySpec, free_base
+from tests.integration.calling import AFIL
+from tests.integration.pair import client, running, service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,76 +16,30 @@ if TYPE_CHECKING:
 # Addresses of this run alone, so that several runs can share a machine.
 BASE = free_base()
 
+ECHO_URL = f"http://{BASE}.10:9000"
 CONSUMER = GatewaySpec(
     "15-ISSEMYM",
     "ISSEMYM",
     f"{BASE}.15",
     ["AFIL", "OTRO", "SEGURO"],
-    """
-[[client]]
-id = "MX/GOB/15-ISSEMYM/AFIL"
-connection = "HTTP"
-[[client]]
-id = "MX/GOB/15-ISSEMYM/OTRO"
-connection = "HTTP"
-[[client]]
-id = "MX/GOB/15-ISSEMYM/SEGURO"
-connection = "HTTPS"
-""",
+    client(AFIL) + client("MX/GOB/15-ISSEMYM/OTRO") + client("MX/GOB/15-ISSEMYM/SEGURO", "HTTPS"),
 )
+WSDL = 'type = "WSDL"\n'
 PROVIDER = GatewaySpec(
     "00-RNSS",
     "RNSS",
     f"{BASE}.10",
     ["INDICE"],
-    f"""
-[[client]]
-id = "MX/GOB/00-RNSS"
-[[client]]
-id = "MX/GOB/00-RNSS/INDICE"
-connection = "HTTP"
-[[client.service]]
-code = "echo"
-url = "http://{BASE}.10:9000"
-timeout_s = 2
-[[client.service.allow]]
-subject = "MX/GOB/15-ISSEMYM/AFIL"
-[[client.service]]
-code = "large"
-url = "http://{BASE}.10:9000"
-[[client.service.allow]]
-subject = "MX/GOB/15-ISSEMYM/AFIL"
-[[client.service]]
-code = "limited"
-url = "http://{BASE}.10:9000"
-[[client.service.allow]]
-subject = "MX/GOB/15-ISSEMYM/AFIL"
-method = "GET"
-path = "/public/**"
-[[client.service]]
-code = "down"
-url = "http://{BASE}.10:9"
-[[client.service.allow]]
-subject = "MX/GOB/15-ISSEMYM/AFIL"
-[[client.service]]
-code = "soapEcho"
-type = "WSDL"
-url = "http://{BASE}.10:9000/soap"
-[[client.service.allow]]
-subject = "MX/GOB/15-ISSEMYM/AFIL"
-[[client.service]]
-code = "soapSend"
-type = "WSDL"
-url = "http://{BASE}.10:9000/soap?n=3000000"
-[[client.service.allow]]
-subject = "MX/GOB/15-ISSEMYM/AFIL"
-[[client.service]]
-code = "off"
-url = "http://{BASE}.10:9000"
-disabled = "until Monday"
-[[client.service.allow]]
-subject = "MX/GOB/15-ISSEMYM/AFIL"
-""",
+    '[[client]]\nid = "MX/GOB/00-RNSS"\n'
+    + client("MX/GOB/00-RNSS/INDICE")
+    + service("echo", ECHO_URL, AFIL, more="timeout_s = 2\n")
+    + service("large", ECHO_URL, AFIL)
+    + service("limited", ECHO_URL, AFIL)
+    + 'method = "GET"\npath = "/public/**"\n'
+    + service("down", f"http://{BASE}.10:9", AFIL)
+    + service("soapEcho", f"{ECHO_URL}/soap", AFIL, more=WSDL)
+    + service("soapSend", f"{ECHO_URL}/soap?n=3000000", AFIL, more=WSDL)
+    + service("off", ECHO_URL, AFIL, more='disabled = "until Monday"\n'),
     kind="rsa-2048",
 )
 
@@ -91,12 +47,5 @@ subject = "MX/GOB/15-ISSEMYM/AFIL"
 @pytest.fixture(scope="session")
 def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
     """A running federation: a P-256 consumer and an RSA provider."""
-    made = Federation(tmp_path_factory.mktemp("federation"), [CONSUMER, PROVIDER], base=BASE)
-    made.set_up()
-    try:
-        made.start("echo", "benchmarks.echo", "--host", PROVIDER.address)
-        made.start_all()
-        made.wait_for(f"http://{PROVIDER.address}:9000/")
+    with running(Federation(tmp_path_factory.mktemp("federation"), [CONSUMER, PROVIDER], base=BASE)) as made:
         yield made
-    finally:
-        made.stop()

@@ -25,7 +25,7 @@ SERVICES = 400
 KILLS = 5
 
 
-def wanted(port: int) -> str:
+def desired(port: int) -> str:
     services = "".join(
         f'[[client.service]]\ncode = "s{n}"\nurl = "http://127.0.0.1:{port}"\n'
         f'[[client.service.allow]]\nsubject = "MX/GOB/2/SUB"\n'
@@ -50,15 +50,21 @@ def found(folder: Path) -> tuple[set[str], int, int]:
 
 def apply(folder: Path, port: int) -> subprocess.Popen[bytes]:
     file = folder / "gateway.toml"
-    file.write_text(wanted(port))
+    file.write_text(desired(port))
     command = [sys.executable, "-m", "gateway", "apply", "--data", str(folder), str(file)]
-    return subprocess.Popen(
-        command,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        stdin=subprocess.DEVNULL,
-        env={**os.environ, "SACBE_PIN": PIN},
-    )
+    with (folder / "out").open("ab") as out:
+        return subprocess.Popen(
+            command,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, "SACBE_PIN": PIN},
+        )
+
+
+def apply_to_its_end(folder: Path, port: int) -> None:
+    code = apply(folder, port).wait(120)
+    assert code == 0, (folder / "out").read_text()
 
 
 @pytest.fixture
@@ -72,7 +78,7 @@ def empty(tmp_path: Path) -> Path:
 def test_killed_apply_leaves_the_old_or_the_new_configuration(empty: Path, tmp_path: Path) -> None:
     whole = shutil.copytree(empty, tmp_path / "whole")
     began = time.monotonic()
-    assert apply(whole, 1000).wait(60) == 0
+    apply_to_its_end(whole, 1000)
     took_s = time.monotonic() - began
     assert found(whole) == ({"1000"}, 2, 2)
     for number in range(1, KILLS + 1):
@@ -84,7 +90,7 @@ def test_killed_apply_leaves_the_old_or_the_new_configuration(empty: Path, tmp_p
         process.wait(60)
         ports, requests, _ = found(folder)
         assert (ports, requests) in ((set(), 0), ({"1000"}, 2))
-        assert apply(folder, 2000).wait(60) == 0
+        apply_to_its_end(folder, 2000)
         # A key that was made before the kill is used, and none is made a second time.
         assert found(folder) == ({"2000"}, 2, 2)
         assert {p.name for p in (folder / "requests").iterdir()} == {"auth.pem", "sign.pem"}

@@ -38,6 +38,7 @@ from schemas.faults import PeerFault
 from schemas.identifiers import ClientId
 from schemas.management import ManagementRequest, ManagementServiceCode
 from serving.storage.selfsigned import self_signed
+from tests.integration.pair import QUICK_CONFIGURATION, client, management_services, service, start_echo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -45,30 +46,13 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.processes
 MX, GT = free_base(), free_base()
-SERVICES = [s.value for s in ManagementServiceCode if s is not ManagementServiceCode.AUTH_CERT_REG]
-FEDERATED = '[trust]\nfederations = "all"\nconfiguration_conditional_poll_s = 1.0'
+FEDERATED = QUICK_CONFIGURATION + '\nfederations = "all"'
 MANAGEMENT = GatewaySpec(
     "00-ONIESS",
     "ONIESS",
     f"{MX}.10",
     ["PADRON"],
-    """
-[[client]]
-id = "MX/GOB/00-ONIESS"
-connection = "HTTP"
-"""
-    + "".join(
-        f"""
-[[client.service]]
-code = "{code}"
-type = "WSDL"
-url = "https://{MX}.1:4002/managementservice/manage/"
-verify_tls = false
-[[client.service.allow]]
-subject = "group:MX/security-server-owners"
-"""
-        for code in SERVICES
-    ),
+    management_services(MX, "MX/GOB/00-ONIESS"),
     settings=FEDERATED,
 )
 INSTITUTE = GatewaySpec(
@@ -76,14 +60,7 @@ INSTITUTE = GatewaySpec(
     "NUEVO",
     f"{MX}.26",
     ["AFIL"],
-    """
-[[client]]
-id = "MX/GOB/26-NUEVO"
-connection = "HTTP"
-[[client]]
-id = "MX/GOB/26-NUEVO/AFIL"
-connection = "HTTP"
-""",
+    client("MX/GOB/26-NUEVO") + client("MX/GOB/26-NUEVO/AFIL"),
     settings=FEDERATED,
 )
 FOREIGN = GatewaySpec(
@@ -91,16 +68,7 @@ FOREIGN = GatewaySpec(
     "IGSS",
     f"{GT}.90",
     ["PADRON"],
-    f"""
-[[client]]
-id = "GT/GOB/90-IGSS/PADRON"
-connection = "HTTP"
-[[client.service]]
-code = "echo"
-url = "http://{GT}.90:9000"
-[[client.service.allow]]
-subject = "MX/GOB/26-NUEVO/AFIL"
-""",
+    client("GT/GOB/90-IGSS/PADRON") + service("echo", f"http://{GT}.10:9000", "MX/GOB/26-NUEVO/AFIL"),
     settings=FEDERATED,
 )
 OWNER = ClientId("MX", "GOB", "26-NUEVO")
@@ -136,13 +104,13 @@ def instances(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instances]:
             run_command(
                 central_command, "trusted", "add", "--data", str(here.folder / "central"), str(anchor)
             )
-        gt.start("echo", "benchmarks.echo", "--host", FOREIGN.address)
+        start_echo(gt)
         for federation in (mx, gt):
             for spec in federation.gateways:
                 federation.start_gateway(spec, wait=False)
             for spec in federation.gateways:
                 federation.wait_for(f"http://{spec.address}:5588/")
-        gt.wait_for(f"http://{FOREIGN.address}:9000/")
+        gt.wait_for(f"http://{GT}.10:9000/")
         yield Instances(mx, gt)
     finally:
         mx.stop()
@@ -195,7 +163,7 @@ def offer(federation: Federation, description: str) -> None:
     """The institute describes a service of its subsystem AFIL."""
     data = federation.data(INSTITUTE)
     (data / "vigencia.yaml").write_text(description, encoding="utf-8")
-    (data / "gateway.toml").write_text(INSTITUTE.wanted + SERVICE, encoding="utf-8")
+    (data / "gateway.toml").write_text(INSTITUTE.desired + SERVICE, encoding="utf-8")
     run_command(gateway_command, "apply", "--data", str(data), str(data / "gateway.toml"))
 
 
@@ -340,8 +308,8 @@ async def test_an_institute_registers_a_subsystem_and_sees_it_within_five_second
             lambda: datetime.now(UTC),
             lambda: f"id-{next(numbers)}",
         )
-        wanted = OWNER.subsystem("NUEVA")
-        register = ManagementRequest(ManagementServiceCode.CLIENT_REG, OWNER.server("SS1"), wanted)
+        desired = OWNER.subsystem("NUEVA")
+        register = ManagementRequest(ManagementServiceCode.CLIENT_REG, OWNER.server("SS1"), desired)
         sent = await sender.send_request(register)
         assert (await sender.fetch_status(sent)).status == "WAITING"
         with pytest.raises(PeerFault, match="management_request_exists"):
@@ -349,14 +317,14 @@ async def test_an_institute_registers_a_subsystem_and_sees_it_within_five_second
         with store.change(Actor("ana"), datetime.now(UTC)) as records:
             approve_request(records, sent.request_id)
         began = time.monotonic()
-        while wanted not in clients_in_configuration(mx, MANAGEMENT):
+        while desired not in clients_in_configuration(mx, MANAGEMENT):
             assert time.monotonic() - began < 90
             await asyncio.sleep(0.1)
         assert (await sender.fetch_status(sent)).status == "APPROVED"
 
-        disable = ManagementRequest(ManagementServiceCode.CLIENT_DISABLE, OWNER.server("SS1"), wanted)
+        disable = ManagementRequest(ManagementServiceCode.CLIENT_DISABLE, OWNER.server("SS1"), desired)
         assert (await sender.send_request(disable)).request_id > sent.request_id
-        delete = ManagementRequest(ManagementServiceCode.CLIENT_DELETION, OWNER.server("SS1"), wanted)
+        delete = ManagementRequest(ManagementServiceCode.CLIENT_DELETION, OWNER.server("SS1"), desired)
         assert (await sender.send_request(delete)).request_id > sent.request_id
 
         # A second authentication certificate, by pinned TLS to 4001.

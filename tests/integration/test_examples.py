@@ -82,7 +82,7 @@ class TestCallers:
 
     def test_it_ends_with_what_a_gateway_refused(self, federation: Federation, example: str) -> None:
         done = run(example, f"{INDICE}/echo", OTHER)
-        assert done.returncode == 1
+        assert done.returncode == 1, done.stderr
         assert "server.serverproxy.access_denied" in done.stderr
 
 

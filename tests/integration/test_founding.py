@@ -265,7 +265,9 @@ def check_again(machines: Machines, commands: list[str]) -> None:
     before = CliRunner().invoke(central_command, ["export", *data, str(machines.folder / "before.toml")])
     assert before.exit_code == 0, before.output
     for number, command in enumerate(commands, 1):
-        if command.startswith(("central-server found", "gateway init", "central-server management-gateway")):
+        if command.startswith(
+            ("central-server bootstrap", "gateway init", "central-server management-gateway")
+        ):
             machines.run(command, 40 + number)
     after = CliRunner().invoke(central_command, ["export", *data, str(machines.folder / "after.toml")])
     assert after.exit_code == 0, after.output

@@ -16,42 +16,21 @@ import pytest
 from benchmarks.federation import Federation, GatewaySpec, free_base
 from gateway.admin.roles import gateway_roles
 from serving.login.users import Logins
-from tests.integration.calling import behave, until
+from tests.integration.calling import AFIL, behave, until
+from tests.integration.pair import client, running, service, short_times
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 pytestmark = pytest.mark.processes
 BASE = free_base()
-SHORT = """
-[trust]
-configuration_poll_s = 1
-configuration_conditional_poll_s = 0.5
-ocsp_fetch_s = 0.5
-ocsp_retry_s = 0.5
-ocsp_timeout_s = 1
-[log]
-timestamp_interval_s = 0.5
-timestamp_retry_s = 0.5
-timestamp_timeout_s = 1
-acceptable_timestamp_failure_s = 4
-"""
 ONE = GatewaySpec(
     "15-ISSEMYM",
     "ISSEMYM",
     f"{BASE}.15",
     ["AFIL"],
-    f"""
-[[client]]
-id = "MX/GOB/15-ISSEMYM/AFIL"
-connection = "HTTP"
-[[client.service]]
-code = "echo"
-url = "http://{BASE}.15:9000"
-[[client.service.allow]]
-subject = "MX/GOB/15-ISSEMYM/AFIL"
-""",
-    settings=SHORT,
+    client(AFIL) + service("echo", f"http://{BASE}.10:9000", AFIL),
+    settings=short_times(acceptable_timestamp_failure_s=4),
 )
 WITHIN_S = 90.0
 PATH = "15-ISSEMYM/AFIL/echo/x"
@@ -99,14 +78,8 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     made = Federation(
         tmp_path_factory.mktemp("health"), [ONE], base=BASE, expire_interval_s=16, ocsp_freshness_s=6
     )
-    made.set_up()
-    try:
-        made.start("echo", "benchmarks.echo", "--host", ONE.address)
-        made.start_all()
-        made.wait_for(f"http://{ONE.address}:9000/")
+    with running(made):
         yield Gateway(made)
-    finally:
-        made.stop()
 
 
 @pytest.fixture(autouse=True)

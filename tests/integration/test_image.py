@@ -33,7 +33,7 @@ CONFINED = [
     "--network=none",
 ]
 FOUND = (
-    "central-server found --data central --pin-file central.pin --instance MX --address central.example "
+    "central-server bootstrap --data central --pin-file central.pin --instance MX --address central.example "
     "--owner GOB/00-ONIESS --name ONIESS --kind ec-p256"
 )
 SERVE = "central-server serve --data central --pin-file central.pin --settings central/settings.toml --port 8000 --https-port 0"

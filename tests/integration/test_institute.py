@@ -14,9 +14,11 @@ from click.testing import CliRunner
 
 from benchmarks.federation import Federation, GatewaySpec
 from social_security.__main__ import main as social_command
+from social_security.domain.edition import package_edition
 from social_security.wire.gatewayfile import render_gateway
 from tests.integration.calling import until
-from tests.integration.test_joining import BASE, NEW, SERVICES, Shell, steps
+from tests.integration.pair import QUICK_CONFIGURATION, management_services
+from tests.integration.test_joining import BASE, NEW, Shell, steps
 from tests.paths import PROJECT
 
 if TYPE_CHECKING:
@@ -38,15 +40,11 @@ def test_both_languages_name_the_same_commands_and_no_more_than_twelve() -> None
 
 def registry_spec() -> GatewaySpec:
     """The registry's gateway: what `init` wrote for it, and the management services."""
-    management = '[[client]]\nid = "MX/GOB/00-RNSS"\nconnection = "HTTP"\n' + "".join(
-        f'[[client.service]]\ncode = "{code}"\ntype = "WSDL"\nverify_tls = false\n'
-        f'url = "https://{BASE}.1:4002/managementservice/manage/"\n'
-        '[[client.service.allow]]\nsubject = "group:MX/security-server-owners"\n'
-        for code in SERVICES
+    offered = render_gateway(package_edition(), "00-RNSS", f"http://{REGISTRY}:9000", ("00-RNSS",))
+    offered += management_services(BASE, "MX/GOB/00-RNSS")
+    return GatewaySpec(
+        "00-RNSS", "RNSS", REGISTRY, ("IDENT", "INDICE", "VITAL"), offered, settings=QUICK_CONFIGURATION
     )
-    wanted = render_gateway("00-RNSS", f"http://{REGISTRY}:9000", ("00-RNSS",)) + management
-    settings = "[trust]\nconfiguration_conditional_poll_s = 1.0"
-    return GatewaySpec("00-RNSS", "RNSS", REGISTRY, ("IDENT", "INDICE", "VITAL"), wanted, settings=settings)
 
 
 @pytest.fixture

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.federation import Federation, GatewaySpec, free_base
+from benchmarks.federation import Federation, free_base
 from central_server.cli.main import main as central_command
 from gateway.cli.main import main
 from gateway.clients.store import ServerConfStore
 from gateway.keys.store import KeyConfStore
-from schemas.management import ManagementServiceCode
 from serving.login.users import Logins
 from tests.integration.calling import call, until
+from tests.integration.pair import QUICK_CONFIGURATION, management_services, provider, running
 from tests.paths import PROJECT
 
 if TYPE_CHECKING:
@@ -33,38 +33,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.processes
 BASE = free_base()
 NEW = f"{BASE}.30"
-SERVICES = [s.value for s in ManagementServiceCode if s is not ManagementServiceCode.AUTH_CERT_REG]
 MOST_STEPS = 10
-PROVIDER = GatewaySpec(
-    "00-RNSS",
-    "RNSS",
-    f"{BASE}.10",
-    ["INDICE"],
-    f"""
-[[client]]
-id = "MX/GOB/00-RNSS/INDICE"
-connection = "HTTP"
-[[client.service]]
-code = "echo"
-url = "http://{BASE}.10:9000"
-[[client]]
-id = "MX/GOB/00-RNSS"
-connection = "HTTP"
-"""
-    + "".join(
-        f"""
-[[client.service]]
-code = "{code}"
-type = "WSDL"
-url = "https://{BASE}.1:4002/managementservice/manage/"
-verify_tls = false
-[[client.service.allow]]
-subject = "group:MX/security-server-owners"
-"""
-        for code in SERVICES
-    ),
-    settings="[trust]\nconfiguration_conditional_poll_s = 1.0",
-)
+PROVIDER = provider(BASE, QUICK_CONFIGURATION, allowed=(), more=management_services(BASE, "MX/GOB/00-RNSS"))
 
 
 def steps(page: str) -> list[str]:
@@ -82,15 +52,8 @@ def test_both_languages_name_the_same_steps_and_no_more_than_ten() -> None:
 
 @pytest.fixture
 def federation(tmp_path: Path) -> Iterator[Federation]:
-    made = Federation(tmp_path, [PROVIDER], base=BASE)
-    made.set_up()
-    try:
-        made.start("echo", "benchmarks.echo", "--host", PROVIDER.address)
-        made.start_all()
-        made.wait_for(f"http://{PROVIDER.address}:9000/")
+    with running(Federation(tmp_path, [PROVIDER], base=BASE)) as made:
         yield made
-    finally:
-        made.stop()
 
 
 class Shell:

@@ -38,7 +38,7 @@ def test_told_to_stop_a_gateway_lets_exchanges_end(federation: Federation, spec:
     process = federation.processes.pop(spec.key)
     process.send_signal(signal.SIGTERM)
     slow.join()
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=60) == 0, (federation.folder / f"{spec.key}.log").read_text()[-6000:]
     assert [a.status for a in answers] == [200]
     for one in (CONSUMER, PROVIDER):
         assert logged(federation, one, f"drained-{spec.key}") == [0, 1]

@@ -79,7 +79,7 @@ def test_every_live_setting_is_taken_by_a_running_gateway(tmp_path: Path) -> Non
             assert (told["value"], told["source"], told["needs_restart"]) == (value, "set", False), name
             assert told["value"] != told["default"], name
         assert host.gateway is not None
-        assert host.gateway.failed_task() is None
+        assert host.gateway.failed_loops() == []
         check_handed_on(host)
         shown = requests.get(
             f"{url}/api/v1/diagnostics/message-log-encryption-status", headers=headers, timeout=90

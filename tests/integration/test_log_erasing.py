@@ -108,7 +108,7 @@ def test_a_gateway_without_its_logs_keys_does_not_start(federation: Federation, 
             text=True,
             timeout=120,
         )
-        assert ended.returncode == 1
+        assert ended.returncode == 1, ended.stderr
         expected = "is missing" if what == "missing" else "do not open"
         assert expected in ended.stderr
         assert "Traceback" not in ended.stderr

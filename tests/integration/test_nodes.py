@@ -1,9 +1,13 @@
 """Equal nodes of one gateway over one PostgreSQL, killed at random under load: every acknowledged exchange has its record.
 
-The consumer's gateway is set up in SQLite, moved to the database, and its data folder copied to a second node. Both take calls.
-Nodes are killed and started again; afterwards every answer that came is looked up, the chain of all is walked, each record has
-one timestamp, and each node gives the container of what the other one logged. Then the database goes, and comes back; its standby
-takes over; and the nodes are upgraded in turn behind HAProxy while they are called.
+The consumer's gateway is set up in SQLite, moved to the database, and its data folder copied to two more nodes, behind HAProxy.
+Nodes are killed at random and started again; afterwards every answer that came is looked up, the chain of all is walked, each record
+has one timestamp and is in one archive, and any node gives the container of any message. Then the database goes, and comes back; its
+standby takes over; and the nodes are upgraded in turn while they are called.
+
+How often they are killed is ``SACBE_NODE_KILLS``; what was counted is printed (``pytest -s``):
+
+    SACBE_NODE_KILLS=200 python -m pytest -s tests/integration/test_nodes.py -k "killed or still or once or one_archive or any_node"
 """
 
 from __future__ import annotations
@@ -19,8 +23,10 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,18 +36,21 @@ import psycopg
 import pytest
 
 from benchmarks.federation import Federation, free_base
+from gateway.messagelog.sealedarchive import SUFFIX
+from schemas.jsontext import decode_json
 from tests.integration.calling import AFIL, ECHO, call, until, works
 from tests.integration.pair import consumer, provider, start
 from tests.postgres import Cluster
 from tests.programs import need
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-# More for who has the time: SACBE_NODE_KILLS=200.
 KILLS = int(os.environ.get("SACBE_NODE_KILLS", "10"))
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(600 + 30 * KILLS)]
 CONSUMERS = 4
+# Three times the life of a lease.
+STANDS_STILL_S = 30
 NODES = 3
 PROJECT = Path(__file__).parents[2]
 HANDED_OUT = PROJECT / "deploy" / "haproxy" / "nodes.cfg"
@@ -76,7 +85,8 @@ class NodeSet:
         shutil.copytree(folder, mine)
         address = self.address(number)
         (mine / "settings.toml").write_text(
-            f'[node]\nname = "node-{number}"\ndatabase = "{self.database}"\n[log]\ntimestamp_interval_s = 1\n'
+            f'[node]\nname = "node-{number}"\ndatabase = "{self.database}"\n'
+            "[log]\ntimestamp_interval_s = 1\narchive_interval_s = 2\n[transparency]\ncheckpoint_s = 2\n"
             f'[listen]\nconsumer_host = "{address}"\npeer_host = "{address}"\nhealth_host = "{address}"\ndrain_s = 60\n',
             encoding="utf-8",
         )
@@ -133,22 +143,25 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeSet]:
 
 @dataclass(slots=True)
 class Answered:
-    """The message ids that were answered with 200, each beginning with the load's name, and when to stop."""
+    """Whom a load calls in turn, the ids that were answered with 200, each beginning with its name, what else came, when to stop."""
 
     name: str
+    addresses: Sequence[str]
     ids: list[str] = field(default_factory=list)
+    others: Counter[str] = field(default_factory=Counter)
     came: asyncio.Event = field(default_factory=asyncio.Event)
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-async def consume(nodes: NodeSet, number: int, load: Answered) -> None:
-    """Call until told to stop, now at this node, now at that one, as a balancer would."""
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
+async def consume(number: int, load: Answered) -> None:
+    """Call until told to stop, each call over a connection of its own."""
+    timeout, connector = aiohttp.ClientTimeout(total=10), aiohttp.TCPConnector(force_close=True)
+    async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
         count = 0
         while not load.stop.is_set():
             count += 1
             message_id = f"{load.name}-{number}-{count}"
-            address = nodes.address((number + count) % NODES)
+            address = load.addresses[(number + count) % len(load.addresses)]
             headers = {"X-Road-Client": AFIL, "X-Road-Id": message_id}
             try:
                 async with session.get(
@@ -159,8 +172,9 @@ async def consume(nodes: NodeSet, number: int, load: Answered) -> None:
                         load.ids.append(message_id)
                         load.came.set()
                         continue
-            except (aiohttp.ClientError, TimeoutError):
-                pass
+                    load.others[answer.headers.get("X-Road-Error", str(answer.status))] += 1
+            except (aiohttp.ClientError, TimeoutError) as err:
+                load.others[type(err).__name__] += 1
             await asyncio.sleep(0.02)
 
 
@@ -187,37 +201,125 @@ async def check_whole(nodes: NodeSet) -> None:
     assert "the chain is whole" in said
 
 
+# Besides the configuration that is handed out: how the test looks into HAProxy.
+WATCHED = "global\n    stats socket {folder}/haproxy.sock level admin\n"
+
+
+@contextlib.contextmanager
+def balancer(nodes: NodeSet) -> Iterator[str]:
+    """HAProxy before the nodes; the address at which systems call it."""
+    program = need("haproxy", package="haproxy", beside="/usr/sbin")
+    address, folder = f"{nodes.made.base}.30", nodes.made.folder
+    text = HANDED_OUT.read_text(encoding="utf-8").replace("10.0.0.10:", f"{address}:")
+    for number in range(3):
+        text = text.replace(f"10.0.0.1{number + 1}:", f"{nodes.address(number)}:")
+    (folder / "nodes.cfg").write_text(text, encoding="utf-8")
+    (folder / "watched.cfg").write_text(WATCHED.format(folder=folder), encoding="utf-8")
+    process = subprocess.Popen(
+        [program, "-f", str(folder / "watched.cfg"), "-f", str(folder / "nodes.cfg")],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        works(address)
+        yield address
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def ready_nodes(nodes: NodeSet) -> list[int]:
+    """The nodes that say that they are well."""
+    found = []
+    for number in range(NODES):
+        with contextlib.suppress(OSError):
+            urllib.request.urlopen(f"http://{nodes.address(number)}:5588/", timeout=5).close()
+            found.append(number)
+    return found
+
+
 async def kill_often(nodes: NodeSet, load: Answered) -> None:
-    """Kill and start one node after the other, each time at a random moment after both work."""
-    for count in range(KILLS):
-        number = count % NODES
-        await asyncio.to_thread(works, nodes.address(number))
+    """Kill any node that is well, at a random moment, while another one is well too; start it again at once."""
+    for _ in range(KILLS):
         await another_answer(load)
+        ready = await asyncio.to_thread(
+            until, functools.partial(ready_nodes, nodes), lambda found: len(found) > 1
+        )
         await asyncio.sleep(random.uniform(0.0, 0.25))
+        number = random.choice(ready)
         nodes.made.kill(f"node-{number}")
         nodes.start(number, wait=False)
 
 
 @pytest.mark.xroad("F007", "F112", "F149")
 async def test_no_answer_without_a_record_while_nodes_are_killed(nodes: NodeSet) -> None:
-    load = Answered("kills")
-    async with asyncio.TaskGroup() as group:
-        for number in range(CONSUMERS):
-            group.create_task(consume(nodes, number, load))
-        await kill_often(nodes, load)
-        load.stop.set()
+    with balancer(nodes) as address:
+        load = Answered("kills", [address])
+        async with asyncio.TaskGroup() as group:
+            for number in range(CONSUMERS):
+                group.create_task(consume(number, load))
+            await kill_often(nodes, load)
+            load.stop.set()
     for number in range(NODES):
         await asyncio.to_thread(works, nodes.address(number))
+    print(f"{KILLS} kills, {len(load.ids)} answered, others: {dict(load.others)}")
     assert len(load.ids) > KILLS * 2
     assert answered_without_record(nodes, load) == set()
     await check_whole(nodes)
 
 
-def test_background_work_is_done_once(nodes: NodeSet) -> None:
-    unstamped = (
-        "SELECT count(*) FROM messagelog.record WHERE id NOT IN (SELECT record_id FROM messagelog.stamped)"
+def stamping_node(nodes: NodeSet) -> int:
+    """The node that timestamps for all of them now."""
+    ((process,),) = nodes.rows("SELECT process FROM nodes.lease WHERE name = 'timestamper'")
+    return int(str(process).partition("/")[0].removeprefix("node-"))
+
+
+@pytest.mark.xroad("F112")
+async def test_a_node_that_stands_still_loses_no_answer_and_does_nothing_after_others_took_its_work_over(
+    nodes: NodeSet,
+) -> None:
+    number = await asyncio.to_thread(stamping_node, nodes)
+    standing = nodes.made.processes[f"node-{number}"]
+    with balancer(nodes) as address:
+        load = Answered("still", [address])
+        async with asyncio.TaskGroup() as group:
+            for consumer_number in range(CONSUMERS):
+                group.create_task(consume(consumer_number, load))
+            await another_answer(load)
+            standing.send_signal(signal.SIGSTOP)
+            begun = time.monotonic()
+            try:
+                taken_by = await asyncio.to_thread(
+                    until, functools.partial(stamping_node, nodes), lambda found: found != number
+                )
+                before = len(load.ids)
+                while time.monotonic() - begun < STANDS_STILL_S or len(load.ids) == before:
+                    await another_answer(load)
+            finally:
+                standing.send_signal(signal.SIGCONT)
+            answered = len(load.ids) - before
+            await asyncio.to_thread(works, nodes.address(number))
+            for _ in range(CONSUMERS):
+                await another_answer(load)
+            load.stop.set()
+    print(
+        f"node-{number} stood still for {time.monotonic() - begun:.0f} s; node-{taken_by} went on with its work, "
+        f"{answered} answered meanwhile, {len(load.ids)} in all, others: {dict(load.others)}"
     )
-    until(lambda: nodes.rows(unstamped), lambda found: found == [(0,)])
+    assert answered_without_record(nodes, load) == set()
+    # It was no process that was started again, and took nothing back: a lease that is held is no one else's.
+    assert standing.poll() is None
+    assert await asyncio.to_thread(stamping_node, nodes) != number
+    await check_whole(nodes)
+
+
+def test_background_work_is_done_once(nodes: NodeSet) -> None:
+    left = (
+        "SELECT count(*) FROM messagelog.record WHERE id NOT IN (SELECT record_id FROM messagelog.stamped) "
+        "OR id NOT IN (SELECT record_id FROM messagelog.archived)"
+    )
+    # Under hundreds of kills archives fall behind: each has to be whole before the next kill of its node.
+    until(lambda: nodes.rows(left), lambda found: found == [(0,)], within_s=120 + 5 * KILLS)
     # A node that had stamped what another one did too would have left a timestamp that is over nothing.
     idle = "SELECT count(*) FROM messagelog.stamp WHERE id NOT IN (SELECT stamp_id FROM messagelog.stamped)"
     assert nodes.rows(idle) == [(0,)]
@@ -231,19 +333,40 @@ def test_background_work_is_done_once(nodes: NodeSet) -> None:
     until(held_by_a_living_one, bool)
 
 
+def test_each_record_is_in_one_archive_of_all_nodes(nodes: NodeSet) -> None:
+    """Each archive is at the node that made it, whole under its name, and they follow one another without a gap or a fork."""
+
+    def archives() -> tuple[list[str], dict[str, str]]:
+        known = [str(row[0]) for row in nodes.rows("SELECT file_name FROM messagelog.archive ORDER BY id")]
+        found = [path for folder in nodes.folders for path in (folder / "log" / "archive").iterdir()]
+        return known, {path.name.removesuffix(SUFFIX): str(path) for path in found if path.is_file()}
+
+    known, places = until(archives, lambda found: sorted(found[0]) == sorted(found[1]))
+    verdicts = run_gateway("archive", "verify", "--first", "--json", *(places[name] for name in known))
+    inside = sum(int(decode_json(line)["containers"]) for line in verdicts.splitlines())
+    print(
+        f"{len(known)} archives of {inside} records, made by {len({Path(p).parts[-4] for p in places.values()})} nodes"
+    )
+    counted = "SELECT count(*) FROM messagelog.archived JOIN messagelog.archive ON archive.id = archive_id"
+    assert nodes.rows(f"{counted} WHERE file_name = ANY ('{{{','.join(known)}}}')") == [(inside,)]
+
+
 @pytest.mark.xroad("F112")
-def test_each_node_gives_the_container_of_what_another_logged(nodes: NodeSet) -> None:
-    for logged_at, asked_at in ((0, 1), (1, 2), (2, 0)):
-        message_id = f"asic-{logged_at}"
-        assert call(nodes.address(logged_at), headers={"X-Road-Id": message_id}).status == 200
+def test_any_node_gives_the_container_of_any_message(nodes: NodeSet) -> None:
+    killed = [
+        str(row[0])
+        for row in nodes.rows("SELECT message_id FROM messagelog.record WHERE message_id LIKE 'kills-%'")
+    ]
+    some = random.sample(sorted(set(killed)), min(100, len(set(killed))))
+    for message_id in ("before", *some):
         query = (
             f"xRoadInstance=MX&memberClass=GOB&memberCode=15-ISSEMYM&subsystemCode=AFIL&queryId={message_id}"
         )
-        for wanted in (query, query.replace(message_id, "before")):
+        for number in range(NODES):
             with urllib.request.urlopen(
-                f"http://{nodes.address(asked_at)}:8080/asic?{wanted}", timeout=30
+                f"http://{nodes.address(number)}:8080/asic?{query}", timeout=30
             ) as found:
-                assert found.read(2) == b"PK"
+                assert found.read(2) == b"PK", (message_id, number)
 
 
 def test_a_change_holds_at_every_node_within_seconds(nodes: NodeSet) -> None:
@@ -296,10 +419,10 @@ def test_a_folder_of_another_server_is_refused_by_name(nodes: NodeSet) -> None:
 async def test_a_standby_that_is_promoted_has_every_answered_exchange(nodes: NodeSet) -> None:
     nodes.standby = Cluster(is_durable=True, standby_of=nodes.cluster)
     await asyncio.to_thread(nodes.cluster.wait_for_standby)
-    load = Answered("promotion")
+    load = Answered("promotion", [nodes.address(number) for number in range(NODES)])
     async with asyncio.TaskGroup() as group:
         for number in range(CONSUMERS):
-            group.create_task(consume(nodes, number, load))
+            group.create_task(consume(number, load))
         for _ in range(NODES):
             await another_answer(load)
         await asyncio.to_thread(nodes.cluster.stop)
@@ -315,33 +438,6 @@ async def test_a_standby_that_is_promoted_has_every_answered_exchange(nodes: Nod
     assert len(load.ids) > before
     assert answered_without_record(nodes, load) == set()
     await check_whole(nodes)
-
-
-# Besides the configuration that is handed out: how the test looks into HAProxy.
-WATCHED = "global\n    stats socket {folder}/haproxy.sock level admin\n"
-
-
-@contextlib.contextmanager
-def balancer(nodes: NodeSet) -> Iterator[str]:
-    """HAProxy before the nodes; the address at which systems call it."""
-    program = need("haproxy", package="haproxy", beside="/usr/sbin")
-    address, folder = f"{nodes.made.base}.30", nodes.made.folder
-    text = HANDED_OUT.read_text(encoding="utf-8").replace("10.0.0.10:", f"{address}:")
-    for number in range(3):
-        text = text.replace(f"10.0.0.1{number + 1}:", f"{nodes.address(number)}:")
-    (folder / "nodes.cfg").write_text(text, encoding="utf-8")
-    (folder / "watched.cfg").write_text(WATCHED.format(folder=folder), encoding="utf-8")
-    process = subprocess.Popen(
-        [program, "-f", str(folder / "watched.cfg"), "-f", str(folder / "nodes.cfg")],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        works(address)
-        yield address
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def tell_balancer(nodes: NodeSet, command: str) -> str:

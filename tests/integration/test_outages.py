@@ -20,26 +20,14 @@ import pytest
 from benchmarks.federation import Federation, GatewaySpec, free_base, run_command
 from central_server.cli.main import main as central_command
 from tests.integration.calling import behave, call, log_text, logged, until, works
-from tests.integration.pair import consumer, provider, running
+from tests.integration.pair import consumer, provider, running, short_times
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.processes
 BASE = free_base()
-SHORT = """
-[trust]
-configuration_poll_s = 1
-configuration_conditional_poll_s = 0.5
-ocsp_fetch_s = 0.5
-ocsp_retry_s = 0.5
-ocsp_timeout_s = 1
-[log]
-timestamp_interval_s = 0.5
-timestamp_retry_s = 0.5
-timestamp_timeout_s = 1
-acceptable_timestamp_failure_s = 12
-"""
+SHORT = short_times(acceptable_timestamp_failure_s=12)
 CONSUMER = consumer(BASE, SHORT)
 PROVIDER = provider(BASE, SHORT)
 AT = CONSUMER.address

@@ -281,11 +281,11 @@ def test_a_timer_makes_a_backup_and_keeps_as_many_of_its_own_as_it_is_told(tmp_p
     data, secret, folder = tmp_path / "c", tmp_path / "passphrase", tmp_path / "backups"
     secret.write_text("correct horse battery staple")
     secret.chmod(0o600)
-    found = (
-        f"found --data {data} --pin-file {tmp_path / 'pin'} --instance XX --address c.example --owner GOV/1 "
+    making = (
+        f"bootstrap --data {data} --pin-file {tmp_path / 'pin'} --instance XX --address c.example --owner GOV/1 "
         "--name Owner --kind ec-p256"
     )
-    made = CliRunner().invoke(central_command, shlex.split(found))
+    made = CliRunner().invoke(central_command, shlex.split(making))
     assert made.exit_code == 0, made.output
     folder.mkdir()
     older = [folder / f"timer_2020010{n}-000000.age" for n in range(1, 6)]

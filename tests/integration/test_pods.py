@@ -201,7 +201,7 @@ def test_pods_wait_are_founded_serve_are_probed_and_end(pods: tuple[Pod, Pod]) -
     idle = gateway.start()
     until(lambda: children(idle.pid), bool)
     idle.terminate()
-    assert idle.wait(60) == 0
+    assert idle.wait(60) == 0, gateway.log().read_text()
     serving = [pod.start() for pod in pods]
     found(central, gateway)
     wait_for(central, gateway.probe("readinessProbe", gateway.address))

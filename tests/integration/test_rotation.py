@@ -143,11 +143,11 @@ def renew(
     assert federation.pki is not None
     member: ClientId = federation.member(spec)
     server: ServerId = federation.server(spec)
-    wanted = x509.load_pem_x509_csr(asked.read_bytes())
+    desired = x509.load_pem_x509_csr(asked.read_bytes())
     issued = (
-        federation.pki.issue_sign(wanted, member, spec.name, days=days)  # type: ignore[arg-type]
+        federation.pki.issue_sign(desired, member, spec.name, days=days)  # type: ignore[arg-type]
         if usage == "sign"
-        else federation.pki.issue_auth(wanted, server, spec.address)
+        else federation.pki.issue_auth(desired, server, spec.address)
     )
     path = asked.with_suffix(".pem")
     path.write_bytes(issued.public_bytes(Encoding.PEM))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import ssl
 import time
-import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,8 @@ from certs.tokens.soft import SoftToken
 from gateway.cli.main import main as gateway_command
 from serving.storage.keysafe import TOKEN_PURPOSE, KeySafe, Seal
 from serving.storage.selfsigned import self_signed
+from tests.integration.calling import call
+from tests.integration.pair import consumer, provider, running
 from tests.keyscan import forms, found_below, found_in
 
 if TYPE_CHECKING:
@@ -32,51 +33,16 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.processes
 
 BASE = free_base()
-APART = GatewaySpec(
-    "15-ISSEMYM",
-    "ISSEMYM",
-    f"{BASE}.15",
-    ["AFIL"],
-    '[[client]]\nid = "MX/GOB/15-ISSEMYM/AFIL"\nconnection = "HTTP"\n',
-    settings='[[keys.tokens]]\nid = "0"\nown_process = true',
-)
-PROVIDER = GatewaySpec(
-    "00-RNSS",
-    "RNSS",
-    f"{BASE}.10",
-    ["INDICE"],
-    f"""
-[[client]]
-id = "MX/GOB/00-RNSS/INDICE"
-connection = "HTTP"
-[[client.service]]
-code = "echo"
-url = "http://{BASE}.10:9000"
-[[client.service.allow]]
-subject = "MX/GOB/15-ISSEMYM/AFIL"
-""",
-)
+APART = consumer(BASE, '[[keys.tokens]]\nid = "0"\nown_process = true')
+PROVIDER = provider(BASE)
 
 
 @pytest.fixture(scope="module")
 def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
-    made = Federation(tmp_path_factory.mktemp("secrets"), [APART, PROVIDER], base=BASE)
-    made.set_up()
-    try:
-        made.start("echo", "benchmarks.echo", "--host", PROVIDER.address)
-        made.start_all()
-        made.wait_for(f"http://{PROVIDER.address}:9000/")
+    with running(Federation(tmp_path_factory.mktemp("secrets"), [APART, PROVIDER], base=BASE)) as made:
         for _ in range(5):
-            request = urllib.request.Request(
-                f"http://{APART.address}:8080/r1/MX/GOB/00-RNSS/INDICE/echo/x",
-                data=b"hola",
-                headers={"X-Road-Client": "MX/GOB/15-ISSEMYM/AFIL"},
-            )
-            with urllib.request.urlopen(request, timeout=90) as answer:
-                assert answer.read() == b"hola"
+            assert call(APART.address, body=b"hola").body == b"hola"
         yield made
-    finally:
-        made.stop()
 
 
 def keys_of(folder: Path, pin: str) -> list[PrivateKeyTypes]:

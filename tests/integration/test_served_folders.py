@@ -66,7 +66,7 @@ def test_the_running_gateway_is_found_whatever_its_health_address(
 
 def test_a_second_server_on_the_folder_is_refused(federation: Federation) -> None:
     refused = run("gateway", "serve", "--data", federation.data(CONSUMER))
-    assert refused.returncode == 1
+    assert refused.returncode == 1, refused.stderr
     assert "stop that server first" in refused.stderr
     assert "Traceback" not in refused.stderr
 

@@ -168,7 +168,7 @@ async def test_keys_of_every_kind_are_made_and_sign_on_a_pkcs11_token(hsm: SoftH
         made = [await device.generate_key(kind, kind, "sign") for kind in ("rsa-2048", "ec-p256", "ec-p384")]
         for key in made:
             await signs(device, key.id, key.public_key)
-        assert {(k.id, k.kind, k.label) for k in await device.held_keys()} == {
+        assert {(k.id, k.kind, k.label) for k in await device.device_keys()} == {
             (k.id, k.kind, k.kind) for k in made
         }
         await device.remove_key(made[0].id)
@@ -353,7 +353,7 @@ async def test_rsa_keys_of_a_token_that_signs_by_pss_alone_sign_requests_message
         await until(lambda: _logged_in(device))
         tokens = Tokens(KeyConfStore(store.database), [device])
         key_id = await tokens.generate_key("hsm", "rsa-2048", "firma", None)
-        (key,) = await device.held_keys()
+        (key,) = await device.device_keys()
         public = load_der_public_key(key.public_key)
         assert isinstance(public, rsa.RSAPublicKey)
         with pytest.raises(TokenFailed):  # the device's rule, not ours
@@ -421,7 +421,7 @@ async def test_a_token_that_is_only_read_signs_and_is_never_written_to(hsm: Soft
         ):
             with pytest.raises(TokenFailed, match="only read"):
                 await writing
-        assert [k.id for k in await device.held_keys()] == [key.id]
+        assert [k.id for k in await device.device_keys()] == [key.id]
 
 
 @pytest.mark.xroad("F025")

@@ -13,8 +13,9 @@ import pytest
 from benchmarks.federation import Federation, GatewaySpec, free_base, serial_of
 from certs.tls import TlsCredentials, peer_client_context, peer_server_context
 from serving.storage.selfsigned import self_signed
-from tests.integration.calling import Answer, call, logged, post, until, works
+from tests.integration.calling import AFIL, Answer, call, logged, post, until, works
 from tests.integration.middle import Listener, Middle
+from tests.integration.pair import client, service, start_echo
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -22,16 +23,11 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.processes
 BASE = free_base()
 SHORT = "[limits]\npeer_read_s = 6\npeer_connect_s = 15\n"
-CLIENT = '[[client]]\nid = "MX/GOB/{member}/{subsystem}"\nconnection = "HTTP"\n'
-SERVICE = (
-    '[[client.service]]\ncode = "echo"\nurl = "http://{base}.10:9000"\n'
-    '[[client.service.allow]]\nsubject = "MX/GOB/15-ISSEMYM/AFIL"\n'
-    '[[client.service.allow]]\nsubject = "MX/GOB/66-INTRUSO/AFIL"\n'
-).replace("{base}", BASE)
+SERVICE = service("echo", f"http://{BASE}.10:9000", AFIL, "MX/GOB/66-INTRUSO/AFIL")
 
 
-def spec(member: str, number: int, subsystem: str, wanted: str, **more: object) -> GatewaySpec:
-    text = CLIENT.format(member=member, subsystem=subsystem) + wanted
+def spec(member: str, number: int, subsystem: str, desired: str, **more: object) -> GatewaySpec:
+    text = client(f"MX/GOB/{member}/{subsystem}") + desired
     return GatewaySpec(member, member, f"{BASE}.{number}", [subsystem], text, settings=SHORT, **more)  # type: ignore[arg-type]
 
 
@@ -49,7 +45,7 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]
     made = Federation(tmp_path_factory.mktemp("strangers"), [CONSUMER, PROVIDER, INTRUDER, GHOST], base=BASE)
     made.set_up()
     try:
-        made.start("echo", "benchmarks.echo", "--host", f"{BASE}.10")
+        start_echo(made)
         made.start_trust()
         made.start_central()
         for one in (CONSUMER, PROVIDER, INTRUDER):

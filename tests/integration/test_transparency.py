@@ -15,7 +15,7 @@ from certs.transparency import verify_log
 from gateway.cli.logwitnesses import KnownWitnesses
 from gateway.cli.main import main
 from schemas.transparency.announcement import witness_name
-from schemas.transparency.merkle import tree_root
+from schemas.transparency.merkle import range_hash
 from schemas.transparency.notes import parse_note, parse_verifier_key
 from schemas.transparency.tiles import TileName, tile_subtrees
 from serving.api.evidence import save_configuration
@@ -53,7 +53,7 @@ def test_what_was_exchanged_is_in_a_log_that_anybody_can_read_and_prove(federati
         assert found is not None, name.path
         return found
 
-    assert tree_root(checkpoint.size, tile_subtrees(checkpoint.size, read)) == checkpoint.root
+    assert range_hash(0, checkpoint.size, tile_subtrees(checkpoint.size, read)) == checkpoint.root
     result = CliRunner().invoke(main, ["log", "verify", "--data", data, "--json"], env=environment)
     assert result.exit_code == 0, result.output
     assert json.loads(result.output)["differences"] == []

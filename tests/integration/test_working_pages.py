@@ -47,9 +47,9 @@ async def begin_work(address: str, accounts: Accounts, world: World) -> tuple[st
     async with Browser(address) as desk, Browser(address) as person:
         await enter(desk, accounts, COUNTER, "mesa-0")
         await desk.get(f"/?numero={PIDS['ana']}")
-        wanted = [("pid", PIDS["ana"]), ("convenio", "CONV-DEMO-2025-01"), ("beneficio", "JUBILACION")]
-        wanted += [("contraparte", "MX/GOB/30-IPE")]
-        await desk.send("/casos", [*wanted, ("confirmo", "1")])
+        desired = [("pid", PIDS["ana"]), ("convenio", "CONV-DEMO-2025-01"), ("beneficio", "JUBILACION")]
+        desired += [("contraparte", "MX/GOB/30-IPE")]
+        await desk.send("/casos", [*desired, ("confirmo", "1")])
         (number,) = set(re.findall(r"PORT-15-2026-\d{8}", desk.page.source))
         case = f"/casos/{number}"
         for step in ("ADMITIR", "SOLICITAR_HISTORIA"):

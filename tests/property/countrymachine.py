@@ -16,13 +16,18 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from social_security.commands.handover import translate_rows, write_hand_over, write_rows
 from social_security.commands.seed import rid_of
 from social_security.domain import eventchain, pack
 from social_security.domain import states as machines
 from social_security.domain.calendars import load_calendar
+from social_security.domain.edition import package_edition
 from social_security.domain.faults import APPEAL_DAYS
 from social_security.domain.history import parse_rules, share, total
 from social_security.domain.pseudonyms import Rid
+from social_security.importing.layouts import LAYOUTS, PIDS
+from social_security.importing.quality import QualityReport
+from social_security.importing.rows import Import, import_file, read_known
 from social_security.institute.history import own_periods
 from social_security.institute.portability import all_periods
 from social_security.institute.portabilityrules import senders_of_round
@@ -65,6 +70,8 @@ class CountryMachine(RuleBasedStateMachine):
         self.versions: dict[tuple[str, str], int] = {}
         # Whom the registry answers nothing but what persons ask through them.
         self.suspended: set[str] = set()
+        # Who has left, and who holds its persons since.
+        self.heirs: dict[str, str] = {}
         self._note_versions()
 
     def teardown(self) -> None:
@@ -92,6 +99,7 @@ class CountryMachine(RuleBasedStateMachine):
     )
     def certify(self, code: str, who: str, since: date, days: int, lost: int, back: int) -> None:
         """An institute certifies a further period; it may overlap its own and others'."""
+        code = self.heirs.get(code, code)
         until = min(since + timedelta(days=days - 1), date(2026, 3, 1))
         calendar = (until - since).days + 1
         self.numbers += 1
@@ -116,6 +124,7 @@ class CountryMachine(RuleBasedStateMachine):
         self, code: str, who: str, pick: int, since: date, days: int, lost: int, decision: str
     ) -> None:
         """She asks for another period than is certified; the unit grants or refuses it, and carries out what it granted."""
+        code = self.heirs.get(code, code)
         services, pid = self.c.institutes[code], self._pid(code, who)
         served = services.periods.served(pid)
         if not served:
@@ -153,6 +162,7 @@ class CountryMachine(RuleBasedStateMachine):
     @rule(code=INSTITUTE, who=WHO, benefit=st.sampled_from(["JUBILACION", "VEJEZ", "ORFANDAD"]))
     def open_a_case(self, code: str, who: str, benefit: str) -> None:
         """One institute opens a case, and tells the counterparties."""
+        code = self.heirs.get(code, code)
         self.loop.run_until_complete(self._open(code, who, benefit))
 
     @rule(who=WHO, benefit=st.sampled_from(["JUBILACION", "VEJEZ"]))
@@ -160,7 +170,7 @@ class CountryMachine(RuleBasedStateMachine):
         """All three open a case of the same benefit at once: at most one is left open."""
 
         async def together() -> None:
-            await asyncio.gather(*(self._open(code, who, benefit) for code in INSTITUTES))
+            await asyncio.gather(*(self._open(code, who, benefit) for code in self._present()))
 
         self.loop.run_until_complete(together())
 
@@ -223,6 +233,7 @@ class CountryMachine(RuleBasedStateMachine):
     @rule(code=INSTITUTE, who=WHO, day=st.dates(date(2026, 1, 1), date(2026, 3, 2)))
     def report_a_death(self, code: str, who: str, day: date) -> None:
         """An institute reports a death; one that does not hold her is refused."""
+        code = self.heirs.get(code, code)
         pid = self._pid(code, who)
         self.numbers += 1
         event = f"00000000-0000-4000-8000-{self.numbers:012d}"
@@ -247,7 +258,7 @@ class CountryMachine(RuleBasedStateMachine):
         if not self.deaths:
             return
         code, undone, who = self.deaths[pick % len(self.deaths)]
-        if code in self.suspended:
+        if code in self.suspended or code in self.heirs:
             return
         self.deaths.remove((code, undone, who))
         self.numbers += 1
@@ -279,6 +290,52 @@ class CountryMachine(RuleBasedStateMachine):
         """Time passes; routines run, and what is queued is sent."""
         self.c.now += timedelta(days=days, seconds=1)
         self.loop.run_until_complete(self.c.settle())
+
+    @rule(code=INSTITUTE, heir=INSTITUTE)
+    def leave(self, code: str, heir: str) -> None:
+        """An institute leaves: persons, histories, oppositions and open requests go to its successor, and so do all who ask."""
+        if self.heirs or code == heir or {code, heir} & self.suspended:
+            return
+        self.loop.run_until_complete(self.c.settle())
+        held = {who: self._days(code, who) for who in PEOPLE}
+        open_requests = {
+            r.folio for r in self.c.institutes[code].arco.all() if r.state not in machines.ARCO_ENDED
+        }
+        self.numbers += 1
+        body = {
+            "idAviso": f"MEMBRESIA:{self.numbers}", "miembro": MEMBERS[code], "estado": "BAJA",
+            "fecha": self.c.now.date().isoformat(), "sucesor": MEMBERS[heir],
+        }  # fmt: skip
+        heard = self._ask("00-ONIESS/SUPERV", "00-RNSS", "notificarMembresia", body, "PUR-SUPERV",
+                          f"NEG-00-2026-{self.numbers:08d}", SYSTEM)  # fmt: skip
+        assert heard.is_done, heard
+        self.c.publish_leaving(code, heir)
+        hand_over_files(self.c, code, heir, self.folder / "hand-over")
+        self.heirs[code] = heir
+        for who in PEOPLE:
+            assert self._days(heir, who) >= held[who], "no day is lost"
+            assert MEMBERS[code] not in self.c.registry.store.linked(self._rid(who))
+            if held[who]:
+                assert MEMBERS[heir] in self.c.registry.store.holders(self._rid(who))
+        taken = {r.folio for r in self.c.institutes[heir].arco.all()}
+        assert {f for f in open_requests if f not in taken} == set(), "every open request goes on"
+        # Her PIDs at the successor are its own; what the machine knows of periods there begins anew.
+        self._note_versions()
+
+    @rule(who=WHO)
+    def ask_who_left(self, who: str) -> None:
+        """Whoever still writes to an institute that has left, or for it, is told who holds its persons now."""
+        for code, heir in self.heirs.items():
+            case = f"CONS-{code[:2]}-2026-00000001"
+            given = next(p["pids"] for p in pack.persons()["persons"] if p["name"] == who)
+            for client, provider, operation, body, purpose in (
+                (f"{heir}/HIST", "00-RNSS", "traducirPid", {"pid": self._pid(heir, who), "destino": MEMBERS[code]}, "PUR-HIST"),
+                (f"{code}/HIST", "00-RNSS", "localizarHistoria", {"pid": given[code]}, "PUR-HIST"),
+                (f"{code}/HIST", code, "consultarHistoria", {"pid": given[code]}, "PUR-HIST"),
+            ):  # fmt: skip
+                heard = self._ask(client, provider, operation, body, purpose, case, ANALYST)
+                assert heard.body.get("codigo") == "SS-603", heard
+                assert MEMBERS[heir] in heard.body["mensaje"], heard
 
     # What always holds
 
@@ -367,6 +424,20 @@ class CountryMachine(RuleBasedStateMachine):
 
     # How it is done
 
+    def _present(self) -> list[str]:
+        """The institutes that have not left."""
+        return [c for c in INSTITUTES if c not in self.heirs]
+
+    def _days(self, code: str, who: str) -> set[date]:
+        """The days that an institute certifies of a person, under whichever of her records that have become one."""
+        pids = {self._pid(code, other) for other in PEOPLE if self._rid(other) == self._rid(who)}
+        return {
+            p.since + timedelta(days=n)
+            for pid in pids
+            for p in own_periods(self.c.institutes[code], pid)
+            for n in range((p.until - p.since).days + 1)
+        }
+
     def _rid(self, who: str) -> Any:
         rid = rid_of(who)
         gone = {goes: stays for _, stays, goes in self.merged}
@@ -406,7 +477,7 @@ class CountryMachine(RuleBasedStateMachine):
     async def _open(self, code: str, who: str, benefit: str) -> None:
         self.numbers += 1
         case_id = f"PORT-{code[:2]}-2026-{self.numbers:08d}"
-        others = [MEMBERS[c] for c in INSTITUTES if c != code]
+        others = [MEMBERS[c] for c in self._present() if c != code]
         pid = self._pid(code, who)
         why = ("PUR-PORT", case_id, ANALYST)
         body = {"pid": pid, "convenio": CONVENTION["id"], "beneficio": benefit, "contrapartes": others}
@@ -418,6 +489,11 @@ class CountryMachine(RuleBasedStateMachine):
             "estadoNuevo": "PRESENTADA", "responsable": MEMBERS[code], "contraparte": others,
             "hashAnterior": eventchain.START, "convenio": CONVENTION["id"], "beneficio": benefit,
         }  # fmt: skip
+        applied = heard.body["presentadaEl"]
+        if (
+            applied < self.c.institutes[code].today().isoformat()
+        ):  # in a case that ended because an institute left
+            event["presentadaEl"] = applied
         for other in others:
             token = await self.c.ask(
                 f"{code}/PORT", "00-RNSS", "traducirPid", {"pid": pid, "destino": other}, *why
@@ -496,7 +572,7 @@ class CountryMachine(RuleBasedStateMachine):
         return {
             "codigo": "SS-403", "fundamento": "mx:LGPDPPSO-60", "autoridad": f"MX/GAR/{code[:2]}-GARANTE",
             "motivacion": "El convenio no cubre lo que se pide aquí.", "medioImpugnacion": "Recurso de revisión",
-            "limiteImpugnacion": load_calendar(code).add(services.today(), APPEAL_DAYS).isoformat(),
+            "limiteImpugnacion": load_calendar(package_edition(), code).add(services.today(), APPEAL_DAYS).isoformat(),
         }  # fmt: skip
 
     def _advance(self, case: Case, choice: int) -> None:
@@ -523,6 +599,19 @@ class CountryMachine(RuleBasedStateMachine):
         self.loop.run_until_complete(
             self._post(case, CODE_OF[case.responsible], role, self._event(case, name, to))
         )
+
+
+def hand_over_files(c: DirectCountry, code: str, heir: str, out: Path) -> None:
+    """The files of a hand-over, from the books of who leaves, by the registry, into those of its successor."""
+    write_hand_over(c.institutes[code].database, out)
+    pids = out / "pids.csv"
+    write_rows(pids, PIDS, translate_rows(c.registry.store, MEMBERS[code], out / "personas.csv"))
+    database = c.institutes[heir].database
+    for kind in LAYOUTS:
+        report = QualityReport(out / f"{kind}.report")
+        run = Import(heir, c.now, report, read_known(database, pids), is_handed_over=True)
+        import_file(database, run, kind, out / f"{kind}.csv", dry_run=False)
+        report.close()
 
 
 def check_refusal(heard: Any) -> Any:

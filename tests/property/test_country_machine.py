@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from social_security.domain import states as machines
+from social_security.institute.arco import refusal_digest
 from social_security.institute.casesteps import PERSON_ROLES, allowed_steps
 from social_security.institute.stores.cases import Case
 from tests.property.countrymachine import (
@@ -50,6 +51,8 @@ class DisturbedCountry(CountryMachine):
     @rule(code=INSTITUTE, is_suspended=st.booleans())
     def suspend(self, code: str, is_suspended: bool) -> None:
         """ONIESS suspends an institute, or makes it active again; telling it twice is telling it once."""
+        if code in self.heirs:
+            return
         self.numbers += 1
         state = "SUSPENDIDA" if is_suspended else "ACTIVA"
         body = {
@@ -65,6 +68,8 @@ class DisturbedCountry(CountryMachine):
     @rule(code=INSTITUTE, who=WHO, benefit=st.sampled_from(["JUBILACION", "VEJEZ"]), other=INSTITUTE)
     def open_at_the_desk(self, code: str, who: str, benefit: str, other: str) -> None:
         """A desk opens a case with one institute only; its system tells it."""
+        code = self.heirs.get(code, code)
+        other = self.heirs.get(other, other)
         if code == other:
             return
         self.numbers += 1
@@ -102,6 +107,7 @@ class DisturbedCountry(CountryMachine):
           decision=st.sampled_from(["REVOCAR", "CONFIRMAR", "DESECHAR"]))  # fmt: skip
     def appeal(self, code: str, who: str, pick: int, lost: int, decision: str) -> None:
         """A refused rectification is appealed; the guarantor's order is carried out, and nothing else is."""
+        code = self.heirs.get(code, code)
         services, pid = self.c.institutes[code], self._pid(code, who)
         served = services.periods.served(pid)
         if not served:
@@ -122,9 +128,10 @@ class DisturbedCountry(CountryMachine):
         refused = self._arco(code, folio, "IMPROCEDENTE", causas=["IV"], resolucionComite="CT/1")
         assert refused.is_done, refused
         why = ("avanzarArco", "PUR-ARCO", folio)
-        self._advance_arco(f"{code}/ARCO", code, "RECURRIDA", why, PERSON)
+        hers = {"huellaNegativa": refusal_digest(refused.body["negativa"])}
+        assert self._advance_arco(f"{code}/ARCO", code, "RECURRIDA", why, PERSON, **hers).is_done
         guarantor = f"{code[:2]}-GARANTE/SUPERV"
-        self._advance_arco(guarantor, code, "RESUELTA_RR", why, "GARANTE", sentido=decision)
+        assert self._advance_arco(guarantor, code, "RESUELTA_RR", why, "GARANTE", sentido=decision).is_done
         done = self._arco(code, folio, "EFECTIVA")
         now = services.periods.served(pid)
         version = next(p.version for p in now if p.period_id == period.period_id)
@@ -187,7 +194,9 @@ class DisturbedCountry(CountryMachine):
             body |= {"codigo": "SS-403", "fundamento": "mx:LGPDPPSO-60",
                      "motivacion": "El convenio no cubre lo que se pide aquí."}  # fmt: skip
         elif name == "AGREGAR_PARTICIPANTE":
-            body["contrapartes"] = [m for m in MEMBERS.values() if m not in case.participants]
+            body["contrapartes"] = [
+                MEMBERS[c] for c in self._present() if MEMBERS[c] not in case.participants
+            ]
             if not body["contrapartes"]:
                 return
         elif name == "TOTALIZAR":
@@ -202,10 +211,10 @@ class DisturbedCountry(CountryMachine):
 
     def _advance_arco(
         self, client: str, code: str, state: str, why: tuple[str, str, str], role: str, **more: Any
-    ) -> None:
+    ) -> Any:
         body = {"estado": state, "ocurridoEl": self.c.now.isoformat(), **more}
         operation, purpose, folio = why
-        self._ask(client, code, operation, body, purpose, folio, role)
+        return self._ask(client, code, operation, body, purpose, folio, role)
 
 
 TestCountryMachine = DisturbedCountry.TestCase

@@ -134,22 +134,6 @@ def test_a_request_hash_is_the_only_change_to_an_answer(made: tuple[bytes, dict[
     assert canonical(hashed.raw, without_hash=True) == canonical(made[0], without_hash=True)
 
 
-@given(envelopes())
-def test_without_its_body_an_envelope_keeps_every_header(made: tuple[bytes, dict[str, str | None]]) -> None:
-    message = soap.parse_message(made[0])
-    left = etree.fromstring(soap.without_body(message))
-    body = left.find(f"{{{SOAP_NS}}}Body")
-    assert body is not None
-    assert len(body) == 0
-    assert not (body.text or "").strip()
-    whole = etree.fromstring(made[0].removeprefix(b"\xef\xbb\xbf"))
-    header = f"{{{SOAP_NS}}}Header"
-    kept, was = left.find(header), whole.find(header)
-    assert kept is not None
-    assert was is not None
-    assert etree.tostring(kept, method="c14n") == etree.tostring(was, method="c14n")
-
-
 @given(SUBSYSTEMS, SUBSYSTEMS, NAMES, TEXTS, st.none() | TEXTS, st.none() | SERVERS)
 def test_a_request_is_read_as_it_was_rendered(
     client: ClientId,

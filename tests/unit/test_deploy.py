@@ -265,6 +265,39 @@ def test_kustomize_puts_the_manifests_of_several_nodes_together(tmp_path: Path) 
         o for o in objects if o["kind"] == "PodDisruptionBudget" and o["metadata"]["name"] == "gateway"
     )
     assert budget["spec"]["maxUnavailable"] < gateway["spec"]["replicas"]
+    check_identity(gateway, [o for o in objects if o["kind"] == "Service"])
+    labels = gateway["spec"]["template"]["metadata"]["labels"]
+    assert budget["spec"]["selector"]["matchLabels"].items() <= labels.items()
+    # Every secret that a pod refers to is made by the same command, and none stands in a manifest in clear.
+    secrets = {o["metadata"]["name"]: set(o["data"]) for o in objects if o["kind"] == "Secret"}
+    assert {
+        (e["valueFrom"]["secretKeyRef"]["name"], e["valueFrom"]["secretKeyRef"]["key"])
+        for e in container["env"]
+        if "secretKeyRef" in e.get("valueFrom", {})
+    } <= {(name, key) for name, keys in secrets.items() for key in keys}
+    assert not [e for e in container["env"] if "PASSWORD" in e["name"] and "value" in e]
+
+
+def check_identity(gateway: dict[str, Any], services: list[dict[str, Any]]) -> None:
+    """A pod keeps its name, as a node and on its volume, and the ports that peers know, and is asked whether it is ready."""
+    (container,) = gateway["spec"]["template"]["spec"]["containers"]
+    (name,) = [e for e in container["env"] if e["name"] == "SACBE_GATEWAY_NODE_NAME"]
+    assert name["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.name"
+    mounted = {mount["name"] for mount in container["volumeMounts"]}
+    assert {claim["metadata"]["name"] for claim in gateway["spec"]["volumeClaimTemplates"]} <= mounted
+    by_name = {service["metadata"]["name"]: service["spec"] for service in services}
+    assert gateway["spec"]["serviceName"] in by_name
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    shown = {
+        port["port"]: ports.get(port["targetPort"], port["targetPort"])
+        for port in by_name["gateway"]["ports"]
+    }
+    assert (shown[5500], shown[5577]) == (5500, 5577)
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        asked = container[probe].get("httpGet") or container[probe]["tcpSocket"]
+        assert asked["port"] in ports
+    # A pod that is to go is seen not to be ready, and not ended, while it drains.
+    assert "httpGet" in container["readinessProbe"]
 
 
 def check_setting(name: str, value: str) -> None:
@@ -299,7 +332,7 @@ def test_every_answer_that_a_package_asks_for_is_a_setting_with_its_default(fold
 @pytest.mark.xroad("F021")
 @pytest.mark.parametrize(
     ("folder", "program", "command"),
-    [("gateway", gateway_command, "init"), ("central", central_command, "found")],
+    [("gateway", gateway_command, "init"), ("central", central_command, "bootstrap")],
 )
 def test_what_a_package_says_to_have_ready_are_options_of_the_command(
     folder: str, program: click.Group, command: str

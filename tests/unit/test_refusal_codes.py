@@ -10,6 +10,7 @@ import pytest
 from central_server.registry.refusals import RegistryCode, refuse
 from gateway.refusals import GatewayCode
 from serving.errors import RefusalCode
+from serving.language import N_
 from tests.paths import PROJECT
 
 TABLES = [
@@ -47,3 +48,14 @@ def test_refusal_carries_its_code_and_details_in_order() -> None:
     refused = refuse(RegistryCode.MEMBER_NOT_FOUND, "SX:GOV:1", 7)
     assert (refused.code.status, refused.metadata) == (404, ("SX:GOV:1", "7"))
     assert str(refused) == "member_not_found SX:GOV:1 7"
+
+
+def test_a_person_is_told_in_words_what_the_central_server_refuses_and_a_program_by_its_code() -> None:
+    for code in RegistryCode:
+        english, spanish = code.words.into("en"), code.words.into("es")
+        assert " " in english
+        assert english != spanish
+    refused = refuse(RegistryCode.TOKEN_ACTION_NOT_POSSIBLE, N_("the token is locked already"))
+    assert str(refused) == "token_action_not_possible the token is locked already"
+    assert refused.metadata == ("the token is locked already",)
+    assert refused.text.into("es") == "el token no puede hacer eso ahora: el token ya está cerrado"

@@ -133,6 +133,8 @@ async def send(port: int, first: str, headers: Sequence[tuple[str, str]], body: 
     kept = [
         (n, v) for n, v in headers if n.lower() not in ("connection", "transfer-encoding", "content-length")
     ]
+    if not any(n.lower() == "host" for n, _ in kept):  # what is kept of a message has none
+        kept.insert(0, ("Host", "gw"))
     lines = [first, *(f"{n}: {v}" for n, v in kept), f"Content-Length: {len(body)}", "Connection: close"]
     reader, writer = await asyncio.open_connection(stage.HOST, port)
     writer.write(("\r\n".join(lines) + "\r\n\r\n").encode() + body)

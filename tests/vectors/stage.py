@@ -338,7 +338,7 @@ async def put_up(
                 configuration=lambda: trusting,
                 serverconf=lambda: serverconf,
                 identities=Identities(setup),
-                signing=MessageSigner(trust().token),
+                signing=MessageSigner(trust().token, turn=None if kept is None else kept.turn),
                 log=kept or log,
                 peers=peers,
                 services=services,

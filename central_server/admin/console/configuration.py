@@ -39,7 +39,7 @@ SOURCES: Final = (("INTERNAL", N_("For this instance")), ("EXTERNAL", N_("For ot
 
 async def configuration(request: ConsoleRequest) -> PageView:
     """Everything that makes the configuration and that it is made of."""
-    tokens = (await request.tell("get_tokens", list[CentralTokenView])).value or ()
+    tokens = (await request.fetch("get_tokens", list[CentralTokenView])).value or ()
     blocks: list[Block | None] = []
     for source, title in SOURCES:
         blocks += await _source(request, source, title, tokens)
@@ -80,10 +80,10 @@ async def _source(
     request: ConsoleRequest, source: str, title: Translatable, tokens: Sequence[CentralTokenView]
 ) -> list[Block | None]:
     named, one = {"configuration_type": source}, "configuration_sources_configuration_type"
-    anchor = await request.tell(f"get_{one}_anchor", AnchorContainer, named)
+    anchor = await request.fetch(f"get_{one}_anchor", AnchorContainer, named)
     if anchor.value is None:
         return []
-    url = await request.tell(f"get_{one}_download_url", DownloadUrl, named)
+    url = await request.fetch(f"get_{one}_download_url", DownloadUrl, named)
     made = anchor.value.anchor
     pairs = (
         (N_("Given out at"), code(url.value.url if url.value is not None else "")),
@@ -134,12 +134,17 @@ def _tokens(request: ConsoleRequest, tokens: Sequence[CentralTokenView]) -> list
     )
     return [
         Heading(N_("Tokens")),
-        Listing(N_("Tokens of the signing keys"), columns, rows, N_("There are none.")),
+        Listing(
+            N_("Tokens of the signing keys"),
+            columns,
+            rows,
+            N_("No token: begin the instance, which makes one."),
+        ),
     ]
 
 
 async def _trusted(request: ConsoleRequest) -> list[Block | None]:
-    found = await request.tell("get_trusted_anchors", list[TrustedAnchorView])
+    found = await request.fetch("get_trusted_anchors", list[TrustedAnchorView])
     if found.value is None:
         return []
     rows = []
@@ -174,7 +179,7 @@ async def _trusted(request: ConsoleRequest) -> list[Block | None]:
 
 
 async def _management(request: ConsoleRequest) -> list[Block | None]:
-    found = await request.tell("get_management_services_configuration", ServicesConfiguration)
+    found = await request.fetch("get_management_services_configuration", ServicesConfiguration)
     if found.value is None:
         return []
     this = found.value

@@ -9,7 +9,16 @@ from serving.language import N_
 if TYPE_CHECKING:
     from serving.language import Translatable
 
+_RESPONDER = N_(
+    "Gateways no longer ask this responder with the next configuration. Without any, certificates below it are not believed."
+)
+
 CONSEQUENCES: Final[dict[str, Translatable]] = {
+    "delete_member_classes_code": N_("The class can no longer be chosen. A class that has members is not deleted."),
+    "delete_members_member_id_servers_server_id": N_("With the next configuration nobody reaches this client at that server. It may be registered there again."),
+    "delete_intermediate_cas_intermediate_ca_id": N_("Certificates of this authority are not believed with the next configuration, and servers that have them stop."),
+    "delete_intermediate_cas_intermediate_ca_id_ocsp_responders_ocsp_responder_id": _RESPONDER,
+    "delete_ocsp_responders_ocsp_responder_id": _RESPONDER,
     "post_initialization": N_("The instance and its token come into being. The name of the instance cannot be changed afterwards."),
     "post_management_requests_management_request_id_approval": N_("What the request asks for stands in the next configuration, and every server of the instance believes it. The institute is told."),
     "delete_management_requests_management_request_id": N_("Nothing is registered; the institute is told your reason. It may ask again."),

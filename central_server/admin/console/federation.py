@@ -88,14 +88,14 @@ def _shares(request: ConsoleRequest, found: FederationOverview) -> Picture | Non
     rows = [
         Shares(
             c.member_class,
-            tuple((n, STATES[s][1], request.say(STATES[s][0])) for s, n in _amounts(c).items()),
+            tuple((n, STATES[s][1], request.translate(STATES[s][0])) for s, n in _amounts(c).items()),
         )
         for c in found.classes
         if c.servers
     ]
     if not rows:
         return None
-    title = request.say(N_("Security servers of each member class, by how they stand"))
+    title = request.translate(N_("Security servers of each member class, by how they stand"))
     caption = N_(
         "Left to right: in order, under maintenance, certificate ends soon, without a valid certificate."
     )
@@ -126,7 +126,7 @@ def _classes(found: FederationOverview) -> Listing:
 def _circle(request: ConsoleRequest, servers: list[ServerCondition], now: datetime) -> Picture:
     members = {s.server_id: set(s.client_members) for s in servers}
     nodes = [
-        CircleNode(s.server_id, s.server_code, STATES[s.state][1], request.say(_state_text(s, now)))
+        CircleNode(s.server_id, s.server_code, STATES[s.state][1], request.translate(_state_text(s, now)))
         for s in servers
     ]
     edges = [
@@ -134,7 +134,7 @@ def _circle(request: ConsoleRequest, servers: list[ServerCondition], now: dateti
         for one, other in itertools.combinations(members, 2)
         if members[one] & members[other]
     ]
-    title = request.say(N_("Security servers of this instance and which of them share members"))
+    title = request.translate(N_("Security servers of this instance and which of them share members"))
     return Picture(
         draw_circle(nodes, edges, title),
         N_(

@@ -80,7 +80,7 @@ async def members(request: ConsoleRequest) -> PageView:
 
 
 async def _classes(request: ConsoleRequest) -> list[Block | None]:
-    found = await request.tell("get_member_classes", list[CodeAndDescription])
+    found = await request.fetch("get_member_classes", list[CodeAndDescription])
     if found.value is None:
         return []
     rows = tuple(
@@ -100,11 +100,17 @@ async def _classes(request: ConsoleRequest) -> list[Block | None]:
         )
         for c in found.value
     )
-    columns = (Column(N_("Code")), Column(N_("Description")), Column(N_("What can be done")))
+    columns = (
+        Column(N_("Code"), "clase"),
+        Column(N_("Description"), "descripcion"),
+        Column(N_("What can be done")),
+    )
     add = act(request, "post_member_classes", N_("Add a member class"), back=LIST)
     return [
         Heading(N_("Member classes"), None, (add,)),
-        Listing(N_("Member classes"), columns, rows, N_("No member classes yet: add one, such as GOB.")),
+        Listing(
+            N_("Member classes"), columns, rows, N_("No member classes yet: add one, such as GOB."), "clases"
+        ),
     ]
 
 
@@ -195,7 +201,7 @@ async def _servers(request: ConsoleRequest, named: dict[str, str]) -> list[Block
 
 
 async def _groups(request: ConsoleRequest, named: dict[str, str]) -> list[Block | None]:
-    found = await request.tell("get_members_member_id_global_groups", list[MemberGlobalGroup], named)
+    found = await request.fetch("get_members_member_id_global_groups", list[MemberGlobalGroup], named)
     if found.value is None:
         return [PageNote(found.why or N_("Nothing is known."))]
     rows = tuple(

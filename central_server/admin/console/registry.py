@@ -109,7 +109,7 @@ async def server(request: ConsoleRequest) -> PageView:
             (N_("Since"), moment(found.created_at)),
         )
     )
-    held = _certificate_rows(request, named, certificates)
+    certificate_rows = _certificate_rows(request, named, certificates)
     served = tuple(
         (
             link(c.member_name or c.client_id.encoded_id, member_page(c.client_id), c.client_id.encoded_id),
@@ -127,7 +127,7 @@ async def server(request: ConsoleRequest) -> PageView:
     )  # fmt: skip
     blocks: list[Block | None] = [
         facts,
-        Listing(N_("Authentication certificates"), columns, held, N_("None: nobody can connect to it.")),
+        Listing(N_("Authentication certificates"), columns, certificate_rows, N_("None: nobody can connect to it.")),
         Listing(N_("Its clients"), (Column(N_("Client"), "cliente"), Column(N_("Subsystem"), "subsistema")), served,
                 N_("It has no clients yet."), "clientes"),
     ]  # fmt: skip

@@ -78,7 +78,13 @@ async def _listing(request: ConsoleRequest, state: str, name: str) -> Listing:
     rows = tuple(_row(r) for r in found.items)
     caption = N_("Requests: {state}", state=word_of(state) or state)
     return Listing(
-        caption, columns, rows, N_("There are none."), name, found.paging_metadata.total_items, PER_PAGE
+        caption,
+        columns,
+        rows,
+        N_("No request is in this state; security servers send them."),
+        name,
+        found.paging_metadata.total_items,
+        PER_PAGE,
     )
 
 
@@ -133,7 +139,7 @@ async def one_request(request: ConsoleRequest) -> PageView:
 async def _decision(request: ConsoleRequest, found: RequestDetails) -> list[Block | None]:
     settled = {"management_request_id": str(found.id)}
     owner = _member_of(found)
-    known = await request.tell("get_members_member_id", ClientView, {"member_id": owner})
+    known = await request.fetch("get_members_member_id", ClientView, {"member_id": owner})
     is_new = known.value is None
     blocks: list[Block | None] = [Heading(N_("Decide"))]
     if found.first_approval:

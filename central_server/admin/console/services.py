@@ -63,7 +63,7 @@ async def catalogue(request: ConsoleRequest) -> PageView:
         for s in found.items
     )
     listing = Listing(
-        N_("Services"), columns, rows, N_("No services."), "servicios", found.paging_metadata.total_items, PER_PAGE,
+        N_("Services"), columns, rows, N_("No services. The catalogue asks every member's gateway in turn; widen the search, or look again after its next round."), "servicios", found.paging_metadata.total_items, PER_PAGE,
         searchable=False,
     )  # fmt: skip
     links = (PageLink(N_("The whole catalogue in DCAT and CPSV (JSON-LD)"), f"{ROOT}/catalogo.jsonld"),)
@@ -71,12 +71,14 @@ async def catalogue(request: ConsoleRequest) -> PageView:
 
 
 async def _unreachable(request: ConsoleRequest) -> Listing | None:
-    found = await request.tell("get_service_catalogue_unreachable", list[UnreachableView])
+    found = await request.fetch("get_service_catalogue_unreachable", list[UnreachableView])
     if not found.value:
         return None
     rows = tuple((code(u.client_id), moment(u.since), text(u.problem)) for u in found.value)
     columns = (Column(N_("Client"), "cliente"), Column(N_("Since"), "desde"), Column(N_("What went wrong")))
-    return Listing(N_("Institutions that do not answer"), columns, rows, N_("There are none."), "ausentes")
+    return Listing(
+        N_("Institutions that do not answer"), columns, rows, N_("Every institution answers."), "ausentes"
+    )
 
 
 async def service(request: ConsoleRequest) -> PageView:
@@ -86,7 +88,7 @@ async def service(request: ConsoleRequest) -> PageView:
     raw = b""
     if found.versions:
         newest = {**named, "number": str(found.versions)}
-        file = await request.tell("get_service_catalogue_services_id_versions_number", Download, newest)
+        file = await request.fetch("get_service_catalogue_services_id_versions_number", Download, newest)
         raw = file.value.content if file.value is not None else b""
     facts = FactSheet(
         (

@@ -133,7 +133,7 @@ async def _head(request: ConsoleRequest) -> ConsoleHead:
             ServerHead("—", version=version),
             (PageNote(N_("This server is not set up yet."), "caution", (link,)),),
         )
-    alerts = await request.tell("get_notifications_alerts", list[Alert])
+    alerts = await request.fetch("get_notifications_alerts", list[Alert])
     head = ServerHead(status.instance_identifier, "", version, status.central_server_address)
     return ConsoleHead(head, _alerts(alerts.value or ()))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from central_server.admin.members import PagedClients
@@ -31,6 +32,7 @@ from serving.web.blocks import (
     text,
 )
 from serving.web.codewords import word
+from serving.web.commonviews import MessageNeed, needs_listing
 from serving.web.formnames import ROOT
 from serving.web.forms import FieldKind, FormField
 from serving.web.operationpages import ShownField
@@ -51,6 +53,7 @@ async def start(request: ConsoleRequest) -> PageView:
         note = PageNote(N_("This server has no instance yet; nothing is given out."), "caution", (link,))
         return PageView(N_("Start"), [note])
     blocks: list[Block | None] = [await _waiting(request), await _state(request)]
+    blocks.append(await _needs(request))
     blocks.append(await parts_listing(request, "INTERNAL"))
     steps = PageLink(N_("Steps of the set-up"), f"{ROOT}/asistente")
     return PageView(N_("Start"), blocks, (steps,))
@@ -59,7 +62,7 @@ async def start(request: ConsoleRequest) -> PageView:
 async def _waiting(request: ConsoleRequest) -> PageNote | None:
     count = 0
     for state in ("WAITING", "SUBMITTED FOR APPROVAL"):
-        found = await request.tell(
+        found = await request.fetch(
             "get_management_requests", PagedRequests, query={"status": state, "limit": "1"}
         )
         if found.value is None:
@@ -72,9 +75,9 @@ async def _waiting(request: ConsoleRequest) -> PageNote | None:
 
 
 async def _state(request: ConsoleRequest) -> FactSheet | None:
-    cluster = await request.tell("get_system_high_availability_cluster_status", ClusterStatus)
-    clients = await request.tell("get_clients", PagedClients, query={"limit": "1", "client_type": "MEMBER"})
-    servers = await request.tell("get_security_servers", PagedServers, query={"limit": "1"})
+    cluster = await request.fetch("get_system_high_availability_cluster_status", ClusterStatus)
+    clients = await request.fetch("get_clients", PagedClients, query={"limit": "1", "client_type": "MEMBER"})
+    servers = await request.fetch("get_security_servers", PagedServers, query={"limit": "1"})
     pairs = [
         (title, number(found.value.paging_metadata.total_items))
         for title, found in ((N_("Members"), clients), (N_("Security servers"), servers))
@@ -89,9 +92,32 @@ async def _state(request: ConsoleRequest) -> FactSheet | None:
     return FactSheet((*pairs, *made[:1])) if pairs or made else None
 
 
+async def _needs(request: ConsoleRequest) -> Listing | None:
+    """The ends of certificates and keys that every gateway rests on, soonest first; None for a visitor who may see none of them."""
+    cluster = await request.fetch("get_system_high_availability_cluster_status", ClusterStatus)
+    cas = await request.fetch("get_certification_services", list[CaListItem])
+    tsas = await request.fetch("get_timestamping_services", list[TsaView])
+    renewed = N_("Nothing: it is made again before. Messages stop everywhere then if no node makes another.")
+    replaced = N_("Approve its successor before then, and have its certificates replaced.")
+    nodes = [] if cluster.value is None else cluster.value.nodes
+    latest = max((n.configuration_expires for n in nodes if n.configuration_expires), default=None)
+    needs = [] if latest is None else [MessageNeed(N_("The global configuration"), latest, True, renewed)]
+    needs += [
+        MessageNeed(N_("The certificate authority {name}", name=c.name), c.not_after, False, replaced)
+        for c in cas.value or ()
+    ]
+    needs += [
+        MessageNeed(
+            N_("The timestamping authority {name}", name=t.name), t.certificate.not_after, False, replaced
+        )
+        for t in tsas.value or ()
+    ]
+    return needs_listing(needs, datetime.now(UTC))
+
+
 async def parts_listing(request: ConsoleRequest, source: str) -> Listing | None:
     """The parts of a configuration with their ages; None for who may not see them."""
-    found = await request.tell(
+    found = await request.fetch(
         "get_configuration_sources_configuration_type_configuration_parts",
         list[PartView],
         {"configuration_type": source},
@@ -159,16 +185,16 @@ async def wizard(request: ConsoleRequest) -> PageView:
     """The steps with their state; the first is a form, the others lead to their pages."""
     status = await request.do("get_initialization_status", CentralInitializationStatus)
     begun = bool(status.instance_identifier) and status.software_token_init_status == INITIALIZED
-    tokens = (await request.tell("get_tokens", list[CentralTokenView])).value or ()
+    tokens = (await request.fetch("get_tokens", list[CentralTokenView])).value or ()
     keys = [k for t in tokens for k in t.configuration_signing_keys]
     done = {
-        "cas": bool((await request.tell("get_certification_services", list[CaListItem])).value),
-        "tsas": bool((await request.tell("get_timestamping_services", list[TsaView])).value),
-        "classes": bool((await request.tell("get_member_classes", list[CodeAndDescription])).value),
-        "members": _some(await request.tell("get_clients", PagedClients, query={"limit": "1"})),
+        "cas": bool((await request.fetch("get_certification_services", list[CaListItem])).value),
+        "tsas": bool((await request.fetch("get_timestamping_services", list[TsaView])).value),
+        "classes": bool((await request.fetch("get_member_classes", list[CodeAndDescription])).value),
+        "members": _some(await request.fetch("get_clients", PagedClients, query={"limit": "1"})),
     }
     way = f"{ROOT}/configuracion"
-    provider = await request.tell("get_management_services_configuration", ServicesConfiguration)
+    provider = await request.fetch("get_management_services_configuration", ServicesConfiguration)
     steps = (
         PageStep(N_("Name the instance, its address, and choose the PIN"), begun),
         PageStep(N_("Enter the PIN of the token"), any(t.logged_in for t in tokens), href=way),

@@ -41,7 +41,7 @@ async def trust(request: ConsoleRequest) -> PageView:
 
 
 async def _authorities(request: ConsoleRequest) -> list[Block | None]:
-    found = await request.tell("get_certification_services", list[CaListItem])
+    found = await request.fetch("get_certification_services", list[CaListItem])
     add = act(
         request, "post_certification_services", N_("Approve a certificate authority"), back=LIST, main=True
     )
@@ -58,7 +58,7 @@ async def _authorities(request: ConsoleRequest) -> list[Block | None]:
 
 
 async def _timestamping(request: ConsoleRequest) -> list[Block | None]:
-    found = await request.tell("get_timestamping_services", list[TsaView])
+    found = await request.fetch("get_timestamping_services", list[TsaView])
     add = act(request, "post_timestamping_services", N_("Approve a timestamping authority"), back=LIST)
     heading = Heading(N_("Timestamping authorities"), None, (add,))
     if found.value is None:
@@ -79,11 +79,11 @@ async def _timestamping(request: ConsoleRequest) -> list[Block | None]:
         for t in found.value
     )  # fmt: skip
     columns = (
-        Column(N_("Authority")), Column(N_("Address")), Column(N_("Cost")), Column(N_("Ends on")),
+        Column(N_("Authority"), "nombre"), Column(N_("Address")), Column(N_("Cost")), Column(N_("Ends on"), "fin"),
         Column(N_("What can be done")),
     )  # fmt: skip
     empty = N_("No timestamping authority is approved: servers stop taking messages after a while.")
-    return [heading, Listing(N_("Approved timestamping authorities"), columns, rows, empty)]
+    return [heading, Listing(N_("Approved timestamping authorities"), columns, rows, empty, "sellos")]
 
 
 def _authority_facts(found: CaView) -> FactSheet:
@@ -158,7 +158,7 @@ async def authority(request: ConsoleRequest) -> PageView:
     blocks: list[Block | None] = [
         _authority_facts(found),
         Listing(N_("OCSP responders"), columns, rows, N_("None: its certificates cannot be checked.")),
-        Listing(N_("Intermediate authorities"), (Column(N_("Of")), Column(N_("Ends on")), Column(N_("What can be done"))),
-                middle, N_("None.")),
+        Listing(N_("Intermediate authorities"), (Column(N_("Of"), "de"), Column(N_("Ends on"), "fin"), Column(N_("What can be done"))),
+                middle, N_("None: certificates of this authority itself are accepted, and of no other below it."), "intermedias"),
     ]  # fmt: skip
     return PageView(as_it_is(found.name), blocks, links, (PageLink(N_("Trust services"), LIST),))

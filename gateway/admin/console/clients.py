@@ -89,11 +89,11 @@ async def clients(request: ConsoleRequest) -> PageView:
 
 async def new_client(request: ConsoleRequest) -> PageView:
     """Add a subsystem of the owner, or of another member."""
-    known = await request.tell(
+    known = await request.fetch(
         "get_clients", list[GatewayClientView], query={"internal_search": "true", "show_members": "true"}
     )
     owner = next((c for c in known.value or () if c.owner), None)
-    classes = await request.tell("get_member_classes", list[str], query={"current_instance": "true"})
+    classes = await request.fetch("get_member_classes", list[str], query={"current_instance": "true"})
     choices = tuple(classes.value or ())
 
     def field(
@@ -174,7 +174,7 @@ def _client_links(request: ConsoleRequest, found: GatewayClientView, here: str) 
 
 
 async def _descriptions(request: ConsoleRequest, identifier: str, here: str) -> list[Block | None]:
-    descriptions = await request.tell(
+    descriptions = await request.fetch(
         "get_clients_id_service_descriptions", list[ServiceDescription], {"id": identifier}
     )
     links = tuple(
@@ -243,7 +243,7 @@ def _without_services(found: Sequence[ServiceDescription]) -> PageNote | None:
 
 
 async def _groups(request: ConsoleRequest, identifier: str, here: str) -> list[Block | None]:
-    found = await request.tell("get_clients_id_local_groups", list[LocalGroupView], {"id": identifier})
+    found = await request.fetch("get_clients_id_local_groups", list[LocalGroupView], {"id": identifier})
     if found.value is None:
         return []
     rows = tuple(
@@ -264,7 +264,7 @@ async def _groups(request: ConsoleRequest, identifier: str, here: str) -> list[B
 
 
 async def _certificates(request: ConsoleRequest, identifier: str, here: str) -> list[Block | None]:
-    found = await request.tell(
+    found = await request.fetch(
         "get_clients_id_tls_certificates", list[CertificateDetails], {"id": identifier}
     )
     if found.value is None:

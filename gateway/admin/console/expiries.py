@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from serving.language import N_
 from serving.web.blocks import Column, Heading, Listing, PageLink, Picture, code, day, phrase, several, text
-from serving.web.codewords import word, word_of
+from serving.web.codewords import left_of, word, word_of
 from serving.web.drawings import EndingMark, draw_endings
 from serving.web.formnames import ROOT
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from serving.web.blocks import Block, Cell, Tone
     from serving.web.console import ConsoleRequest
 
-SOON = timedelta(days=30)
 MOST_DRAWN = 20
 
 
@@ -27,16 +26,6 @@ def certificates_of(tokens: Sequence[TokenView]) -> Iterator[tuple[TokenView, Ke
     """Every certificate with its token and key, the first to end first."""
     found = [(token, key, c) for token in tokens for key in token.keys for c in key.certificates]
     return iter(sorted(found, key=lambda f: str(f[2].certificate_details.not_after)))
-
-
-def left_of(not_after: str, now: datetime) -> tuple[Text, Tone]:
-    """How long a certificate still holds, in words, and how urgent that is."""
-    left = datetime.fromisoformat(not_after) - now
-    if left <= timedelta():
-        return N_("expired"), "bad"
-    if left < SOON:
-        return N_("{days} days left", days=left.days), "bad"
-    return N_("{days} days left", days=left.days), "caution" if left < 2 * SOON else "good"
 
 
 def ending_blocks(request: ConsoleRequest, tokens: Sequence[TokenView], now: datetime) -> list[Block | None]:
@@ -47,21 +36,21 @@ def ending_blocks(request: ConsoleRequest, tokens: Sequence[TokenView], now: dat
         details = certificate.certificate_details
         left, tone = left_of(details.not_after, now)
         use = word_of(_key.usage)
-        name = f"{certificate.owner_id}: {request.say(use) if use else details.issuer_common_name}"
+        name = f"{certificate.owner_id}: {request.translate(use) if use else details.issuer_common_name}"
         endings.append(
             EndingMark(
                 name,
                 datetime.fromisoformat(details.not_after),
                 tone,
-                f"{details.not_after[:10]}, {request.say(left)}",
+                f"{details.not_after[:10]}, {request.translate(left)}",
             )
         )
         rows.append(_row(certificate, _key, left, tone))
     picture = None
     if endings:
-        title = request.say(N_("When each certificate ends"))
+        title = request.translate(N_("When each certificate ends"))
         picture = Picture(
-            draw_endings(endings[:MOST_DRAWN], now, title, request.say(N_("today"))),
+            draw_endings(endings[:MOST_DRAWN], now, title, request.translate(N_("today"))),
             N_("The first to end is on top; the list below has the same days."),
         )
     columns = (

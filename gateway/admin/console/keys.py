@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.admin.authorities import AuthorityView, FieldView
 from gateway.admin.clients import GatewayClientView
-from gateway.admin.console.expiries import ending_blocks, left_of
+from gateway.admin.console.expiries import ending_blocks
 from gateway.admin.keyviews import TokenView
 from serving.language import N_, as_it_is
+from serving.process.failing import FailureReason
 from serving.web.acting import act, act_cell, download, form_of
 from serving.web.blocks import (
     Column,
@@ -28,7 +29,7 @@ from serving.web.blocks import (
     several,
     text,
 )
-from serving.web.codewords import word
+from serving.web.codewords import left_of, word
 from serving.web.formnames import ROOT
 from serving.web.forms import FieldKind, FormField
 from serving.web.operationpages import ShownField
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gateway.admin.keyviews import CertificateView, CsrView, KeyView
+    from serving.language import Translatable
     from serving.web.blocks import Block, Cell
     from serving.web.console import ConsoleRequest
 
@@ -153,7 +155,13 @@ def _certificate_cell(request: ConsoleRequest, certificate: CertificateView) -> 
         phrase(N_("in use"), "good") if certificate.active else phrase(N_("not in use"), "caution"),
         day(details.not_after),
         phrase(left, tone),
-        phrase(N_("could not be renewed: {why}", why=certificate.renewal_error), "bad")
+        phrase(
+            N_(
+                "could not be renewed: {why}",
+                why=FailureReason(certificate.renewal_error, tuple(certificate.renewal_causes or ())),
+            ),
+            "bad",
+        )
         if certificate.renewal_error
         else None,
         *(
@@ -165,6 +173,19 @@ def _certificate_cell(request: ConsoleRequest, certificate: CertificateView) -> 
 
 
 # A signing request
+
+SUBJECT_LABELS: Final[dict[str, Translatable]] = {
+    "COMMON_NAME": N_("Common name"),
+    "COUNTRY_CODE": N_("Country code, two letters"),
+    "INSTANCE_IDENTIFIER": N_("Instance"),
+    "MEMBER_CLASS": N_("Member class"),
+    "MEMBER_CODE": N_("Member code"),
+    "ORGANIZATION_NAME": N_("Name of the organisation"),
+    "SERIAL_NUMBER": N_("Serial number"),
+    "SERVER_CODE": N_("Server code"),
+    "SERVER_DNS_NAME": N_("DNS name of this server"),
+    "SUBJECT_ALTERNATIVE_NAME": N_("Other DNS names of this server"),
+}
 
 
 async def signing_request(request: ConsoleRequest) -> PageView:
@@ -194,7 +215,7 @@ async def signing_request(request: ConsoleRequest) -> PageView:
 
 async def _first_step(request: ConsoleRequest, use: str, member: str, token: str, key: str) -> QueryForm:
     authorities = await request.do("get_certificate_authorities", list[AuthorityView])
-    owners = await request.tell(
+    owners = await request.fetch(
         "get_clients", list[GatewayClientView], query={"internal_search": "true", "show_members": "true"}
     )
     members = dict.fromkeys(":".join(c.id.split(":")[:3]) for c in owners.value or ())
@@ -222,6 +243,12 @@ async def _first_step(request: ConsoleRequest, use: str, member: str, token: str
     )
 
 
+def subject_label(key: str) -> Translatable:
+    """The name of a field of a certificate's subject, by the key that profiles have for it."""
+    known = SUBJECT_LABELS.get(key) or SUBJECT_LABELS.get(key.rpartition("_")[0])
+    return known or N_("Field {name}", name=key)
+
+
 def _second_step(
     request: ConsoleRequest, fields: Sequence[FieldView], settled: dict[str, str], token: str, key: str
 ) -> Block | None:
@@ -233,7 +260,7 @@ def _second_step(
         if found.read_only:
             fixed[name] = found.default_value or ""
             continue
-        label = found.label or request.say(N_("Field {name}", name=found.label_key or found.id))
+        label = found.label or request.translate(subject_label(found.label_key or found.id))
         field = FormField(name, FieldKind.TEXT, found.required, longest=255)
         shown.append(
             ShownField(field, found.default_value or "", name_given=as_it_is(f"{label} ({found.id})"))

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
-from zoneinfo import ZoneInfo
 
 from gateway.admin.messages import RecordDetail, RecordPage
 from gateway.admin.verdicts import VerdictView
-from serving.api.problems import Problem
 from serving.language import N_, as_it_is
 from serving.web.acting import act
 from serving.web.blocks import (
@@ -31,7 +28,7 @@ from serving.web.blocks import (
     text,
 )
 from serving.web.formnames import ROOT
-from serving.web.pages import USUAL_ZONE, chosen_zone
+from serving.web.pages import USUAL_ZONE, chosen_zone, utc_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -130,23 +127,12 @@ def _sought(query: Mapping[str, str], zone: str) -> dict[str, str]:
             found[term] = value.replace(":", "/") if term in ("client", "service") else value
     for name, term in (("desde", "since"), ("hasta", "until")):
         if value := query.get(name, "").strip():
-            found[term] = _utc(value, zone)
+            found[term] = utc_of(value, zone)
     if status := query.get("estado", "").strip():
         found["status"] = status
     if before := query.get("antes", ""):
         found["before"] = before
     return found
-
-
-def _utc(value: str, zone: str) -> str:
-    try:
-        at = datetime.fromisoformat(value)
-        there = at if at.tzinfo else at.replace(tzinfo=ZoneInfo(zone))
-        return f"{there.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-    except (ValueError, OverflowError) as err:
-        raise Problem(
-            400, words=N_("“{value}” is no time: a time is expected as 2027-01-31T08:30.", value=value[:40])
-        ) from err
 
 
 def _row(record: RecordView) -> tuple[Cell, ...]:
@@ -250,7 +236,7 @@ def _download(
 
 
 async def _verdict(request: ConsoleRequest, named: Mapping[str, str]) -> list[Block | None]:
-    outcome = await request.tell("get_message_log_records_id_verdict", VerdictView, named)
+    outcome = await request.fetch("get_message_log_records_id_verdict", VerdictView, named)
     if outcome.value is None:
         return [PageNote(outcome.why or N_("It was not verified."), "bad")]
     found = outcome.value

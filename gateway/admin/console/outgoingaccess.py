@@ -87,7 +87,7 @@ async def _question(request: ConsoleRequest, client: str, provider: str, service
 
 
 async def _offered(request: ConsoleRequest, client: str, provider: str) -> Block:
-    found = await request.tell(
+    found = await request.fetch(
         "get_clients_id_offered_services", list[OfferedService], {"id": client}, {"provider": provider}
     )
     if found.value is None:
@@ -114,7 +114,7 @@ async def _one(
 ) -> list[Block | None]:
     """How the request stands where there is one; the form where there is none, or where it was declined."""
     named = {"provider": provider, "service_code": service}
-    found = await request.tell("get_clients_id_access_requests", AccessRequestState, {"id": client}, named)
+    found = await request.fetch("get_clients_id_access_requests", AccessRequestState, {"id": client}, named)
     answer = found.value
     blocks: list[Block | None] = []
     if answer is None:

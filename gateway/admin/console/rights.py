@@ -43,7 +43,7 @@ async def matrix(request: ConsoleRequest) -> PageView:
     """Rows are who may call, columns the services; a mark says whole or in part."""
     query = request.query
     client = query.get("cliente", "")[:1000]
-    descriptions = await request.tell(
+    descriptions = await request.fetch(
         "get_clients_id_service_descriptions", list[ServiceDescription], {"id": client}
     )
     services = sorted({s.service_code for d in descriptions.value or () for s in d.services})
@@ -178,7 +178,7 @@ async def _what_if(
     if not (consumer and service):
         return [heading, form] if services else []
     values = {"consumer_id": consumer, "service_code": service, "method": method, "path": path}
-    found = await request.tell("get_clients_id_access_check", AccessAnswer, {"id": client}, values)
+    found = await request.fetch("get_clients_id_access_check", AccessAnswer, {"id": client}, values)
     if found.value is None:
         return [heading, form, PageNote(found.why or N_("Nothing is known."), "bad")]
     if found.value.allowed:

@@ -49,12 +49,12 @@ async def server(request: ConsoleRequest) -> PageView:
 
 
 async def _identity(request: ConsoleRequest) -> list[Block | None]:
-    found = await request.tell(
+    found = await request.fetch(
         "get_security_servers", list[SecurityServerView], query={"current_server": "true"}
     )
-    node = await request.tell("get_system_node_type", NodeType)
-    address = await request.tell("get_system_server_address", AddressStatus)
-    maintenance = await request.tell("get_system_maintenance_mode", MaintenanceMode)
+    node = await request.fetch("get_system_node_type", NodeType)
+    address = await request.fetch("get_system_server_address", AddressStatus)
+    maintenance = await request.fetch("get_system_maintenance_mode", MaintenanceMode)
     this = found.value[0] if found.value else None
     change = None if address.value is None else address.value.requested_change
     mode = maintenance.value
@@ -76,7 +76,7 @@ async def _identity(request: ConsoleRequest) -> list[Block | None]:
 
 
 async def _anchor(request: ConsoleRequest) -> list[Block | None]:
-    found = await request.tell("get_system_anchor", InitialAnchorView)
+    found = await request.fetch("get_system_anchor", InitialAnchorView)
     if found.value is None:
         return []
     links = (
@@ -88,11 +88,11 @@ async def _anchor(request: ConsoleRequest) -> list[Block | None]:
 
 
 async def _timestamping(request: ConsoleRequest) -> list[Block | None]:
-    used = await request.tell("get_system_timestamping_services", list[TimestampingServiceView])
+    used = await request.fetch("get_system_timestamping_services", list[TimestampingServiceView])
     if used.value is None:
         return []
-    approved = await request.tell("get_timestamping_services", list[TimestampingServiceView])
-    called = await request.tell("get_diagnostics_timestamping_services", list[TimestampingDiagnostics])
+    approved = await request.fetch("get_timestamping_services", list[TimestampingServiceView])
+    called = await request.fetch("get_diagnostics_timestamping_services", list[TimestampingDiagnostics])
     urls = {t.url for t in called.value or ()}
     here = {(t.name, t.url) for t in used.value}
     columns = (
@@ -126,7 +126,7 @@ async def _timestamping(request: ConsoleRequest) -> list[Block | None]:
 
 
 async def _authorities(request: ConsoleRequest) -> list[Block | None]:
-    found = await request.tell(
+    found = await request.fetch(
         "get_certificate_authorities", list[AuthorityView], query={"include_intermediate_cas": "true"}
     )
     if found.value is None:
@@ -156,7 +156,7 @@ async def _authorities(request: ConsoleRequest) -> list[Block | None]:
 
 
 async def _internal_tls(request: ConsoleRequest) -> list[Block | None]:
-    found = await request.tell("get_system_certificate", CertificateDetails)
+    found = await request.fetch("get_system_certificate", CertificateDetails)
     links = (
         act(request, "post_system_certificate", N_("New key and certificate")),
         act(request, "post_system_certificate_csr", N_("Signing request")),

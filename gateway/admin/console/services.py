@@ -126,7 +126,7 @@ async def service(request: ConsoleRequest) -> PageView:
             ),
         )
     )
-    may_call = await request.tell("get_services_id_service_clients", list[ServiceClient], {"id": found.id})
+    may_call = await request.fetch("get_services_id_service_clients", list[ServiceClient], {"id": found.id})
     links = (
         act(request, "patch_services_id", N_("Address and timeout"), {"id": found.id}, given=given, main=True),
         act(request, "post_services_id_endpoints", N_("Add an endpoint"),

@@ -100,19 +100,19 @@ def add_pages(api: AdminApi, app: web.Application) -> None:
 
 
 async def _head(request: ConsoleRequest) -> ConsoleHead:
-    this = await request.tell(
+    this = await request.fetch(
         "get_security_servers", list[SecurityServerView], query={"current_server": "true"}
     )
-    alerts = await request.tell("get_notifications_alerts", Alerts)
+    alerts = await request.fetch("get_notifications_alerts", Alerts)
     version = request.api.version
     if not this.value:
         wizard_link = PageLink(N_("Set it up"), f"{ROOT}/asistente")
         note = PageNote(N_("This server is not set up yet."), "caution", (wizard_link,))
         return ConsoleHead(ServerHead("—", version=version), (note,))
     found = this.value[0]
-    name = await request.tell("get_clients_id", GatewayClientView, {"id": ":".join(found.id.split(":")[:3])})
+    name = await request.fetch("get_clients_id", GatewayClientView, {"id": ":".join(found.id.split(":")[:3])})
     owner = name.value.member_name or "" if name.value is not None else ""
-    node = await request.tell("get_system_node_type", NodeType)
+    node = await request.fetch("get_system_node_type", NodeType)
     kind = node.value.node_type if node.value is not None else ALONE
     return ConsoleHead(
         ServerHead(

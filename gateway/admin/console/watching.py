@@ -27,7 +27,7 @@ from serving.web.blocks import (
     several,
     text,
 )
-from serving.web.codewords import word
+from serving.web.codewords import failure_text, word
 from serving.web.drawings import Amount, draw_amounts, draw_lines
 from serving.web.formnames import ROOT
 from serving.web.pages import USUAL_ZONE, chosen_zone
@@ -110,12 +110,12 @@ def _state_row(
         word(found.status_class),
         moment(found.prev_update_at),
         moment(next_update),
-        text("; ".join(error.metadata or ()) if error else ""),
+        phrase(failure_text(error.code, error.metadata or ())) if error else text(""),
     )
 
 
 async def _configuration(request: ConsoleRequest) -> Listing | None:
-    found = await request.tell("get_diagnostics_globalconf", GlobalConfDiagnostics)
+    found = await request.fetch("get_diagnostics_globalconf", GlobalConfDiagnostics)
     if found.value is None:
         return None
     row = _state_row(code(found.value.last_successful_url), found.value)
@@ -123,7 +123,7 @@ async def _configuration(request: ConsoleRequest) -> Listing | None:
 
 
 async def _responders(request: ConsoleRequest) -> Listing | None:
-    found = await request.tell("get_diagnostics_ocsp_responders", list[CaOcspDiagnostics])
+    found = await request.fetch("get_diagnostics_ocsp_responders", list[CaOcspDiagnostics])
     if found.value is None:
         return None
     rows = tuple(
@@ -135,7 +135,7 @@ async def _responders(request: ConsoleRequest) -> Listing | None:
 
 
 async def _timestamping(request: ConsoleRequest) -> Listing | None:
-    found = await request.tell("get_diagnostics_timestamping_services", list[TimestampingDiagnostics])
+    found = await request.fetch("get_diagnostics_timestamping_services", list[TimestampingDiagnostics])
     if found.value is None:
         return None
     rows = tuple(_state_row(code(t.url), t) for t in found.value)
@@ -171,15 +171,15 @@ async def traffic(request: ConsoleRequest) -> PageView:
         N_("Show"),
         f"{ROOT}/trafico",
     )  # fmt: skip
-    counts = await request.tell(
+    counts = await request.fetch(
         "get_diagnostics_operational_monitoring", list[OperationalDataInterval], query=values
     )
     if counts.value is None:
         return PageView(N_("Traffic"), [form, PageNote(counts.why or N_("Nothing is known."))])
-    summary = await request.tell("get_diagnostics_traffic_summary", TrafficSummary, query=values)
+    summary = await request.fetch("get_diagnostics_traffic_summary", TrafficSummary, query=values)
     zone = ZoneInfo(chosen_zone(request.http, USUAL_ZONE))
     blocks: list[Block | None] = [form, *_over_time(request, counts.value, label, zone, minutes)]
-    if summary.value is not None:
+    if summary.value is not None and any(c.success_count or c.failure_count for c in counts.value):
         blocks += _summary(request, summary.value, zone, minutes)
     return PageView(N_("Traffic"), blocks, lead=N_("Exchanges of {time}.", time=label))
 
@@ -212,7 +212,7 @@ def _over_time(
     amounts = [
         Amount(_hour(c.interval_start_time, zone, minutes), c.success_count, c.failure_count) for c in found
     ]
-    title = request.say(N_("Exchanges over time; failures on top, hatched"))
+    title = request.translate(N_("Exchanges over time; failures on top, hatched"))
     rows = tuple(
         (moment(c.interval_start_time), number(c.success_count), number(c.failure_count))
         for c in found
@@ -268,7 +268,7 @@ def _summary(
 
     times = [_hour(g.name, zone, minutes) for g in found.over_time]
     lines = [(n, [getattr(g, f"p{n}_ms") for g in found.over_time]) for n in ("50", "95", "99")]
-    title = request.say(N_("Latency over time, in milliseconds"))
+    title = request.translate(N_("Latency over time, in milliseconds"))
     picture = Picture(
         draw_lines(times, [(f"{n} %", values) for n, values in lines], title, "ms"),
         N_("Half, 95 and 99 of a hundred exchanges took at most so long."),

@@ -75,7 +75,7 @@ def _anchor_form(request: ConsoleRequest) -> list[Block | None]:
 
 
 async def _owner_form(request: ConsoleRequest, status: InitializationStatus) -> list[Block | None]:
-    anchor = await request.tell("get_system_anchor", InitialAnchorView)
+    anchor = await request.fetch("get_system_anchor", InitialAnchorView)
     facts = None
     if anchor.value is not None:
         facts = FactSheet(
@@ -84,7 +84,7 @@ async def _owner_form(request: ConsoleRequest, status: InitializationStatus) -> 
                 (N_("Made on"), moment(anchor.value.created_at)),
             )
         )
-    classes = await request.tell("get_member_classes", list[str], query={"current_instance": "true"})
+    classes = await request.fetch("get_member_classes", list[str], query={"current_instance": "true"})
     pin_help = (
         N_("At least ten characters of three kinds: capital and small letters, digits, others. Keep it safe.")
         if status.enforce_token_pin_policy
@@ -128,7 +128,7 @@ def act_note(request: ConsoleRequest) -> PageNote | None:
 
 
 def _next_step(steps: list[PageStep]) -> PageNote:
-    """What is to be done next, or that nothing is."""
+    """A note that names the first step that is not done, or says that all are."""
     next_step = next((s for s in steps if not s.done), None)
     if next_step is None:
         return PageNote(
@@ -145,19 +145,19 @@ def _next_step(steps: list[PageStep]) -> PageNote:
 
 async def _later_steps(request: ConsoleRequest, *, ready: bool) -> tuple[list[PageStep], list[Block | None]]:
     """The steps after the identity: each is done when what it makes is there."""
-    tokens = (await request.tell("get_tokens", list[TokenView])).value or () if ready else ()
+    tokens = (await request.fetch("get_tokens", list[TokenView])).value or () if ready else ()
     authorities = (
-        (await request.tell("get_system_timestamping_services", list[TimestampingServiceView])).value or ()
+        (await request.fetch("get_system_timestamping_services", list[TimestampingServiceView])).value or ()
         if ready
         else ()
     )
     clients = (
-        (await request.tell("get_clients", list[GatewayClientView], query={"internal_search": "true"})).value
+        (await request.fetch("get_clients", list[GatewayClientView], query={"internal_search": "true"})).value
         or ()
         if ready
         else ()
     )
-    held = [(key, c) for token in tokens for key in token.keys for c in key.certificates]
+    own_pairs = [(key, c) for token in tokens for key in token.keys for c in key.certificates]
     keys = [key for token in tokens for key in token.keys]
     ways = f"{ROOT}/llaves"
     subsystems = [c for c in clients if c.subsystem_code]
@@ -174,7 +174,7 @@ async def _later_steps(request: ConsoleRequest, *, ready: bool) -> tuple[list[Pa
         *(
             PageStep(
                 text,
-                any(k.usage == use for k, _ in held),
+                any(k.usage == use for k, _ in own_pairs),
                 N_("Send the request to the certificate authority; what it answers is imported here."),
                 href=ways,
             )
@@ -185,7 +185,7 @@ async def _later_steps(request: ConsoleRequest, *, ready: bool) -> tuple[list[Pa
         ),
         PageStep(
             N_("Register the authentication certificate"),
-            any(k.usage == "AUTHENTICATION" and c.status == "REGISTERED" for k, c in held),
+            any(k.usage == "AUTHENTICATION" and c.status == "REGISTERED" for k, c in own_pairs),
             N_("The central server's operators approve it; then use the certificate."),
             href=ways,
         ),

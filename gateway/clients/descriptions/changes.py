@@ -15,6 +15,7 @@ from gateway.clients.records import ServiceRecord
 from gateway.refusals import GatewayCode
 from schemas.identifiers import ServiceId
 from serving.errors import Caution, Refused
+from serving.language import N_
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -132,16 +133,21 @@ def check_conflicts(
     for other in others:
         there.setdefault((other.id.service_code if whole_code else other.full_code).lower(), other)
     found: list[str] = []
+    numbers: list[int] = []
     for service in services:
         same = there.get((service.id.service_code if whole_code else service.full_code).lower())
         if same is not None:
             found += [service.full_code, same.url]
+            numbers.append(same.description_id)
     if found:
         code = GatewayCode.SERVICE_CODE_ALREADY_EXISTS if whole_code else GatewayCode.SERVICE_ALREADY_EXISTS
-        raise Refused(code, f"another description of this client has the service {found[0]} already", *found)
+        detail = (
+            f"another description of this client, number {numbers[0]}, has the service {found[0]} already"
+        )
+        raise Refused(code, detail, *found)
 
 
 def check_url_free(url: str, others: Iterable[DescriptionRecord], *, code: GatewayCode) -> None:
     """Refuse a URL that another description of the client has."""
     if any(d.url.lower() == url.lower() for d in others):
-        raise Refused(code, f"another description of this client comes from {url} already", url)
+        raise Refused(code, N_("another description of this client comes from {url} already", url=url), url)

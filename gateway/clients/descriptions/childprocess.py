@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ChildLimits:
-    """The bounds of one process: seconds on the clock and of processor, bytes of address space.
+    """The bounds of one process: seconds on the clock and of processor, bytes of address space, its place behind others (``nice``).
 
     The clock's are many more: a process that comes after everybody else has next to no processor where messages take it all.
     """
@@ -33,6 +33,7 @@ class ChildLimits:
     seconds: float = 300.0
     processor_s: int = 60
     memory_bytes: int = 2 * 1024 * 1024 * 1024
+    priority: int = 19  # messages go first
 
 
 DEFAULT_LIMITS = ChildLimits()
@@ -112,7 +113,7 @@ async def run_child(
 
     It has no environment but ``environment``, and must call `bound_itself` before it reads.
     """
-    bounds = [str(limits.processor_s), str(limits.memory_bytes)]
+    bounds = [str(limits.processor_s), str(limits.memory_bytes), str(limits.priority)]
     path = {"PYTHONPATH": os.pathsep.join(p or "." for p in sys.path)}
     child = _Child(
         (sys.executable, "-m", module, *bounds, *arguments), limits, {**path, **(environment or {})}
@@ -130,12 +131,12 @@ async def run_child(
         thread.shutdown(wait=False)
 
 
-def bound_itself(processor_s: str, memory_bytes: str, *, priority: int, may_write: bool = False) -> None:
-    """In the child, first of all: the bounds that the kernel holds it to, and its place behind others (``nice``)."""
+def bound_itself(processor_s: str, memory_bytes: str, priority: str, *, may_write: bool = False) -> None:
+    """In the child, first of all: the bounds that the kernel holds it to, and its place behind others."""
     resource.setrlimit(resource.RLIMIT_AS, (int(memory_bytes), int(memory_bytes)))
     resource.setrlimit(resource.RLIMIT_CPU, (int(processor_s), int(processor_s) + 1))
     if not may_write:
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    os.nice(priority)
+    os.nice(int(priority))
     end_with_parent(signal.SIGKILL)  # nobody would hear what it finds

@@ -17,6 +17,7 @@ from schemas.faults import BadMessage
 from schemas.names import check_text, spelled
 from schemas.target import check_address
 from serving.errors import Refused
+from serving.language import N_
 
 # X-Road's bound on a description; more is refused while it is being fetched.
 MAX_BYTES = 10 * 1024 * 1024
@@ -70,7 +71,11 @@ def check_size(content: bytes) -> None:
     if len(content) > MAX_BYTES:
         raise Refused(
             GatewayCode.DESCRIPTION_TOO_LARGE,
-            f"the description has {len(content)} bytes; at most {MAX_BYTES} are accepted",
+            N_(
+                "the description has {count} bytes; at most {max_bytes} are accepted",
+                count=len(content),
+                max_bytes=MAX_BYTES,
+            ),
         )
 
 
@@ -79,7 +84,10 @@ def check_count(operations: int) -> None:
     if operations > MAX_OPERATIONS:
         raise Refused(
             GatewayCode.DESCRIPTION_TOO_LARGE,
-            f"the description has more than {MAX_OPERATIONS} operations; divide it into several",
+            N_(
+                "the description has more than {max_operations} operations; divide it into several",
+                max_operations=MAX_OPERATIONS,
+            ),
         )
 
 
@@ -97,7 +105,9 @@ def check_code(code: str) -> None:
     if code in RESERVED_CODES:
         raise Refused(
             GatewayCode.SERVICE_CODE_RESERVED,
-            f"the service code {code} is answered by the security server itself; choose another",
+            N_(
+                "the service code {code} is answered by the security server itself; choose another", code=code
+            ),
             code,
         )
     try:
@@ -122,7 +132,7 @@ def check_base_url(url: str) -> None:
     if "?" in url:
         raise Refused(
             GatewayCode.MALFORMED_URL,
-            f"{url[:300]!r} has a query, behind which no path can be put; leave it out",
+            N_("{url!r} has a query, behind which no path can be put; leave it out", url=url[:300]),
             url[:300],
         )
 

@@ -16,7 +16,10 @@ import aiohttp
 from gateway.clients.descriptions.fetchpolicy import check_address, check_host
 from gateway.clients.records import Document
 from gateway.refusals import GatewayCode
+from schemas.faults import UnexpectedStatus
 from serving.errors import Refused
+from serving.language import N_
+from serving.process.failing import FailureReason, causes_of, reason_of
 from serving.process.outward import OutwardConnector
 
 if TYPE_CHECKING:
@@ -62,16 +65,15 @@ async def fetch_description(policy: FetchPolicy, url: str, certificates: Collect
                     raise
                 return await _get(policy, url, certificates, pinned=True)
     except TimeoutError as err:
-        raise _failed(url, f"it did not come within {policy.timeout_s:g} s") from err
+        text = f"it did not come within {policy.timeout_s:g} s"
+        raise _failed(url, FailureReason(text, causes_of(err))) from err
     except aiohttp.ClientConnectorCertificateError as err:
-        raise _failed(
-            url,
-            "the server's certificate is neither proved by this machine's trust store nor registered for the client",
-        ) from err
+        text = "the server's certificate is neither proved by this machine's trust store nor registered for the client"
+        raise _failed(url, FailureReason(text, causes_of(err))) from err
     except Refused:
         raise
     except (aiohttp.ClientError, OSError, ValueError) as err:
-        raise _failed(url, str(err) or type(err).__name__) from err
+        raise _failed(url, reason_of(err)) from err
 
 
 async def _get(policy: FetchPolicy, url: str, certificates: Collection[bytes], *, pinned: bool) -> Document:
@@ -100,26 +102,30 @@ async def _get(policy: FetchPolicy, url: str, certificates: Collection[bytes], *
 
 async def _read(policy: FetchPolicy, answer: aiohttp.ClientResponse, url: str) -> Document:
     if answer.status != 200:
-        raise _failed(
-            url, f"the server answered {answer.status}; only 200 is taken, and no redirect is followed"
-        )
+        unexpected = UnexpectedStatus(answer.status, "only 200 is taken, and no redirect is followed")
+        raise _failed(url, reason_of(unexpected)) from unexpected
     if answer.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise _failed(url, "the server compressed the document although it was asked not to")
+        compressed = "the server compressed the document although it was asked not to"
+        raise _failed(url, FailureReason(compressed, ("unexpected_content",)))
     content = bytearray()
     async for chunk in answer.content.iter_any():
         content += chunk
         if len(content) > policy.max_bytes:
             raise Refused(
                 GatewayCode.DESCRIPTION_TOO_LARGE,
-                f"the document at {url} has more than the {policy.max_bytes} bytes that are accepted",
+                N_(
+                    "the document at {url} has more than the {max_bytes} bytes that are accepted",
+                    url=url,
+                    max_bytes=policy.max_bytes,
+                ),
                 url,
             )
     return Document(bytes(content), answer.headers.get("Content-Type", "")[:255])
 
 
-def _failed(url: str, reason: str) -> Refused:
+def _failed(url: str, reason: FailureReason) -> Refused:
     return Refused(
         GatewayCode.DESCRIPTION_DOWNLOAD_FAILED,
-        f"the document at {url} could not be fetched: {reason}",
-        reason,
+        N_("the document at {url} could not be fetched: {reason}", url=url, reason=reason),
+        reason.detail,
     )

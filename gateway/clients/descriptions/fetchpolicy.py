@@ -14,6 +14,7 @@ import msgspec
 from gateway.clients.descriptions.described import MAX_BYTES, check_url
 from gateway.refusals import GatewayCode
 from serving.errors import Refused
+from serving.language import N_
 from serving.process.outward import DENIED, address_of, is_within, network_of
 
 
@@ -34,12 +35,16 @@ def check_host(policy: FetchPolicy, url: str) -> str:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError as err:
-        raise Refused(GatewayCode.MALFORMED_URL, f"{url!r} is not an address: {err}", url) from err
+        raise Refused(
+            GatewayCode.MALFORMED_URL, N_("{url!r} is not an address: {err}", url=url, err=err), url
+        ) from err
     if not host:
-        raise Refused(GatewayCode.MALFORMED_URL, f"{url!r} names no host", url)
+        raise Refused(GatewayCode.MALFORMED_URL, N_("{url!r} names no host", url=url), url)
     if parts.username is not None or parts.password is not None:
         raise Refused(
-            GatewayCode.MALFORMED_URL, "the address of a description may hold no user name or password", url
+            GatewayCode.MALFORMED_URL,
+            N_("the address of a description may hold no user name or password"),
+            url,
         )
     address = address_of(host)
     if address is not None:
@@ -69,7 +74,9 @@ def _named(policy: FetchPolicy, host: str) -> bool:
 def _refused(host: str) -> Refused:
     return Refused(
         GatewayCode.URL_NOT_ALLOWED,
-        f"descriptions may not be fetched from {host}; see 'descriptions.allowed_hosts' and "
-        "'descriptions.denied_networks' in the gateway's settings, or upload the document",
+        N_(
+            "descriptions may not be fetched from {host}; see 'descriptions.allowed_hosts' and 'descriptions.denied_networks' in the gateway's settings, or upload the document",
+            host=host,
+        ),
         host,
     )

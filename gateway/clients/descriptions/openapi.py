@@ -30,6 +30,7 @@ from schemas.jsontext import encode_json
 from schemas.yamlbounds import YamlBounds
 from schemas.yamlbounds import one_line as _one_line
 from serving.errors import Refused
+from serving.language import N_
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,8 +74,10 @@ def read_openapi(content: bytes) -> dict[str, Any]:
             old = str(document["swagger"])[:20]
             raise Refused(
                 GatewayCode.UNSUPPORTED_OPENAPI_VERSION,
-                f"the document is Swagger {old}, which came before OpenAPI 3; convert it to OpenAPI 3.0, which its editors "
-                "offer, and add it again",
+                N_(
+                    "the document is Swagger {old}, which came before OpenAPI 3; convert it to OpenAPI 3.0, which its editors offer, and add it again",
+                    old=old,
+                ),
                 old,
             )
         raise _broken(
@@ -83,7 +86,7 @@ def read_openapi(content: bytes) -> dict[str, Any]:
     if not (version.startswith("3.0.") or version in ("3.0", "3.1.0")):
         raise Refused(
             GatewayCode.UNSUPPORTED_OPENAPI_VERSION,
-            f"OpenAPI {version} is not supported; 3.0.x and 3.1.0 are",
+            N_("OpenAPI {version} is not supported; 3.0.x and 3.1.0 are", version=version),
             version,
         )
     check_references(document)
@@ -125,19 +128,22 @@ def check_references(document: dict[str, Any]) -> None:
     references = set(_references(document))
     for reference in references:
         if not reference.startswith("#/") and reference != "#":
-            raise _broken(f"the reference {reference[:200]!r} leaves the document; only '#/...' is accepted")
+            raise _broken(
+                f"the reference {reference[:200]!r} leaves the document; only '#/...' is accepted: "
+                "put the files together into one first (what wrote them can, or a bundler of OpenAPI)"
+            )
     sound: set[str] = set()
     for reference in references:
         # Each reference is followed once, however many lead to it.
         seen: dict[str, None] = {}
-        following: Any = reference
-        while isinstance(following, str) and following not in sound:
-            if following in seen:
-                chain = " -> ".join((*list(seen)[:10], following))
+        next_reference: Any = reference
+        while isinstance(next_reference, str) and next_reference not in sound:
+            if next_reference in seen:
+                chain = " -> ".join((*list(seen)[:10], next_reference))
                 raise _broken(f"the references {chain[:500]} lead in a circle")
-            seen[following] = None
-            target = resolve(document, following)
-            following = target.get("$ref") if isinstance(target, dict) else None
+            seen[next_reference] = None
+            target = resolve(document, next_reference)
+            next_reference = target.get("$ref") if isinstance(target, dict) else None
         sound.update(seen)
 
 
@@ -254,17 +260,18 @@ def _base_url(document: dict[str, Any], url: str) -> tuple[str, tuple[str, ...]]
     )
     address = _resolved(base, url)
     if not urlsplit(address).scheme:
-        if not base:
-            return "", ()
+        what = f"{str(written)[:200]!r} is relative" if base else "none is named"
         return "", (
-            f"servers: {str(written)[:200]!r} is relative and the document came without an address; "
+            f"servers: {what} and the document came without an address; "
             "set the service's URL before it is switched on",
         )
     try:
         check_base_url(address)
     except Refused as refusal:
         raise Refused(
-            GatewayCode.INVALID_SERVICE_URL, f"the first of 'servers': {refusal}", address
+            GatewayCode.INVALID_SERVICE_URL,
+            N_("the first of 'servers': {refusal}", refusal=refusal.text),
+            address,
         ) from refusal
     return address, ()
 
@@ -281,7 +288,9 @@ def _resolved(base: str, url: str) -> str:
         problem = "names no host"
     if problem is not None:
         raise Refused(
-            GatewayCode.INVALID_SERVICE_URL, f"the first of 'servers': {base[:200]!r} {problem}", base
+            GatewayCode.INVALID_SERVICE_URL,
+            N_("the first of 'servers': {base!r} {problem}", base=base[:200], problem=problem),
+            base,
         )
     scheme, colon, rest = base.partition(":")
     try:
@@ -292,7 +301,9 @@ def _resolved(base: str, url: str) -> str:
         return urljoin(url, base or "./")
     except ValueError as err:
         raise Refused(
-            GatewayCode.INVALID_SERVICE_URL, f"the server's address {base[:200]!r} is none: {err}", base
+            GatewayCode.INVALID_SERVICE_URL,
+            N_("the server's address {base!r} is none: {err}", base=base[:200], err=err),
+            base,
         ) from err
 
 
@@ -305,7 +316,11 @@ def _filled(address: str, variables: Any) -> str:
         if default is None or isinstance(default, (dict, list)):
             raise Refused(
                 GatewayCode.INVALID_SERVICE_URL,
-                f"the server's address {address[:200]!r} has a variable {match.group(1)[:100]!r} without a default",
+                N_(
+                    "the server's address {address!r} has a variable {name!r} without a default",
+                    address=address[:200],
+                    name=match.group(1)[:100],
+                ),
                 address,
             )
         return str(default)
@@ -346,7 +361,9 @@ def hide_servers(content: bytes, media_type: str, url: str) -> tuple[bytes, str]
     version = document.get("openapi")
     if not isinstance(version, str) or not version.startswith("3."):
         raise Refused(
-            GatewayCode.UNSUPPORTED_OPENAPI_VERSION, f"OpenAPI {version!r} is not supported", str(version)
+            GatewayCode.UNSUPPORTED_OPENAPI_VERSION,
+            N_("OpenAPI {version!r} is not supported", version=version),
+            str(version),
         )
     servers = document.get("servers")
     for server in servers if isinstance(servers, list) else ():

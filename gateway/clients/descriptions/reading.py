@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 AT_ONCE = 2
 SMALL_BYTES = 64 * 1024
+# Somebody waits at a terminal; a command's process has no messages that could come first.
+COMMAND_LIMITS = ChildLimits(priority=0)
 
 
 class _Refused(msgspec.Struct):
@@ -48,11 +50,6 @@ class _ReaderOutcome(msgspec.Struct):
 def parse_description(kind: ServiceType, content: bytes, url: str) -> ParsedDescription:
     """Parse a WSDL or an OpenAPI document, by ``kind``. Raises `Refused`."""
     return parse_wsdl(content) if kind is ServiceType.WSDL else parse_openapi(content, url)
-
-
-async def read_here(kind: ServiceType, content: bytes, url: str) -> ParsedDescription:
-    """The same in this process, for commands that end with it and for tests."""
-    return await asyncio.to_thread(parse_description, kind, content, url)
 
 
 class DescriptionReader:
@@ -79,7 +76,7 @@ async def read_description(
 
 
 def read_for_command(
-    kind: ServiceType, content: bytes, url: str = "", limits: ChildLimits = DEFAULT_LIMITS
+    kind: ServiceType, content: bytes, url: str = "", limits: ChildLimits = COMMAND_LIMITS
 ) -> ParsedDescription:
     """Parse a document for a command that waits for it: a large one in a child process, a small one here.
 
@@ -105,9 +102,9 @@ def _too_much(kind: ServiceType, reason: str) -> Refused:
     return Refused(code, detail, detail)
 
 
-def main(processor_s: str, memory_bytes: str, kind: str, url: str) -> None:
+def main(processor_s: str, memory_bytes: str, priority: str, kind: str, url: str) -> None:
     """The child: reads standard input, says what it found on standard output."""
-    bound_itself(processor_s, memory_bytes, priority=19)  # messages go first
+    bound_itself(processor_s, memory_bytes, priority)
     try:
         outcome = _ReaderOutcome(parse_description(ServiceType(kind), sys.stdin.buffer.read(), url))
     except Refused as refusal:

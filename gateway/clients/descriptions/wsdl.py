@@ -33,6 +33,7 @@ from schemas.identifiers import suspicious_characters
 from schemas.safexml import XmlLimits, parse_xml
 from schemas.xmlencoding import to_utf8
 from serving.errors import Refused
+from serving.language import N_
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,7 +67,8 @@ def parse_wsdl(content: bytes) -> ParsedDescription:
         _check_identifier(service)
         _check_address(service)
     ordered = sorted(found.values(), key=lambda s: (s.code, s.version or ""))
-    return ParsedDescription(tuple(ordered), warnings=_findings(root))
+    empty = () if ordered else (_why_empty(root),)
+    return ParsedDescription(tuple(ordered), warnings=(*empty, *_findings(root)))
 
 
 def read_wsdl(content: bytes) -> etree._Element:
@@ -88,7 +90,10 @@ def read_wsdl(content: bytes) -> etree._Element:
     if sum(1 for _ in root.iter("*")) > MAX_ELEMENTS:
         raise Refused(
             GatewayCode.DESCRIPTION_TOO_LARGE,
-            f"the WSDL has more than {MAX_ELEMENTS} elements; divide it into several",
+            N_(
+                "the WSDL has more than {max_elements} elements; divide it into several",
+                max_elements=MAX_ELEMENTS,
+            ),
         )
     return root
 
@@ -211,7 +216,10 @@ def _check_identifier(service: DescribedService) -> None:
         if part is not None and (not part.strip() or suspicious_characters(part)):
             raise Refused(
                 GatewayCode.INVALID_WSDL_SERVICE_IDENTIFIER,
-                f"{part!r} cannot be a service code or version: it is blank or holds one of : ; / \\ %",
+                N_(
+                    "{part!r} cannot be a service code or version: it is blank or holds one of : ; / \\ %",
+                    part=part,
+                ),
                 service.code,
             )
     check_code(service.code)
@@ -226,11 +234,26 @@ def _check_address(service: DescribedService) -> None:
             return check_url(service.url)
         except Refused as refusal:
             problem = f"is at an address that cannot be called: {refusal}"
-    raise Refused(GatewayCode.INVALID_SERVICE_URL, f"service {service.code} {problem}", service.url[:300])
+    raise Refused(
+        GatewayCode.INVALID_SERVICE_URL,
+        N_("service {service} {problem}", service=service.code, problem=problem),
+        service.url[:300],
+    )
+
+
+def _why_empty(root: etree._Element) -> str:
+    """Why a WSDL describes no service, mostly: its parts are in documents that it imports."""
+    elsewhere = [str(e.get("location"))[:200] for e in root.iterfind(f"{{{WSDL_NS}}}import")]
+    if not elsewhere:
+        return "the document has no operation of a binding of SOAP over HTTP"
+    return (
+        f"the document has no operation itself and imports {', '.join(elsewhere)}, which is not fetched; "
+        "give one document that has all (.NET writes it at ?singleWsdl)"
+    )
 
 
 def _findings(root: etree._Element) -> tuple[str, ...]:
-    """What a WSDL and schema validator says, without what it cannot know: namespaces that were imported."""
+    """The complaints of the WSDL and schema validator, a sentence each, without those about imported namespaces that it never saw."""
     import xmlschema  # half a second and 37 MB, only where a WSDL is added
     from xmlschema.extras import wsdl
 

@@ -36,6 +36,7 @@ log = logging.getLogger("gateway.validation")
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
 _KEPT = 256
+_NOT_APPLIED = "the description cannot be applied: it breaks a rule of its own language; correct it, or switch the validation off"
 _TOO_LARGE = f"the body has more than {MAX_BODY_BYTES} bytes and is not checked"
 
 
@@ -128,12 +129,12 @@ async def _check_request(checks: Checks, call: ServiceCall) -> tuple[str, ...]:
     if isinstance(checks, CannotCheck):
         return (checks.reason,)
     if isinstance(checks, SoapChecks):
-        return await asyncio.to_thread(checks.check_request, call.message.raw)
+        return await _applied(partial(checks.check_request, call.message.raw))
     content, rest = (b"", None) if call.chunks is None else await _read(call.chunks())
     if rest is not None:
         return (_TOO_LARGE,)
     content_type = next((v for n, v in call.headers if n.lower() == "content-type"), None)
-    return await asyncio.to_thread(checks.check_request, call.method, call.target, content_type, content)
+    return await _applied(partial(checks.check_request, call.method, call.target, content_type, content))
 
 
 async def _check_response(
@@ -143,10 +144,25 @@ async def _check_response(
         return ()  # said of the request already
     content_type = answer.header("content-type")
     if isinstance(checks, SoapChecks):
-        return await asyncio.to_thread(partial(_check_envelope, checks, content_type or "", content))
-    return await asyncio.to_thread(
-        checks.check_response, call.method, call.target, answer.status, content_type, content
+        return await _applied(partial(_check_envelope, checks, content_type or "", content))
+    return await _applied(
+        partial(checks.check_response, call.method, call.target, answer.status, content_type, content)
     )
+
+
+async def _applied(check: Callable[[], tuple[str, ...]]) -> tuple[str, ...]:
+    """The findings of a check, made in a thread. A description that breaks its own rules fails anywhere in it: that is a finding too."""
+    try:
+        return await asyncio.to_thread(check)
+    except Refused as refusal:
+        return (f"the description cannot be applied: {refusal}",)
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as err:
+        log.warning(
+            "a description cannot be applied",
+            extra={"event": "validation_failed", "reason": type(err).__name__},
+            exc_info=err,
+        )
+        return (_NOT_APPLIED,)
 
 
 def _check_envelope(checks: SoapChecks, content_type: str, content: bytes) -> tuple[str, ...]:

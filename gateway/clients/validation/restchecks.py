@@ -8,6 +8,8 @@ Spec: OpenAPI 3.0.3 (schemas by JSON Schema draft 4 with ``nullable``), OpenAPI 
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
@@ -21,6 +23,9 @@ from serving.errors import Refused
 
 MAX_FINDINGS = 5
 _MASK = "(value)"
+# What a parameter may be written as; Python's own readers take ``1_0``, digits of other scripts and ``nan`` too.
+_INTEGER = re.compile(r"-?[0-9]{1,4000}", re.ASCII)
+_DECIMAL = re.compile(r"-?[0-9]{1,400}(?:\.[0-9]{1,400})?(?:[eE][+-]?[0-9]{1,5})?", re.ASCII)
 
 
 @dataclass
@@ -125,24 +130,30 @@ class RestChecks:
         if media is None:
             return (f"the {what} is {essence or 'of no type'}; {', '.join(content)} is described",)
         schema = media.get("schema")
-        if not schema or not (essence.endswith(("/json", "+json"))):
+        if schema is None or not (essence.endswith(("/json", "+json"))):
             return ()
         try:
-            value = load_json(body)
+            value = load_json(body, any_integer=True)
         except ValueError:
             return (f"the {what} is not JSON",)
         return tuple(f"{what}{finding}" for finding in self._schema(schema, value))
 
-    def _schema(self, schema: dict[str, Any], value: object) -> list[str]:
+    def _schema(self, schema: dict[str, Any] | bool, value: object) -> list[str]:
+        """Where a value departs from a schema, a sentence each; from OpenAPI 3.1 on a schema may be ``true`` (anything fits) or ``false``."""
+        if isinstance(schema, bool):
+            return [] if schema else [": the description allows no value"]
         validator = self._validators.get(id(schema))
         if validator is None:
             validator = self._validators[id(schema)] = self._compile(schema)
         found = []
-        for error in validator.iter_errors(value):
-            place = "".join(f"/{step}" for step in error.instance_path)
-            found.append(f"{place}: {error.message}"[:300])
-            if len(found) == MAX_FINDINGS:
-                break
+        try:
+            for error in validator.iter_errors(value):
+                place = "".join(f"/{step}" for step in error.instance_path)
+                found.append(f"{place}: {error.message}"[:300])
+                if len(found) == MAX_FINDINGS:
+                    break
+        except UnicodeEncodeError:
+            found.append(": it holds half of a surrogate pair (\\ud800 to \\udfff), which is no text")
         return found
 
     def _compile(self, schema: dict[str, Any]) -> Any:
@@ -192,13 +203,10 @@ def _coerced(schema: dict[str, Any], value: str) -> object:
     """A parameter as the value its schema speaks of; text that is none stays text, and the schema says so."""
     kinds = schema.get("type")
     for kind in kinds if isinstance(kinds, list) else [kinds]:
-        try:
-            if kind == "integer":
-                return int(value)
-            if kind == "number":
-                return float(value)
-        except ValueError:
-            continue
+        if kind == "integer" and _INTEGER.fullmatch(value):
+            return int(value)
+        if kind == "number" and _DECIMAL.fullmatch(value) and math.isfinite(number := float(value)):
+            return number
         if kind == "boolean" and value in ("true", "false"):
             return value == "true"
     return value

@@ -201,7 +201,7 @@ def same_dn(dn: str) -> str:
 
 
 def _notice(message: DirectoryMessage) -> str:
-    """What an unasked message says, such as a notice of disconnection (RFC 4511 4.4.1)."""
+    """The text of an unsolicited notification, such as a notice of disconnection (RFC 4511 4.4.1)."""
     with contextlib.suppress(ValueError):
         return _shown(message.result())
     return f"{message.tag:#x}"

@@ -41,6 +41,8 @@ PORTABILITY_STEP = """
 """
 
 
+# When she applied: the term counts from it, and so does what she is paid. NULL in cases from before this step.
+PORTABILITY_PRESENTED_STEP = "ALTER TABLE port_case ADD COLUMN presented TEXT"
 PORTABILITY_TIMES_STEP = "ALTER TABLE port_event ADD COLUMN at TEXT"
 
 
@@ -58,6 +60,8 @@ class Case:
     deadline: date | None
     sequence: int
     last_hash: str
+    # When she applied; of a case opened anew because somebody had left, when she applied the first time.
+    presented: date | None = None
 
     @property
     def participants(self) -> tuple[str, ...]:
@@ -83,6 +87,8 @@ class Case:
         }
         if self.deadline is not None:
             body["fechaLimite"] = self.deadline.isoformat()
+        if self.presented is not None:
+            body["presentadaEl"] = self.presented.isoformat()
         return body
 
 
@@ -104,7 +110,7 @@ class CaseStore:
     def case(self, case: str) -> Case | None:
         """The case with an id, with the number and hash of its last event; None when there is none."""
         rows = self._database.query(
-            "SELECT case_id, pid, responsible, counterparties, convention, benefit, state, deadline FROM port_case "
+            "SELECT case_id, pid, responsible, counterparties, convention, benefit, state, deadline, presented FROM port_case "
             "WHERE case_id = ?",
             (case,),
         )
@@ -123,6 +129,7 @@ class CaseStore:
             None if r[7] is None else date.fromisoformat(r[7]),
             len(events),
             events[-1].hash if events else eventchain.START,
+            None if r[8] is None else date.fromisoformat(r[8]),
         )
 
     def cases_of(self, pid: Pid) -> list[Case]:
@@ -171,8 +178,8 @@ class CaseStore:
         # All three on disk together: a crash leaves the case before the event, and its sender sends it again.
         with self._database.transaction() as connection:
             connection.execute(
-                "INSERT INTO port_case (case_id, pid, responsible, counterparties, convention, benefit, state, deadline) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (case_id) DO UPDATE SET state = excluded.state, "
+                "INSERT INTO port_case (case_id, pid, responsible, counterparties, convention, benefit, state, deadline, presented) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (case_id) DO UPDATE SET state = excluded.state, "
                 "counterparties = excluded.counterparties, deadline = excluded.deadline",
                 (
                     case.case,
@@ -183,6 +190,7 @@ class CaseStore:
                     case.benefit,
                     case.state,
                     None if case.deadline is None else case.deadline.isoformat(),
+                    None if case.presented is None else case.presented.isoformat(),
                 ),
             )
             Outbox.put(connection, notices)

@@ -7,7 +7,11 @@ from social_security.institute.breach import BREACH_STEP
 from social_security.institute.stores import persons
 from social_security.institute.stores.admissions import ADMISSION_STEP, ADMISSION_TIMES_STEP
 from social_security.institute.stores.arco import ARCO_STEP
-from social_security.institute.stores.cases import PORTABILITY_STEP, PORTABILITY_TIMES_STEP
+from social_security.institute.stores.cases import (
+    PORTABILITY_PRESENTED_STEP,
+    PORTABILITY_STEP,
+    PORTABILITY_TIMES_STEP,
+)
 from social_security.institute.stores.measures import MEASURE_STEP
 from social_security.institute.stores.periods import HISTORY_STEP
 from social_security.institute.stores.retirees import RETIREE_STEP
@@ -45,4 +49,5 @@ STEPS = (
     OUTBOX_ENDS_STEP,
     IMPORT_STEP,
     ANNOUNCED_STEP,
+    PORTABILITY_PRESENTED_STEP,
 )

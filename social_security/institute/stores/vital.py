@@ -45,7 +45,7 @@ class Applied:
     annuls: str | None
     state_before: str
 
-    def says(self, pid: Pid, body: Mapping[str, Any]) -> bool:
+    def is_report_of(self, pid: Pid, body: Mapping[str, Any]) -> bool:
         """Whether a message tells this very event."""
         values = (pid, body["tipo"], body["fechaEvento"], body.get("anula"))
         return values == (self.pid, self.type, self.day, self.annuls)

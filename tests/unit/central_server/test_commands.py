@@ -11,9 +11,13 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
+from central_server.cli.folder import utc_now
 from central_server.cli.main import main
+from central_server.datafolder import BACKUP_CONTENT
+from central_server.store.records import CentralStore
 from serving.login.users import Logins
 from serving.storage.audit import AuditEntry, AuditLog
+from serving.storage.backup import Lock, Opener, make_backup, restore_backup
 from tests.paths import PROJECT
 from tests.unit.central_server.test_store import NOW
 
@@ -85,8 +89,66 @@ def test_keys_are_listed_as_lines_of_json(made: Path) -> None:
     assert run(made, "key", "list").output.count("active  token 0") == 2
 
 
+def test_a_key_signs_only_once_every_gateway_that_runs_can_have_met_it(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    run(data, "init", "--kind", "ec-p256")
+    second = run(data, "key", "add", "internal", "--kind", "ec-p256").output.strip()
+    assert "not published yet" in run(data, "key", "activate", second, status=1).output
+    store = CentralStore(data / "central.sqlite")
+    try:
+        with store.database.transaction() as sql:
+            sql.execute(
+                "INSERT INTO node (name, address, published_at) VALUES (?, ?, ?)",
+                (store.node, "cs.mx", utc_now().isoformat()),
+            )
+        refused = run(data, "key", "activate", second, status=1).output
+        assert "not before" in refused
+        assert "--force" in refused
+        with store.database.transaction() as sql:
+            sql.execute("UPDATE signing_key SET created_at = ? WHERE key_id = ?", (NOW.isoformat(), second))
+    finally:
+        store.close()
+    said = run(data, "key", "activate", second, SACBE_LANG="es").output
+    assert f"{NOW:%Y-%m-%d %H:%M:%S} UTC" in said
+    assert "replace-anchor" in said
+    again = run(data, "key", "activate", second, status=1, SACBE_LANG="es").output
+    assert again == f"Error: la llave {second} ya firma\n"
+    third = run(data, "key", "list", "--json").output
+    first = next(
+        k["id"] for k in map(json.loads, third.splitlines()) if k["source"] == "internal" and not k["active"]
+    )
+    run(data, "key", "activate", first, "--force")
+
+
+def test_a_key_that_is_not_there_is_named_in_words(made: Path) -> None:
+    for words in (("activate", "nope"), ("delete", "nope")):
+        assert run(made, "key", *words, status=1, SACBE_LANG="es").output == (
+            "Error: no hay ninguna llave de firma nope; central-server key list muestra las que hay\n"
+        )
+
+
 def test_a_key_on_a_token_that_is_not_set_up_is_refused(made: Path) -> None:
-    assert "token_not_found" in run(made, "key", "add", "internal", "--token", "hsm", status=1).output
+    assert (
+        "there is no such token: hsm"
+        in run(made, "key", "add", "internal", "--token", "hsm", status=1).output
+    )
+
+
+def test_a_key_that_is_not_there_is_refused_in_the_reader_s_language(made: Path) -> None:
+    printed = run(made, "key", "activate", "other", status=1, SACBE_LANG="es").output
+    assert "no hay ninguna llave de firma other" in printed
+
+
+def test_a_backup_brings_back_who_may_call_the_management_service_and_further_profiles(
+    made: Path, tmp_path: Path
+) -> None:
+    phrase, restored = "correct horse battery staple", tmp_path / "restored"
+    (made / "management-gateway.pem").write_text("certificate")
+    (made / "profiles.toml").write_text("# none\n")
+    backup = make_backup(made, BACKUP_CONTENT, "MX", Lock(passphrase=phrase), NOW, "test")
+    restore_backup(restored, backup, BACKUP_CONTENT, Opener(passphrase=phrase), NOW)
+    assert (restored / "management-gateway.pem").read_text() == "certificate"
+    assert (restored / "profiles.toml").read_text() == "# none\n"
 
 
 @pytest.mark.xroad("F129")
@@ -149,7 +211,7 @@ def test_a_backup_of_an_empty_folder_is_refused_and_nothing_is_made_there(tmp_pa
 def test_admit_adds_the_member_says_what_is_missing_and_may_be_run_again(tmp_path: Path) -> None:
     made = tmp_path / "central"
     pin, owner = ("--pin-file", str(tmp_path / "pin")), ("--owner", "GOV/1", "--name", "Owner")
-    run(made, "found", *pin, "--instance", "XX", "--address", "c.example", *owner, "--kind", "ec-p256")
+    run(made, "bootstrap", *pin, "--instance", "XX", "--address", "c.example", *owner, "--kind", "ec-p256")
     asked = ("member", "admit", "XX/GOV/77", "--name", "New", "--subsystem", "A", "--subsystem", "B")
     for _ in range(2):
         said = run(made, *asked, "--wait", "0", status=1).output

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import argon2
+import msgspec
 import pytest
 
-from central_server.config import Publishing
+from central_server.app import CentralServer
+from central_server.config import Node, Publishing
 from central_server.publication.anchors import remake_anchor
 from central_server.publication.node import CentralNode
 from central_server.store import sources
@@ -19,9 +22,12 @@ from central_server.store.records import Actor, CentralStore
 from certs.configuration import verify_directory
 from schemas.globalconf.anchor import parse_anchor
 from schemas.globalconf.parts import SHARED_ID
+from schemas.identifiers import ClientId
 from serving.login.users import Logins
+from serving.process.changes import NOTIFIED_POLL_S
 from serving.storage.audit import AuditEntry, AuditLog
 from tests.instance import Instance
+from tests.integration import centralhosting
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -114,3 +120,39 @@ def test_the_admin_schema_is_made_once_by_nodes_that_start_together(postgres: Cl
     assert [u.name for u in opened[3].users()] == ["ana"]
     for logins in opened:
         logins.close()
+
+
+async def test_a_change_is_told_to_every_running_node_at_its_commit(
+    postgres: Cluster, tmp_path: Path
+) -> None:
+    """By the command of another process; a node whose connection for that is lost finds it by itself."""
+    where = postgres.new_database()
+    chosen = msgspec.structs.replace(centralhosting.settings(), node=Node(database=where))
+    server = CentralServer(tmp_path / "central", chosen)
+    await centralhosting.initialise(server, tmp_path)
+    await server.start()
+    elsewhere = CentralStore(where, "node_1")
+    owner = ClientId(
+        "MX", *(elsewhere.read().row("SELECT member_class, member_code FROM client ORDER BY id") or ())
+    )
+    try:
+        # Nothing is told before the listener is there, and what was changed until then is looked for once.
+        async with asyncio.timeout(60):
+            while not server.changes.is_notified:
+                await asyncio.sleep(0.05)
+        assert server.changes.poll_s() == NOTIFIED_POLL_S
+        for name in ("Un nombre", "Otro nombre"):
+            with elsewhere.change(ANA, datetime.now(UTC)) as records:
+                rename_client(records, owner, name)
+            async with asyncio.timeout(NOTIFIED_POLL_S - 1):
+                while name.encode() not in _shared(server):
+                    await asyncio.sleep(0.05)
+    finally:
+        await server.stop()
+        elsewhere.close()
+
+
+def _shared(server: CentralServer) -> bytes:
+    current = server.node.published.current
+    assert current is not None
+    return next(p.content for p in current.parts[6] if p.content_id == SHARED_ID)

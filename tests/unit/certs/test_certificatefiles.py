@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
+import warnings
 from functools import cache
 
 import pytest
+from asn1crypto import cms
+from asn1crypto import x509 as asn1
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -20,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 from certs.certificatefiles import LARGEST_FILE, MOST_BLOCKS, read_certificate, read_certificate_der
+from certs.certificates import parse_certificate
 from schemas.faults import Kind, NotProved
 from tests.worlds import NOW
 
@@ -114,3 +118,54 @@ def test_what_is_no_certificate_is_said_in_words(content: bytes, words: str) -> 
     with pytest.raises(NotProved, match=words) as caught:
         read_certificate(content)
     assert caught.value.kind is Kind.INCORRECT_CERTIFICATE
+
+
+def numbered(serial: int) -> bytes:
+    """The leaf under another serial number, which its signature does not cover; nobody asks here."""
+    read = asn1.Certificate.load(LEAF.public_bytes(Encoding.DER))
+    read["tbs_certificate"]["serial_number"] = serial
+    raw: bytes = read.dump(force=True)
+    return raw
+
+
+@pytest.mark.parametrize("serial", [0, -1, -(1 << 60)])
+def test_a_serial_number_is_positive(serial: int) -> None:
+    """The library warns of such a number, which is an error where warnings are, as here; elsewhere the rule is ours."""
+    assert read_certificate(numbered(1)).serial_number == 1
+    with pytest.raises(NotProved, match="a certificate cannot be read"):
+        read_certificate(numbered(serial))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(
+            NotProved, match="serial number is not positive, which RFC 5280 demands"
+        ) as caught:
+            read_certificate(numbered(serial))
+    assert caught.value.kind is Kind.INCORRECT_CERTIFICATE
+
+
+def test_a_serial_number_has_no_thousands_of_digits() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert parse_certificate(numbered((1 << 160) - 1)).serial_number == (1 << 160) - 1
+        with pytest.raises(NotProved, match="serial number has 9001 bits") as caught:
+            parse_certificate(numbered(1 << 9000))
+    assert caught.value.kind is Kind.INCORRECT_CERTIFICATE
+
+
+def test_pkcs7_without_a_certificate_is_told_from_broken_pkcs7() -> None:
+    empty = cms.ContentInfo(
+        {
+            "content_type": "signed_data",
+            "content": cms.SignedData(
+                {
+                    "version": "v1",
+                    "digest_algorithms": [],
+                    "encap_content_info": {"content_type": "data"},
+                    "certificates": [],
+                    "signer_infos": [],
+                }
+            ),
+        }
+    )
+    with pytest.raises(NotProved, match="PKCS#7 without a certificate"):
+        read_certificate(empty.dump())

@@ -8,9 +8,12 @@ from datetime import timedelta
 from functools import cache
 
 import pytest
+from asn1crypto import core, keys
+from asn1crypto import x509 as asn1
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
 from certs.proofmemory import ProofMemory
@@ -216,3 +219,67 @@ def test_kinds_of_certificate(
             with pytest.raises(NotProved) as caught:
                 check_kind(leaf, kind)
             assert caught.value.code == "wrong_cert_usage"
+
+
+def test_a_curve_written_out_is_refused() -> None:
+    with pytest.raises(NotProved, match="writes its curve out"):
+        path(explicit_curve_leaf(), anchors=trust(root()))
+
+
+def explicit_curve_leaf() -> x509.Certificate:
+    """A leaf whose key says all of P-256's numbers instead of its name."""
+    read = asn1.Certificate.load(certificate("leaf", "root").public_bytes(Encoding.DER))
+    tbs = read["tbs_certificate"]
+    p = 2**256 - 2**224 + 2**192 + 2**96 - 1
+    a, b = p - 3, 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
+    gx, gy = ec_base()
+    domain = keys.SpecifiedECDomain(
+        {
+            "version": "ecdpVer1",
+            "field_id": {"field_type": "prime_field", "parameters": core.Integer(p)},
+            "curve": {"a": a.to_bytes(32, "big"), "b": b.to_bytes(32, "big")},
+            "base": b"\x04" + gx + gy,
+            "order": 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551,
+            "cofactor": 1,
+        }
+    )
+    tbs["subject_public_key_info"]["algorithm"]["parameters"] = keys.ECDomainParameters("specified", domain)
+    read["signature_value"] = key("root").sign(tbs.dump(force=True), ec.ECDSA(hashes.SHA256()))
+    return x509.load_der_x509_certificate(read.dump(force=True))
+
+
+def ec_base() -> tuple[bytes, bytes]:
+    numbers = ec.derive_private_key(1, ec.SECP256R1()).public_key().public_numbers()
+    return numbers.x.to_bytes(32, "big"), numbers.y.to_bytes(32, "big")
+
+
+def signed_otherwise(digest: str) -> x509.Certificate:
+    """A leaf that says it is signed over another digest, by a signature that holds where the library still makes one."""
+    read = asn1.Certificate.load(certificate("leaf", "root").public_bytes(Encoding.DER))
+    for place in (read["tbs_certificate"]["signature"], read["signature_algorithm"]):
+        place["algorithm"] = f"{digest}_ecdsa"
+    signed = key("root").sign(
+        read["tbs_certificate"].dump(force=True), ec.ECDSA(getattr(hashes, digest.upper())())
+    )
+    read["signature_value"] = signed
+    return x509.load_der_x509_certificate(read.dump(force=True))
+
+
+def test_a_weak_digest_counts_for_old_evidence_alone() -> None:
+    leaf, old = signed_otherwise("sha1"), ChainPolicy(allow_weak=True)
+    assert path(leaf, anchors=trust(root()), policy=old) == 2
+    with pytest.raises(NotProved, match="is signed with sha1, which is too weak"):
+        path(leaf, anchors=trust(root()))
+
+
+def test_what_a_key_of_another_kind_is_said_to_have_signed_over_sha1_is_issued_by_nobody() -> None:
+    strange = certificate(
+        "root",
+        "root",
+        public_key=ed25519.Ed25519PrivateKey.generate().public_key(),
+        ca=True,
+        usage="key_cert_sign",
+    )
+    with pytest.raises(NotProved) as caught:
+        path(signed_otherwise("sha1"), anchors=trust(strange), policy=ChainPolicy(allow_weak=True))
+    assert caught.value.code == "cannot_create_cert_path"

@@ -7,6 +7,8 @@ from datetime import timedelta
 
 import msgspec
 import pytest
+from asn1crypto import core
+from asn1crypto import ocsp as asn1
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -147,3 +149,20 @@ def test_what_is_no_answer_is_a_fault(der: bytes) -> None:
 def test_an_answer_without_the_nonce_that_was_sent_is_refused() -> None:
     with pytest.raises(NotProved, match="no nonce"):
         check_nonce(worlds.world().ocsp(leaf()), b"1234")
+
+
+def test_an_answer_with_an_extension_that_cannot_be_read_is_refused() -> None:
+    world = worlds.world()
+    builder = library.OCSPResponseBuilder().add_response(
+        leaf(), world.pki.intermediate, hashes.SHA1(), library.OCSPCertStatus.GOOD, NOW, None, None, None
+    )
+    builder = builder.responder_id(library.OCSPResponderEncoding.HASH, world.pki.ocsp_certificate)
+    der = builder.sign(world.pki.key_of("ocsp"), hashes.SHA256()).public_bytes(Encoding.DER)
+    check(der)
+    read = asn1.OCSPResponse.load(der)
+    basic = read["response_bytes"]["response"].parsed
+    basic["tbs_response_data"]["responses"][0]["cert_id"]["hash_algorithm"]["algorithm"] = "1.2.3.4"
+    read["response_bytes"]["response"] = core.ParsableOctetString(basic.dump(force=True))
+    with pytest.raises(NotProved) as caught:
+        check(read.dump(force=True))
+    assert caught.value.code == "incorrect_validation_info"

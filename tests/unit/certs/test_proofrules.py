@@ -6,6 +6,7 @@ import io
 import ipaddress
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 from asn1crypto import x509 as asn1
 from cryptography import x509
@@ -18,12 +19,18 @@ from cryptography.x509 import ocsp as library
 from certs.certificates import der_of, parse_certificate
 from certs.der import LARGEST_BYTES, check_shape
 from certs.tokens.soft import KeyKind
-from certs.transparency import NoteSigner, verify_cosignatures, verify_log
+from certs.transparency import NoteSigner, verify_cosignatures, verify_log, verify_record
 from certs.verify import ocsp
 from certs.verify.chain import verify_chain
 from certs.verify.container import expected_signer, verify_container
 from certs.verify.nameconstraints import check_name_constraints
 from schemas.faults import BadMessage, NotProved
+from schemas.globalconf.witnesses import AppointedLog, Appointments
+from schemas.identifiers import ServerId
+from schemas.message import Side
+from schemas.transparency.announcement import log_origin
+from schemas.transparency.entries import NO_OPENING, Opening
+from schemas.transparency.merkle import leaf_hash
 from schemas.transparency.notes import (
     COSIGNATURE_ED25519,
     ED25519,
@@ -32,6 +39,8 @@ from schemas.transparency.notes import (
     SignedNote,
     cosigned_text,
 )
+from schemas.transparency.proofs import InclusionProof
+from schemas.transparency.records import RecordProof, RecordStatement
 from serving.storage.selfsigned import self_signed
 from tests import worlds
 from tests.unit.certs.test_chains import certificate as chained
@@ -269,3 +278,67 @@ def test_a_log_signs_with_one_signature_of_its_own_length() -> None:
     longer = NOTE.signed_also(NoteSignature(LOG.name, log.key_id, NOTE.signatures[0].signature + b"x"))
     with pytest.raises(NotProved, match="does not hold"):
         verify_log(longer, log)
+
+
+def test_a_note_of_another_log_or_key_is_not_this_log_s() -> None:
+    for other in (
+        NoteSigner("camino/otro", LOG.key),
+        NoteSigner(LOG.name, Ed25519PrivateKey.from_private_bytes(b"o" * 32)),
+    ):
+        with pytest.raises(NotProved, match=f"has no signature of the log {other.name}") as caught:
+            verify_log(NOTE, other.verifier(ED25519))
+        assert caught.value.code == "invalid_signature_value"
+
+
+SERVER = ServerId("MX", "GOB", "CAMINO", "SS1")
+OURS = NoteSigner(log_origin(SERVER), Ed25519PrivateKey.from_private_bytes(b"s" * 32))
+APPOINTED = Appointments(
+    (), (AppointedLog(SERVER, OURS.verifier(ED25519), WITNESS.verifier(COSIGNATURE_ED25519)),)
+)
+STATEMENT = RecordStatement(
+    "id-3", "", False, Side.PROVIDER, "MX/GOB/CAMINO", "MX/GOB/X/Y", "MX/GOB/CAMINO/Z/s", "soap", b"m" * 64, b"v", None, None, 77
+)  # fmt: skip
+
+
+def proof_of(statement: RecordStatement, opening: Opening, signer: NoteSigner = OURS) -> RecordProof:
+    """The proof of a log of one entry, which commits to ``opening``."""
+    head = Checkpoint(signer.name, 1, leaf_hash(opening.entry()))
+    return RecordProof(
+        statement, InclusionProof(0, (), signer.sign(SignedNote(head.render())), opening.render())
+    )
+
+
+def opening_of(statement: RecordStatement, number: int = 6) -> Opening:
+    return Opening(NO_OPENING.salt, number, statement.side, statement.at_ms, statement.digest(), b"g" * 32)
+
+
+def test_a_record_is_proved_by_the_key_of_its_log() -> None:
+    found = verify_record(proof_of(STATEMENT, opening_of(STATEMENT)), APPOINTED)
+    assert (found.statement, found.number, found.checkpoint.size, found.cosigned) == (STATEMENT, 6, 1, {})
+    stranger = NoteSigner("MX/GOB/OTRO/SS1", OURS.key)
+    with pytest.raises(NotProved, match="has no key of a log MX/GOB/OTRO/SS1") as caught:
+        verify_record(proof_of(STATEMENT, opening_of(STATEMENT), stranger), APPOINTED)
+    assert caught.value.code == "invalid_signature_value"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"side": Side.CONSUMER},
+        {"at_ms": 78},
+        {"client": "MX/GOB/X"},
+        {"is_response": True},
+        {"bodies": (b"b" * 64,)},
+    ],
+    ids=str,
+)
+def test_a_record_is_what_its_entry_commits_to_and_nothing_else(change: dict[str, object]) -> None:
+    other = msgspec.structs.replace(STATEMENT, **change)
+    with pytest.raises(NotProved, match="what is said of record 6 is not what entry 0") as caught:
+        verify_record(proof_of(other, opening_of(STATEMENT)), APPOINTED)
+    assert caught.value.code == "invalid_hash_chain"
+
+
+def test_the_first_entry_of_a_log_proves_no_record() -> None:
+    with pytest.raises(NotProved, match="the proof is of no record"):
+        verify_record(proof_of(STATEMENT, opening_of(STATEMENT, number=0)), APPOINTED)

@@ -89,6 +89,52 @@ async def test_what_comes_during_a_signature_waits_for_the_next_one() -> None:
     assert key.signed == 2
 
 
+async def test_what_comes_before_its_turn_shares_a_signature_and_nothing_is_signed_before() -> None:
+    key, turns = Key(), asyncio.Semaphore(0)
+    key.gate.set()
+
+    async def turn() -> None:
+        await turns.acquire()
+
+    signer = MessageSigner(key, turn=turn)
+    asked_for = []
+    for number in range(4):
+        asked_for.append(ask(signer, number))
+        await asyncio.sleep(0)
+    assert key.signed == 0
+    asked_for[0].cancel()
+    turns.release()
+    assert len({(await task).signature for task in asked_for[1:]}) == 1
+    assert key.signed == 1
+    gone = ask(signer, 5)
+    await asyncio.sleep(0)
+    gone.cancel()
+    turns.release()
+    turns.release()
+    assert (await ask(signer, 6)).hash_chain is None  # whoever went away is not signed for
+    assert key.signed == 2
+
+
+async def test_a_key_that_signs_elsewhere_waits_for_no_turn_until_it_is_prompt_again() -> None:
+    key, turns = Key(), 0
+
+    async def turn() -> None:
+        nonlocal turns
+        turns += 1
+
+    signer = MessageSigner(key, turn=turn)
+    first = ask(signer, 1)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    key.gate.set()
+    await first
+    assert turns == 1
+    await ask(signer, 2)  # its last signature came later; this one at once
+    assert turns == 1
+    await ask(signer, 3)
+    assert turns == 2
+
+
 async def test_a_caller_that_goes_away_takes_nobody_with_it() -> None:
     key = Key()
     signer = MessageSigner(key)

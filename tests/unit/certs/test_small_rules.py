@@ -7,8 +7,10 @@ import zipfile
 from dataclasses import replace
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ed25519
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from certs.algorithms import (
     DigestAlgorithm,
@@ -22,7 +24,6 @@ from certs.profiles import STANDARD_PROFILES
 from certs.tokens.soft import KeyKind
 from certs.verify.container import StepOutcome, verify_container
 from certs.verify.timestamp import TimestampPolicy, check_nonce, check_reply, check_token
-from schemas import xades
 from schemas.asic import container as asic
 from schemas.faults import NotProved
 from schemas.message import digest_of
@@ -156,20 +157,29 @@ def test_a_reply_without_a_granted_token_is_refused(reply: bytes) -> None:
 
 
 def test_a_certificate_that_is_not_for_timestamping_stamps_nothing() -> None:
-    """The responder's certificate is not for stamping; its name stands in for the authority's through its own world."""
-    world = worlds.world()
-    leaf = world.identities[CONSUMER.member].certificate
-    token = world.stamp(b"x")
-    renamed = token.replace(
-        world.pki.tsa_certificate.serial_number.to_bytes(20, "big").lstrip(b"\0"),
-        leaf.serial_number.to_bytes(20, "big").lstrip(b"\0"),
+    """The authority's name, number and key in a certificate for answering about certificates: its token holds but for its purpose."""
+    world, token = worlds.world(), worlds.world().stamp(b"x")
+    genuine = world.pki.tsa_certificate
+    builder = x509.CertificateBuilder(
+        genuine.issuer, genuine.subject, genuine.public_key(), genuine.serial_number
     )
-    if len(renamed) != len(token):
-        pytest.fail("the serial numbers differ in length; make them again")
-    with pytest.raises(NotProved):
-        check_token(renamed, digest_of(b"x"), (leaf,))
-    with pytest.raises(NotProved):
-        check_token(renamed, digest_of(b"x"), (leaf,), policy=TimestampPolicy(check_purpose=False))
+    builder = builder.not_valid_before(genuine.not_valid_before_utc).not_valid_after(
+        genuine.not_valid_after_utc
+    )
+    for usages in (
+        [ExtendedKeyUsageOID.OCSP_SIGNING],
+        [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH],
+    ):
+        other = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=True).sign(
+            world.pki.key_of("root"), SHA256()
+        )
+        with pytest.raises(NotProved, match="is not for timestamping") as caught:
+            check_token(token, digest_of(b"x"), (other,))
+        assert caught.value.code == "mlog.timestamp_signer_verification_failed"
+        assert (
+            check_token(token, digest_of(b"x"), (other,), policy=TimestampPolicy(check_purpose=False)).at
+            == NOW
+        )
 
 
 # Evidence
@@ -233,6 +243,14 @@ def test_a_chain_beside_a_signature_that_does_not_name_it_is_a_warning() -> None
     assert StepOutcome.WARNING in {s.outcome for s in verdict.steps}
 
 
-def test_a_timestamp_is_put_where_there_is_one_place_for_it() -> None:
-    with pytest.raises(NotProved, match="one place"):
-        xades.insert_timestamp(b"<x/>", b"token")
+def test_a_signature_over_something_else_than_the_message_is_no_evidence() -> None:
+    container = worlds.opened(worlds.containers()["alone"])
+    for uri in (b"/other.xml", b"/attachment1"):
+        astray = container.signature.replace(b'URI="/message.xml"', b'URI="%b"' % uri)
+        assert astray != container.signature
+        verdict = verify_container(
+            io.BytesIO(asic.render_container(replace(container, signature=astray), NOW)),
+            worlds.world().configuration,
+        )
+        assert (verdict.code, len(verdict.steps)) == ("malformed_signature", 3)
+        assert "neither the message nor a hash chain result" in verdict.steps[-1].detail

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
 import pytest
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from certs.algorithms import SignatureAlgorithm, verify_digest_signature
+from certs.sealing import open_sealed, seal, stretch
 from certs.tokens.port import KeyId
 from certs.tokens.soft import WRONG_PINS_ALLOWED, KeyKind, SoftToken
 from schemas.faults import TokenFailed
@@ -167,4 +170,23 @@ def test_a_key_does_not_sign_what_it_cannot(
     key_id = token.generate_key(kind, "label", "sign")
     with pytest.raises(TokenFailed) as caught:
         token.sign_now(key_id, b"too short a digest", algorithm)
+    assert code_of(caught) == "cannot_sign"
+
+
+def test_a_sealed_key_of_a_type_that_signs_nothing_here_is_refused(
+    token: SoftToken, storage: MemoryTokens
+) -> None:
+    key_id = token.generate_key(KeyKind.EC_P256, "label", "sign")
+    sealed = json.loads(storage.token or b"")
+    master = open_sealed(
+        stretch(PIN, base64.b64decode(sealed["salt"])), base64.b64decode(sealed["master"]), b"master"
+    )
+    clear = ed25519.Ed25519PrivateKey.generate().private_bytes(
+        serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    record = json.loads(storage.keys[key_id])
+    record["sealed"] = base64.b64encode(seal(master, clear, f"{key_id}:sign".encode())).decode()
+    storage.keys[key_id] = json.dumps(record).encode()
+    with pytest.raises(TokenFailed, match=f"key {key_id} is of a type that is not supported") as caught:
+        SoftToken(storage).unlock(PIN)
     assert code_of(caught) == "cannot_sign"

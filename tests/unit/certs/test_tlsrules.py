@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ssl
+from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from certs.remotetls import RemoteTlsKey
 from certs.systemtls import SystemServerContext
 from certs.tls import (
     PEER_RULES,
@@ -24,6 +26,8 @@ from serving.storage.selfsigned import self_signed
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from cryptography.hazmat.primitives.asymmetric import ec
 
 OWN = TlsCredentials(*self_signed("rules.example"))
 ONE = "ECDHE-ECDSA-AES128-GCM-SHA256"
@@ -110,3 +114,67 @@ def test_no_older_protocol_can_be_asked_for(version: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize("default", [PEER_RULES, SYSTEM_RULES])
 def test_nothing_chosen_is_what_is_built_in(default: TlsRules) -> None:
     assert choose_rules("TLSv1.2", [], default) == default
+
+
+class InMemory:
+    """A system's connection and the gateway's side of it, with nothing between them."""
+
+    def __init__(self) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        self.here, self.there = (ssl.MemoryBIO(), ssl.MemoryBIO()), (ssl.MemoryBIO(), ssl.MemoryBIO())
+        self.system = context.wrap_bio(*self.there, server_hostname="rules.example")
+        self.gateway = SystemServerContext(OWN, SYSTEM_RULES).wrap_bio(*self.here)
+
+    def carry(self) -> None:
+        self.here[0].write(self.there[1].read())
+        self.there[0].write(self.here[1].read())
+
+    def shake(self) -> None:
+        for _ in range(4):
+            for side in (self.system, self.gateway):
+                with suppress(ssl.SSLWantReadError):
+                    side.do_handshake()
+                self.carry()
+
+
+def test_a_system_that_closes_tls_is_read_to_its_end_and_closed_in_turn() -> None:
+    pair = InMemory()
+    pair.shake()
+    pair.system.write(b"hola")
+    pair.carry()
+    assert pair.gateway.read() == b"hola"
+    with pytest.raises(ssl.SSLWantReadError, match="more must come first"):
+        pair.gateway.read()
+    with pytest.raises(ssl.SSLWantReadError, match="the other end has not closed yet"):
+        pair.gateway.unwrap()
+    pair.carry()
+    with suppress(ssl.SSLWantReadError):
+        pair.system.unwrap()
+    pair.carry()
+    buffer = bytearray(8)
+    assert (pair.gateway.read(), pair.gateway.read(8, buffer)) == (b"", 0)
+    pair.gateway.unwrap()
+
+
+def test_a_connection_that_ends_within_tls_is_no_end_of_its_data() -> None:
+    pair = InMemory()
+    pair.shake()
+    pair.here[0].write_eof()
+    with pytest.raises(ssl.SSLEOFError, match="ended within TLS"):
+        pair.gateway.read()
+
+
+def test_what_is_no_tls_is_refused() -> None:
+    pair = InMemory()
+    pair.here[0].write(b"GET / HTTP/1.1\r\n\r\n")
+    with pytest.raises(ssl.SSLError, match="TLS failed"):
+        pair.gateway.do_handshake()
+
+
+def test_systems_are_not_shown_a_key_that_never_leaves_its_token() -> None:
+    elsewhere = RemoteTlsKey(
+        cast("ec.EllipticCurvePublicKey", OWN.chain[0].public_key()), lambda _digest, _how: b""
+    )
+    with pytest.raises(TypeError, match="never leaves its token"):
+        SystemServerContext(TlsCredentials(elsewhere, OWN.chain))

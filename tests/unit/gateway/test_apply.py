@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from gateway.clients.model import ServerConf
+
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 TOML = """
 [[client]]
@@ -104,3 +106,23 @@ def test_file_that_is_not_understood_changes_nothing(
     with pytest.raises(OperatorError):
         apply_file(store, written(tmp_path, name, text), NOW)
     assert store.generation() == generation
+
+
+def test_what_somebody_else_changed_while_the_file_was_compared_is_not_undone(
+    store: ServerConfStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an administrator does at a page, or another `apply`: keys made for the file take seconds."""
+    load = store.load
+
+    def load_and_change() -> ServerConf:
+        found = load()
+        store.replace_anchor(b"of somebody else")
+        return found
+
+    monkeypatch.setattr(store, "load", load_and_change)
+    with pytest.raises(OperatorError, match="changed by somebody else"):
+        apply_file(store, written(tmp_path, "w.toml", TOML), NOW)
+    assert store.view.timestamping.all() == ()
+    assert store.anchor() == b"of somebody else"
+    monkeypatch.undo()
+    assert apply_file(store, written(tmp_path, "w.toml", TOML), NOW)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.clients.descriptions.fetchpolicy import FetchPolicy, check_address, check_host
-from gateway.clients.descriptions.reading import read_here
+from gateway.clients.descriptions.reading import parse_description
 from gateway.clients.descriptionwriting import DescriptionSource
 from gateway.clients.model import ConnectionType, Endpoint, ServiceType, Validation
 from gateway.clients.records import Document
@@ -19,6 +19,7 @@ from gateway.clients.store import ServerConfStore
 from gateway.refusals import GatewayCode
 from schemas.identifiers import ClientId, ServerId, ServiceId
 from serving.errors import Refused
+from tests.doubles import read_here
 from tests.paths import VECTORS
 
 if TYPE_CHECKING:
@@ -274,3 +275,15 @@ def test_the_policy_is_asked_about_the_address_a_name_leads_to() -> None:
         check_address(policy, "provider.example", "192.168.1.1")
     with pytest.raises(Refused):
         check_address(FetchPolicy(("provider.example",)), "provider.example", "169.254.169.254")
+
+
+def test_what_would_be_offered_without_an_address_or_operation_is_said_first() -> None:
+    """FastAPI exports no servers; .NET's WSDL of a service imports the one that has its bindings."""
+    exported = b'{"openapi": "3.1.0", "info": {"title": "FastAPI", "version": "0.1.0"}, "paths": {}}'
+    assert "none is named" in parse_description(ServiceType.OPENAPI3, exported, "").warnings[0]
+    fetched = parse_description(ServiceType.OPENAPI3, exported, "https://inside.example/openapi.json")
+    assert (fetched.warnings, fetched.services[0].url) == ((), "https://inside.example/")
+    empty = '<definitions xmlns="http://schemas.xmlsoap.org/wsdl/" targetNamespace="urn:a">{}</definitions>'
+    parts = empty.format('<import namespace="urn:b" location="Calc.svc?wsdl=wsdl0"/>').encode()
+    assert "imports Calc.svc?wsdl=wsdl0" in parse_description(ServiceType.WSDL, parts, "").warnings[0]
+    assert "no operation" in parse_description(ServiceType.WSDL, empty.format("").encode(), "").warnings[0]

@@ -23,9 +23,10 @@ from certs.tokens.soft import SoftToken
 from gateway.admin.keys import unregister
 from gateway.clients.store import ServerConfStore
 from gateway.keys import actions
+from gateway.keys.actions import observe
 from gateway.keys.context import KeyContext
 from gateway.keys.model import MOVES, CertificateEvent, CertificateStatus, KeyUsage, PossibleAction
-from gateway.keys.operations import KeyOperations, observe
+from gateway.keys.operations import KeyOperations
 from gateway.keys.requesting import render_request
 from gateway.keys.store import KeyConfStore
 from gateway.keys.tokens import Tokens

@@ -4,31 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import io
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from certs.verify.container import verify_container
+from gateway.messagelog.body_store import UNNAMED_S, check_recent, looked_from
 from gateway.messagelog.committed import CommittedReader
 from gateway.messagelog.erasure import Eraser, Selection
 from gateway.messagelog.export import write_record
 from gateway.messagelog.finding import RecordSearch, find_records
 from gateway.messagelog.keys import LogKeys
+from gateway.messagelog.marks import settled
+from gateway.messagelog.partitions import begin_partition
+from gateway.messagelog.places import FolderBodies
 from gateway.messagelog.record import ErasureOrder
 from gateway.messagelog.retention import Retention, RetentionSettings
+from gateway.messagelog.rows import SELECT_RECORDS
+from gateway.messagelog.shared import DatabaseBodies
 from gateway.messagelog.store import MessageLog
 from gateway.settings.datafolder import DataFolder
 from schemas.faults import Fault
 from tests import worlds
 from tests.logs import NOW, SECRET, append_signed, entry, stamp_alone
+from tests.objectstore import BUCKET, ObjectStore, objects_beside
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.postgres import Cluster
 
-LARGE = 3_000_000  # more than one piece of a body
+LARGE = 9_000_000  # more than two pieces of a body, wherever it is
+OBJECTS = f"s3://{BUCKET}/gateway a"
 
 
 @dataclass
@@ -46,11 +56,26 @@ class Place:
         return MessageLog.open(self.folder.message_log, self.keys())
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.processes)])
+BOTH = ["sqlite", pytest.param("postgres", marks=pytest.mark.processes)]
+WITH_OBJECTS = ["sqlite with objects", pytest.param("postgres with objects", marks=pytest.mark.processes)]
+
+
+@pytest.fixture(params=[*BOTH, *WITH_OBJECTS])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    if request.param == "sqlite":
-        return Place(DataFolder(tmp_path))
-    return shared(request.getfixturevalue("postgres"), tmp_path)
+    kind, _, has_objects = request.param.partition(" with ")
+    if has_objects:
+        request.getfixturevalue("objects")
+    found = Place(DataFolder(tmp_path))
+    if kind == "postgres":
+        found = shared(request.getfixturevalue("postgres"), tmp_path)
+    return Place(replace(found.folder, objects=OBJECTS if has_objects else ""))
+
+
+@pytest.fixture
+def objects() -> Iterator[ObjectStore]:
+    pytest.importorskip("obstore")
+    with objects_beside(ObjectStore()) as store:
+        yield store
 
 
 def shared(cluster: Cluster, folder: Path) -> Place:
@@ -99,11 +124,74 @@ async def test_old_records_are_archived_removed_and_their_keys_destroyed(
     place.folder.log.mkdir(exist_ok=True)
     keeper = Retention(log, place.folder.log, lambda: worlds.NOW, settings)
     assert len(await keeper.archive()) == 1
+    # Kept with the log: where the next round, or the next start, begins to look for what is to be archived.
+    assert settled(log.reader.query, "archived") == 3
+    assert await keeper.archive() == []
     assert await keeper.remove_old() == 2
     assert await keeper.destroy_old_keys() == 2
     assert [r.id for r in await log.by_ids(ids)] == [3]
     assert await log.verify_chain() is None
     assert CommittedReader(log.reader).removed_up_to() == 2
+    await log.close()
+
+
+@pytest.mark.parametrize("kind", BOTH)
+async def test_bodies_that_a_crash_left_are_found_and_a_copy_of_an_older_log_loses_none(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    place = Place(DataFolder(tmp_path))
+    if kind == "postgres":
+        place = shared(request.getfixturevalue("postgres"), tmp_path)
+    log = place.log()
+    await append_signed(log, tmp_path, size=LARGE, days_ago=40)
+    await log.close()
+    near, database = place.folder.message_log.near, place.folder.message_log.open()
+    (named,) = {str(name) for (name,) in database.query("SELECT file_name FROM attachment")}
+    if isinstance(near, DatabaseBodies):
+        near.keep_pieces("left", [b"1", b"2"])
+        near.remove_unnamed(database)
+        assert list(near.pieces("left")) == [b"1", b"2"]  # it may be on its way to its record still
+        near._database.query("UPDATE body SET at_ms = at_ms - ?", (2 * UNNAMED_S * 1000,))
+    elif isinstance(near, FolderBodies):
+        (near.folder / "left").write_bytes(b"12")
+    # Its record is forty days older than the body, which so came by a move or from a backup.
+    near.remove_unnamed(database)
+    assert looked_from(database) > (time.time() - 100_000) * 1000
+    with pytest.raises(FileNotFoundError):
+        list(near.chunks("left", bytes(32)))
+    log = place.log()
+    record = log.reader.record(1)
+    assert record.attachments[0].file_name == named
+    assert sum(map(len, log.reader.open_body(record, record.attachments[0]))) == LARGE
+    await log.close()
+    near.close()
+    database.close()
+
+
+@pytest.mark.processes
+async def test_a_search_by_message_id_is_by_its_index_where_the_database_has_counted_nothing(
+    postgres: Cluster, tmp_path: Path
+) -> None:
+    log = shared(postgres, tmp_path).log()
+    database = log.reader.database
+    for day in range(1, 4):
+        assert begin_partition(database, day * 86_400_000, 86_400_000)
+        database.query(
+            f"INSERT INTO record_{day} (id, message_id, request_id, is_response, side, owner, client, service, protocol, message, "
+            "signature, at_ms, chain) SELECT n, 'm' || n, '', 0, '', '', '', '', '', '', '', 1, '' "
+            "FROM generate_series(CAST(? AS bigint), CAST(? AS bigint)) AS numbers(n)",
+            (day * 4000 - 3999, day * 4000),
+        )
+    plan = database.query(
+        f"EXPLAIN {SELECT_RECORDS} WHERE message_id = ? AND record.id < ? ORDER BY record.id DESC LIMIT 10",
+        ("m5000", 9000),
+    )
+    lines = [str(line) for (line,) in plan]
+    print("\n".join(lines))
+    conditions = [
+        line for line in lines if "(message_id = " in line and "(id < " in line and "Index Cond" in line
+    ]
+    assert len(conditions) == 3
     await log.close()
 
 
@@ -163,4 +251,126 @@ async def test_a_lost_database_refuses_and_is_found_again(postgres: Cluster, tmp
             await asyncio.sleep(0.1)
     assert [r.message_id for r in log.reader.select("1 = 1", [], 10)] == ["before", "after"]
     assert await log.verify_chain() is None
+    await log.close()
+
+
+def keys_of(store: ObjectStore) -> list[str]:
+    return sorted(store.objects)
+
+
+@pytest.mark.parametrize("kind", BOTH)
+async def test_a_large_body_is_in_the_store_before_its_record_sealed_and_gone_with_it(
+    kind: str, request: pytest.FixtureRequest, objects: ObjectStore, tmp_path: Path
+) -> None:
+    place = Place(DataFolder(tmp_path))
+    if kind == "postgres":
+        place = shared(request.getfixturevalue("postgres"), tmp_path)
+    near = place.log()
+    await append_signed(near, tmp_path, size=LARGE, message_id="near", days_ago=40)
+    await near.close()
+    place = Place(replace(place.folder, objects=OBJECTS))
+    log = place.log()
+    assert objects.objects == {}
+    ids = [
+        await append_signed(log, tmp_path, size=size, message_id=f"far{size}", days_ago=40)
+        for size in (10, LARGE)
+    ]
+    (record,) = log.reader.select("record.id = ?", [ids[1]], 1)
+    name = str(record.attachments[0].file_name)
+    assert name.endswith(".3")
+    stem = name.removeprefix("objects/").rpartition(".")[0]
+    assert keys_of(objects) == [f"gateway a/{stem}/{n:06}" for n in range(3)]
+    clear = b"".join(log.reader.open_body(record, record.attachments[0]))
+    assert len(clear) == LARGE
+    assert clear[:1000] not in b"".join(objects.objects.values())
+    # What was kept near by before the setting is found and removed where it is.
+    assert (
+        sum(map(len, log.reader.open_body(log.reader.record(1), log.reader.record(1).attachments[0])))
+        == LARGE
+    )
+    await stamp_alone(log, 1, *ids)
+    place.folder.log.mkdir(exist_ok=True)
+    keeper = Retention(log, place.folder.log, lambda: worlds.NOW, RetentionSettings())
+    await keeper.archive()
+    assert await keeper.remove_old() == 3
+    assert objects.objects == {}
+    await log.close()
+
+
+async def test_a_store_that_is_away_refuses_large_messages_alone_and_comes_back(
+    objects: ObjectStore, tmp_path: Path
+) -> None:
+    log = Place(DataFolder(tmp_path, objects=OBJECTS)).log()
+    objects.is_away = True
+    begun = time.monotonic()
+    for _ in range(3):
+        with pytest.raises(Fault, match=r"nothing was sent\. It goes on by itself") as refused:
+            await append_signed(log, tmp_path, size=LARGE)
+        assert "s3" not in refused.value.detail
+    # One of them tried, the others were told.
+    assert time.monotonic() - begun < 20
+    assert await log.append(entry("small")) == 1
+    assert await log.failure() == ""
+    place_objects = log.place.objects
+    assert place_objects is not None
+    assert "SlowDown" in place_objects.warning()
+    objects.is_away = False
+    for _ in range(100):
+        if not place_objects.warning():
+            break
+        await log.failure()
+        await asyncio.sleep(0.1)
+    assert await append_signed(log, tmp_path, size=LARGE) == 2
+    await log.close()
+
+
+async def test_what_a_crash_left_in_the_store_is_removed_and_nothing_that_is_named_or_new(
+    objects: ObjectStore, tmp_path: Path
+) -> None:
+    log = Place(DataFolder(tmp_path, objects=OBJECTS)).log()
+    await append_signed(log, tmp_path, size=LARGE)
+    named = keys_of(objects)
+    left = ["gateway a/20200101T0000-x-q/000000", "gateway a/29990101T0000-y-q/000000"]
+    # What others keep there is theirs.
+    others = ["gateway a/20200101T0000", "gateway a/readme/000000"]
+    objects.objects |= dict.fromkeys([*left, *others], b"left")
+    named = sorted([*named, *others])
+    keeper = Retention(log, tmp_path / "log", lambda: worlds.NOW, RetentionSettings())
+    for modified, expected in (
+        ("2999-01-01T00:00:00.000Z", [*named, *left]),
+        ("2024-01-01T00:00:00.000Z", named),
+    ):
+        objects.modified = modified
+        await keeper.remove_unnamed()
+        assert keys_of(objects) == sorted(expected)
+    # From here on only what came since is looked at.
+    objects.objects[left[0]] = b"earlier"
+    assert await keeper.remove_unnamed() == 0
+    objects.is_away = True
+    with pytest.raises(Fault, match="cannot be listed"):
+        await keeper.remove_unnamed()
+    await log.close()
+
+
+async def test_a_record_is_not_written_when_its_body_may_be_gone_by_now(tmp_path: Path) -> None:
+    check_recent([])
+    check_recent([time.monotonic()])
+    with pytest.raises(OSError, match="went by between the body of a message and its record"):
+        check_recent([time.monotonic(), time.monotonic() - UNNAMED_S])
+
+
+async def test_a_body_in_a_store_that_is_not_set_is_missing_by_name(
+    objects: ObjectStore, tmp_path: Path
+) -> None:
+    place = Place(DataFolder(tmp_path, objects=OBJECTS))
+    log = place.log()
+    await append_signed(log, tmp_path, size=LARGE)
+    objects.objects.clear()
+    record = log.reader.record(1)
+    with pytest.raises(Fault, match="cannot be read from the object store"):
+        list(log.reader.open_body(record, record.attachments[0]))
+    await log.close()
+    log = Place(DataFolder(tmp_path)).log()
+    with pytest.raises(Fault, match=r"set node\.bodies to the one it was written to"):
+        list(log.reader.open_body(record, record.attachments[0]))
     await log.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import sqlite3
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.messagelog.keys import KeySecret, LogKeys
-from gateway.messagelog.keytree import Destroyed
+from gateway.messagelog.keytree import BITS, Destroyed, new_tree
 from gateway.messagelog.record import FIRST_CHAIN_VALUE, chain_value
 from gateway.messagelog.rows import DIGESTED, MESSAGE_PLACE
 from gateway.messagelog.spool import SpoolFolder
@@ -40,6 +41,14 @@ async def spool(folder: Path, size: int) -> Spool:
     await made.write(CURP * (size // len(CURP)))
     await made.finish()
     return made
+
+
+def test_a_records_key_is_the_hmac_of_its_way_down_the_tree() -> None:
+    root, leaf = bytes(range(32)), 0b1010_0000_1111_0101_0000_0011
+    key = root
+    for depth in range(BITS):
+        key = hmac.digest(key, b"sacbe log key %d" % (leaf >> (BITS - 1 - depth) & 1), "sha256")
+    assert new_tree(7, NOW, root).key(7 + leaf) == key
 
 
 @pytest.mark.xroad("F104")

@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.messagelog.committed import CommittedReader, FreshRecords
+from gateway.messagelog.places import FolderPlace
 from gateway.messagelog.rows import insert_rows
 from gateway.messagelog.spool import SpoolFolder
 from gateway.messagelog.store import LogSettings, Stamp
 from gateway.messagelog.writing import LogWriter
 from schemas.faults import Fault, Kind
 from schemas.message import digest_of
+from serving.storage import database
 from tests import worlds
 from tests.logs import OWNER, entry, open_log
 
@@ -43,6 +45,19 @@ class Blocker:
     def let_go(self) -> None:
         self._connection.execute("ROLLBACK")
         self._connection.close()
+
+
+def test_a_log_is_looked_through_once_a_process_however_often_it_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[object] = []
+    monkeypatch.setattr(database, "check_whole", lambda connection, _steps: looked.append(connection))
+    place = FolderPlace(tmp_path)
+    for _ in range(3):
+        place.open().close()
+    assert len(looked) == 1
+    FolderPlace(tmp_path).open().close()
+    assert len(looked) == 2
 
 
 async def test_what_waits_together_is_written_in_order_and_chained(tmp_path: Path) -> None:
@@ -78,6 +93,52 @@ async def test_after_a_large_batch_the_next_gathers_and_closing_leaves_none_behi
     await log.close()
     assert await late == list(range(121, 126))
     assert len(rows(tmp_path)) == 125
+
+
+async def test_what_waits_for_the_disk_waits_unsigned_and_shares_the_signature_of_its_batch(
+    tmp_path: Path,
+) -> None:
+    log = open_log(tmp_path)
+    blocker = Blocker(tmp_path)
+    first = asyncio.create_task(log.append(entry("m0")))
+    await asyncio.sleep(0)
+    batches: list[list[str]] = []
+    waiting: list[str] = []
+
+    async def sign_and_append(name: str) -> int:
+        waiting.append(name)
+        await log.turn()
+        if waiting:
+            batches.append(list(waiting))
+            waiting.clear()
+        return await log.append(entry(name))
+
+    names = [f"m{n}" for n in range(1, 6)]
+    others = [asyncio.create_task(sign_and_append(name)) for name in names]
+    received = asyncio.create_task(log.append(entry("received")))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert batches == []
+    others[2].cancel()
+    blocker.let_go()
+    assert [await first, await received] == [1, 2]
+    assert sorted([await others[n] for n in (0, 1, 3, 4)]) == [3, 4, 5, 6]
+    assert batches == [names]
+    await asyncio.wait_for(log.turn(), 60)  # nothing is written: nobody waits
+    await log.close()
+
+
+async def test_a_turn_comes_also_when_the_batch_before_was_refused(tmp_path: Path) -> None:
+    log = open_log(tmp_path)
+    with sqlite3.connect(tmp_path / "messages.sqlite") as writer:
+        writer.execute("CREATE TRIGGER no BEFORE INSERT ON record BEGIN SELECT raise(ABORT, 'no'); END")
+    refused = asyncio.create_task(log.append(entry("refused")))
+    await asyncio.sleep(0)
+    turns = [asyncio.create_task(log.turn()) for _ in range(3)]
+    with pytest.raises(Fault):
+        await refused
+    await asyncio.wait_for(asyncio.gather(*turns), 60)
+    await log.close()
 
 
 async def test_followers_are_given_committed_records_without_a_gap_however_many_they_ask_for(

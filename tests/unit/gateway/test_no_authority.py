@@ -91,6 +91,6 @@ def test_it_is_an_alert_before_any_message_waits(language: str) -> None:
     (finding,) = [f for f in diagnose(facts, NOW).findings if f.code == "timestamps-nobody"]
     assert finding.severity is Severity.WILL_STOP
     assert finding.stops_at == NOW + timedelta(hours=4)
-    what, action = finding.say(language)
+    what, action = finding.texts_in(language)
     assert what
     assert "timestamping add" in action

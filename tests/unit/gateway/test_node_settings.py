@@ -77,3 +77,12 @@ def test_where_settings_are_kept_is_not_kept_there(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match=r"cannot be kept there: set it in settings\.toml"):
         LiveSettings(store.database, None, {}).set("node.database", ADDRESS)
     store.close()
+
+
+@pytest.mark.parametrize(
+    "address", ["bucket/x", "file:///srv/bodies", "s3://", "http://store/bucket", "s3:bucket"]
+)
+def test_bodies_go_to_an_object_store_or_nowhere(tmp_path: Path, address: str) -> None:
+    with pytest.raises(OperatorError, match=r"node\.bodies is .*; expected s3://bucket/prefix"):
+        find_folder(tmp_path, {"SACBE_GATEWAY_NODE_BODIES": address})
+    assert find_folder(tmp_path, {"SACBE_GATEWAY_NODE_BODIES": "s3://bucket/a/"}).objects == "s3://bucket/a"

@@ -23,6 +23,7 @@ from gateway.health.notices import RESOLVED, OperatorNotice, decide_notices
 from gateway.health.notifier import Notifier
 from gateway.settings.config import MemberContact, NoticeSettings
 from serving.config.secret import SecretSource
+from serving.process.failing import FailureReason
 from tests.mailbox import Mailbox
 
 if TYPE_CHECKING:
@@ -36,7 +37,13 @@ DAY = timedelta(days=1)
 
 
 def seen(*failures: tuple[str, str], at: datetime = NOW) -> Diagnosis:
-    return diagnose(DiagnosisFacts(token_failures=dict(failures), configuration_expires_at=at + 10 * DAY), at)
+    return diagnose(
+        DiagnosisFacts(
+            token_failures={t: FailureReason(why) for t, why in failures},
+            configuration_expires_at=at + 10 * DAY,
+        ),
+        at,
+    )
 
 
 def told(
@@ -87,8 +94,8 @@ def test_every_finding_has_words_in_both_languages() -> None:
     values["direction"] = "ahead"
     for code in TEXTS:
         finding = Finding(code, Severity.NOTICE, "s", None, values)
-        assert all(finding.say("es")) and all(finding.say("en"))
-        assert finding.say("es") != finding.say("en")
+        assert all(finding.texts_in("es")) and all(finding.texts_in("en"))
+        assert finding.texts_in("es") != finding.texts_in("en")
 
 
 @pytest.fixture
@@ -117,9 +124,9 @@ async def test_a_webhook_gets_signed_json_and_is_tried_again(session: aiohttp.Cl
     )
     notifier = Notifier(settings, "MX/GOB/1/SS1", session, lambda: NOW, {"HOOK": "shared"})
     notifier.look(seen(("hsm", "gone")))
-    assert (await notifier.send_waiting(), notifier.last_failure) == (
-        1,
-        "webhook: the webhook answered HTTP 503; 2xx was expected",
+    assert await notifier.send_waiting() == 1
+    assert notifier.last_failure == FailureReason(
+        "webhook: HTTP 503 where 2xx was expected of the webhook", ("http_status=503",)
     )
     assert await notifier.send_waiting() == 0
     await server.close()
@@ -137,7 +144,7 @@ async def test_a_mail_says_it_in_both_languages(session: aiohttp.ClientSession) 
         smtp_port=server.sockets[0].getsockname()[1],
     )
     notifier = Notifier(settings, "MX/GOB/1/SS1", session, lambda: NOW, {})
-    notifier.tell("renewal-failed", "CN=x", "la CA está cerrada")
+    notifier.notify("renewal-failed", "CN=x", "la CA está cerrada")
     assert await notifier.send_waiting() == 0
     await notifier.send_test_mail("otro@example.org")
     server.close()
@@ -156,7 +163,7 @@ async def test_what_cannot_be_sent_is_bounded(session: aiohttp.ClientSession) ->
     settings = NoticeSettings(recipients=("a@example.org",), smtp_host="127.0.0.1", smtp_port=9)
     notifier = Notifier(settings, "s", session, lambda: NOW, {})
     for n in range(1100):
-        notifier.tell("renewal-failed", str(n), "x")
+        notifier.notify("renewal-failed", str(n), "x")
     assert len(notifier._waiting) == 1000
     assert isinstance(notifier._waiting[0][1], OperatorNotice)
 
@@ -177,9 +184,9 @@ async def test_a_members_contact_is_told_of_its_certificates_and_of_nothing_else
         smtp_port=server.sockets[0].getsockname()[1],
     )
     notifier = Notifier(settings, "MX/GOB/1/SS1", session, lambda: NOW, {})
-    notifier.tell("certificate-renewed", "CN=uno", "AB", "MX/GOB/1")
-    notifier.tell("activation-failed", "CN=dos", "no OCSP", "MX/GOB/2")
-    notifier.tell("request-refused", "MX/GOB/1", "because")
+    notifier.notify("certificate-renewed", "CN=uno", "AB", "MX/GOB/1")
+    notifier.notify("activation-failed", "CN=dos", "no OCSP", "MX/GOB/2")
+    notifier.notify("request-refused", "MX/GOB/1", "because")
     assert await notifier.send_waiting() == 0
     server.close()
     sent = [email.message_from_bytes(m, policy=email.policy.default) for m in mails]
@@ -200,7 +207,7 @@ async def test_a_notice_that_waits_outlives_the_process(
     nowhere = NoticeSettings(recipients=("a@example.org",), smtp_host="127.0.0.1", smtp_port=1)
     here = NoticeSettings(recipients=("a@example.org",), smtp_host="127.0.0.1", smtp_port=port)
     first = Notifier(nowhere, "MX/GOB/1/SS1", session, lambda: NOW, {}, kept)
-    first.tell("renewal-failed", "CN=ñandú", "closed")
+    first.notify("renewal-failed", "CN=ñandú", "closed")
     assert await first.send_waiting() == 1
     assert await Notifier(here, "MX/GOB/1/SS1", session, lambda: NOW, {}, kept).send_waiting() == 0
     assert await Notifier(here, "MX/GOB/1/SS1", session, lambda: NOW, {}, kept).send_waiting() == 0

@@ -64,7 +64,8 @@ def test_references_in_a_circle_are_refused_and_a_recursive_schema_is_not() -> N
     tree = (
         "components: {schemas: {A: {type: object, properties: {next: {$ref: '#/components/schemas/A'}}}}}\n"
     )
-    assert parse_openapi((BASE + "paths: {}\n" + tree).encode()).warnings == ()
+    (warning,) = parse_openapi((BASE + "paths: {}\n" + tree).encode()).warnings
+    assert warning.startswith("servers: none is named")
 
 
 def test_aliases_that_multiply_are_refused_before_anything_is_built() -> None:

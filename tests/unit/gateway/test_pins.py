@@ -12,7 +12,7 @@ import pkcs11
 import pytest
 
 from certs.edges.devices import SoftwareDevice
-from certs.edges.signer import HeldHardware, SignerServer
+from certs.edges.signer import HardSignerToken, SignerServer
 from certs.edges.signerclient import RemoteDevice
 from certs.edges.tokenfiles import TokenFolder
 from certs.tokens.hardware import HardTokenState, _failures
@@ -88,7 +88,7 @@ def store(tmp_path: Path) -> contextlib.closing[ServerConfStore]:
 async def card(folder: Path, store: ServerConfStore) -> AsyncIterator[Tokens]:
     """The card behind a signer's socket, served in this process, as the gateway sees it."""
     stop, path = asyncio.Event(), folder / "card.sock"
-    serving = asyncio.create_task(SignerServer(HeldHardware(LockingToken()), path).run(stop))  # type: ignore[arg-type]
+    serving = asyncio.create_task(SignerServer(HardSignerToken(LockingToken()), path).run(stop))  # type: ignore[arg-type]
     device = RemoteDevice("card", TokenType.HARDWARE, [path])
     async with asyncio.timeout(60):
         while not (await device.state()).available:  # a socket says nothing when it is there
@@ -118,7 +118,7 @@ async def test_a_card_that_locks_its_pin_shows_how_near_it_is_and_then_that_it_i
             with pytest.raises(Refused, match="security officer must reset it") as caught:
                 await operations.login("card", PIN)
             assert caught.value.code == "action_not_possible"
-            assert await tokens.failure("card") == "the token card is locked after too many wrong PINs"
+            assert str(await tokens.failure("card")) == "the token card is locked after too many wrong PINs"
             token = await operations.token("card")
             assert PossibleAction.GENERATE_KEY not in actions.token_actions(token)
 
@@ -178,7 +178,7 @@ async def test_a_token_whose_pin_cannot_be_had_waits_for_a_person(
         await open_tokens(tokens, keys, None, {})
         token = await tokens.token("0")
         assert (token.logged_in, token.status) == (False, TokenStatus.OK)  # and no try was spent
-        assert await tokens.failure("0") == "the token 0 is not logged in; give its PIN"
+        assert str(await tokens.failure("0")) == "the token 0 is not logged in; give its PIN"
         await tokens.close()
 
 

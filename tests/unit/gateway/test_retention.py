@@ -15,6 +15,7 @@ from gateway.messagelog.archive import Grouping, verify_archive
 from gateway.messagelog.retention import Retention, RetentionSettings
 from gateway.messagelog.steps import DATABASE
 from gateway.messagelog.store import MessageLog
+from gateway.messagelog.transfer import TransferSettings
 from schemas.faults import Fault
 from schemas.identifiers import ClientId
 from tests import worlds
@@ -137,6 +138,19 @@ async def test_a_round_finishes_what_a_crash_left(message_log: MessageLog, tmp_p
     assert await keeper.archive() == []
     assert path.exists()
     assert not unknown.exists()
+
+
+async def test_an_archive_of_a_node_that_was_killed_gets_its_name_and_is_handed_on_whoever_archives_now(
+    message_log: MessageLog, tmp_path: Path
+) -> None:
+    await stamp_alone(message_log, await append_signed(message_log, tmp_path))
+    (tmp_path / "copies").mkdir()
+    keeper = retention(message_log, tmp_path, transfer=TransferSettings(directory=str(tmp_path / "copies")))
+    (path,) = await keeper.archive()
+    path.rename(path.with_name(f".{path.name}.tmp"))
+    await keeper.look_after_own()
+    assert path.read_bytes() == (tmp_path / "copies" / path.name).read_bytes()
+    assert await keeper.archive() == []
 
 
 async def test_a_disk_that_takes_no_archive_loses_nothing(message_log: MessageLog, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from central_server import config as central
 from gateway.clients.store import ServerConfStore
 from gateway.settings.config import TABLE, GatewaySettings, load
 from gateway.settings.livesettings import LiveSettings
+from serving.cli.commands import explain
 from serving.config.settingtable import SettingTable
 from serving.errors import OperatorError
 from tests.paths import PROJECT
@@ -121,3 +122,27 @@ def test_only_live_settings_are_taken_while_running() -> None:
     listen = msgspec.structs.replace(old.listen, http_port=81)
     taken = TABLE.with_live(old, msgspec.structs.replace(old, log=log, listen=listen, log_level="debug"))
     assert (taken.log, taken.listen, taken.log_level) == (log, old.listen, "debug")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('[listen]\nhost = "127.0.0.1"', "no hay ningún ajuste 'listen.host'; ¿es listen.peer_host"),
+        ("[listne]\npeer_port = 1", "no hay ningún ajuste 'listne'; ¿es listen?"),
+        (
+            "[listen]\nzzzz = 1",
+            "no hay ningún ajuste 'listen.zzzz'; hay: listen.consumer_host, listen.http_port",
+        ),
+        ('[admin]\nport = "x"', "admin.port: se esperaba int; llegó 'x'"),
+    ],
+)
+def test_a_file_with_a_setting_that_is_none_says_which_ones_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, expected: str
+) -> None:
+    monkeypatch.setenv("SACBE_LANG", "es")
+    file = tmp_path / "settings.toml"
+    file.write_text(text)
+    with pytest.raises(OperatorError) as refused:
+        load(file, {})
+    assert expected in explain(refused.value)
+    assert str(file) in explain(refused.value)

@@ -240,3 +240,62 @@ def test_a_large_answer_is_refused_unchecked_or_passes_whole_with_a_report() -> 
     with pytest.raises(Fault, match="not checked"):
         ask(Echo(large))
     assert ask(Echo(large), msgspec.structs.replace(PEOPLE, validation=Validation.REPORT)) == large
+
+
+def odd(
+    schema: object, *, version: str = "3.1.0", parameters: object = (), operation: object = None
+) -> bytes:
+    """A description with an answer of that schema, which whoever added it accepted whatever was warned of."""
+    answers = {"200": {"description": "d", "content": {JSON: {"schema": schema}}}}
+    described = {
+        "parameters": list(parameters) if isinstance(parameters, tuple) else parameters,
+        "responses": answers,
+    }
+    paths = {"/a": {"get": described if operation is None else operation}}
+    head = {"openapi": version, "info": {"title": "t", "version": "1"}, "servers": [{"url": "http://h/"}]}
+    return json.dumps({**head, "paths": paths}).encode()
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        odd({"type": "string", "maxLength": "1e3"}),
+        odd({"type": "string", "maxLength": -1}, version="3.0.3"),
+        odd({"type": "string", "pattern": "(a"}),
+        odd({"type": "number", "maximum": None}, version="3.0.3"),
+        odd({"$ref": "#/components/schemas/None"}),
+        odd({"allOf": [{"$anchor": "a"}, {"$anchor": "a"}], "$ref": "#a"}),
+        odd("text"),
+        odd([1]),
+        odd({}, parameters=({"name": ["a"], "in": "query"},)),
+        odd({}, parameters=7),
+        odd({}, parameters=({"name": {"a": 1}, "in": "path"},)),
+        odd({}, operation=[1]),
+        odd({}, operation={"responses": [1]}),
+        odd({}, operation={"responses": {"200": {"content": {JSON: [1]}}}}),
+        odd({}, operation={"responses": {"200": {"content": [1]}}}),
+    ],
+)
+def test_a_description_that_cannot_be_applied_is_a_finding_and_no_internal_error(document: bytes) -> None:
+    reporting = msgspec.structs.replace(PEOPLE, validation=Validation.REPORT)
+    assert ask(Echo(b'"x"'), reporting, "/a?a=1", document) == b'"x"'
+    with pytest.raises(Fault, match=r"cannot be applied|points at nothing|leaves the document|not described"):
+        ask(Echo(b'"x"'), target="/a?a=1", document=document)
+
+
+def test_a_schema_that_is_true_or_false_allows_everything_or_nothing() -> None:
+    assert ask(Echo(b'"x"'), target="/a", document=odd(schema=True)) == b'"x"'
+    with pytest.raises(Fault) as found:
+        ask(Echo(b'"x"'), target="/a", document=odd(schema=False))
+    assert found.value.kind is Kind.INVALID_BODY
+    assert "cannot be applied" not in found.value.detail
+
+
+def test_half_of_a_surrogate_pair_is_no_text_and_is_said_so() -> None:
+    document = odd({"type": "string"})
+    body = b'"\\ud800"'
+    with pytest.raises(Fault, match="half of a surrogate pair"):
+        ask(Echo(body), target="/a", document=document)
+    assert (
+        ask(Echo(body), msgspec.structs.replace(PEOPLE, validation=Validation.REPORT), "/a", document) == body
+    )

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.clients.descriptions.reading import read_here
 from gateway.clients.descriptions.validating import run_validator, with_validator
 from gateway.clients.model import ServiceType
 from serving.errors import Refused
+from tests.doubles import read_here
 from tests.paths import VECTORS
 
 if TYPE_CHECKING:

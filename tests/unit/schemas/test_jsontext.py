@@ -17,7 +17,7 @@ from schemas.jsontext import JsonSyntaxError, decode_json, dump_json, encode_jso
         (b'{"a": [-Infinity]}', "-Infinity is no JSON number"),
         (b"[1e400]", "1e400 is larger than any"),
         (b"[" * 100_000, "it nests too deep"),
-        (b"1" * 5000, "4300 digits"),
+        (b"1" * 5000, "is larger than any that is kept"),
         (b"\xff", "codec can't decode"),
     ],
 )
@@ -46,7 +46,7 @@ def test_a_name_that_stands_twice_reaches_the_hook_and_else_the_last_counts() ->
 
 
 @pytest.mark.parametrize(
-    "number", [0, -1, 2**53 + 1, 10**40, 1.5, -0.0, 1e-7, 5e-324, 1.7976931348623157e308]
+    "number", [0, -1, 2**53 + 1, 2**63 - 1, -(2**63), 1.5, -0.0, 1e-7, 5e-324, 1.7976931348623157e308]
 )
 def test_both_writers_write_numbers_that_both_readers_read_as_they_were(number: float) -> None:
     for text in (dump_json(number).encode(), encode_json(number)):

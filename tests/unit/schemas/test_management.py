@@ -111,8 +111,20 @@ def test_a_body_that_is_no_request_is_refused(content_type: str, body: bytes) ->
         (b">SS1<", b"> <", Kind.INVALID_CLIENT_IDENTIFIER),
         (b">clientReg<", b">ownerChange<", Kind.INVALID_REQUEST),
         (b"</xroad:client>", b"</xroad:client><!--c--><xroad:client/>", Kind.INVALID_REQUEST),
+        (b"</SOAP-ENV:Header>", b"</SOAP-ENV:Header><SOAP-ENV:Header/>", Kind.INVALID_REQUEST),
+        (b"</SOAP-ENV:Body>", b"</SOAP-ENV:Body><SOAP-ENV:Header/>", Kind.INVALID_REQUEST),
+        (b"</SOAP-ENV:Body>", b"</SOAP-ENV:Body><SOAP-ENV:Body/>", Kind.INVALID_REQUEST),
+        (b"<xroad:id>", b"<xroad:userId>a</xroad:userId><xroad:userId/><xroad:id>", Kind.INVALID_REQUEST),
+        (b">b5c1<", b">b5<b/>c1<", Kind.INVALID_REQUEST),
+        (b">b5c1<", ">b5\u202ec1<".encode(), Kind.BAD_REQUEST),
+        (b">SS1<", b">SS1<b/>2<", Kind.INVALID_REQUEST),
+        (b"<xroad:subsystemName>", b"<xroad:subsystemName><b/>", Kind.INVALID_REQUEST),
     ],
-    ids=["service", "id", "unknown child", "character", "blank", "header differs", "double"],
+    ids=[
+        *("service", "id", "unknown child", "character", "blank", "header differs", "double"),
+        *("two headers", "a header behind", "two bodies", "two users", "id in two", "id reordered"),
+        *("code in two", "name in two"),
+    ],
 )
 def test_an_envelope_that_is_no_request_is_refused(old: bytes, new: bytes, kind: Kind) -> None:
     raw = render_request(REQUESTS[2], HEADER)
@@ -148,9 +160,9 @@ def test_an_envelope_lacks_no_element_of_its_service() -> None:
             "cannot be",
         ),
         (b" \n", "the request is empty"),
-        (b"<a/>", "a SOAP 1.1 envelope with a header and one body element was expected"),
-        (raw.replace(b"Header>", b"Head>"), "a SOAP 1.1 envelope with a header"),
-        (raw.replace(b"</SOAP-ENV:Body>", b"<x/></SOAP-ENV:Body>"), "one body element was expected"),
+        (b"<a/>", "a SOAP 1.1 envelope with one header and one body of one element was expected"),
+        (raw.replace(b"Header>", b"Head>"), "a SOAP 1.1 envelope with one header"),
+        (raw.replace(b"</SOAP-ENV:Body>", b"<x/></SOAP-ENV:Body>"), "one body of one element was expected"),
     ):
         with pytest.raises(BadMessage, match=words) as caught:
             parse_request(changed)

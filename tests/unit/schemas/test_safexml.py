@@ -28,6 +28,8 @@ SMALL = XmlLimits(size_bytes=200, depth=3, attributes=2, namespaces=2, elements=
         (b"<a/>", b"<a/><a/>", "not well-formed"),
         (b"<a>&lt;</a>", b"<a>&nbsp;</a>", "not well-formed"),
         (b"<a/>", b"", "not well-formed"),
+        (b'<x:a xmlns:x="u:x"/>', b"<x:a/>", "not well-formed.* prefix x on a is not defined"),
+        (b'<a xml:id="n1"/>', b'<a xml:id="1"/>', "not well-formed.* not an NCName"),
         (b"<a/>", b"<!DOCTYPE a><a/>", "has a DOCTYPE"),
         (b"<a/>", b'<!DOCTYPE a [<!ENTITY e "x">]><a>&e;</a>', "has a DOCTYPE"),
         (

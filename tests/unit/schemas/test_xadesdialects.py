@@ -9,6 +9,8 @@ import pytest
 from schemas.faults import BadMessage, NotProved
 from schemas.xades.dialects import parse_dialect
 from schemas.xades.document import EXCLUSIVE_C14N
+from schemas.xades.reading import parse_signature_document
+from schemas.xades.writing import insert_timestamp
 from tests import worlds
 
 C14N_METHOD = '<ds:CanonicalizationMethod Algorithm="http://www.w3.org/TR/2001/REC-xml-c14n-20010315"></ds:CanonicalizationMethod>'
@@ -165,3 +167,31 @@ def test_the_newer_form_of_the_signing_certificate_says_the_same() -> None:
         parse_dialect(newer.encode()).certificate_digest
         == parse_dialect(document().encode()).certificate_digest
     )
+
+
+def test_an_element_without_a_canonical_form_is_refused() -> None:
+    raw = changed("<ds:SignedInfo>", '<ds:SignedInfo xmlns:r="relative">')
+    with pytest.raises(NotProved, match="SignedInfo has no canonical form") as caught:
+        parse_dialect(raw)
+    assert caught.value.code == "malformed_signature"
+
+
+def test_two_values_of_one_id_are_refused_in_our_own_form_too() -> None:
+    text = document()
+    (one,) = re.findall(
+        r'<xades:EncapsulatedOCSPValue Id="ocsp-response-1">[^<]*</xades:EncapsulatedOCSPValue>', text
+    )
+    other = one.replace("response-1", "response-9")
+    assert len(parse_signature_document(text.replace(one, one + other).encode()).ocsp_responses) == 2
+    with pytest.raises(NotProved, match="an Id is there twice") as caught:
+        parse_signature_document(text.replace(one, one * 2).encode())
+    assert caught.value.code == "malformed_signature"
+
+
+@pytest.mark.parametrize("raw", [b"<x/>", UNSIGNED.encode() * 2])
+def test_a_timestamp_is_put_where_there_is_one_place_for_it(raw: bytes) -> None:
+    with pytest.raises(NotProved, match="no one place for a timestamp") as caught:
+        insert_timestamp(raw, b"token")
+    assert caught.value.code == "malformed_signature"
+    stamped = insert_timestamp(document().encode(), b"token")
+    assert parse_signature_document(stamped).timestamps == (b"token",)

@@ -222,3 +222,23 @@ def test_the_two_ends_of_a_large_zip_say_the_same() -> None:
     ):
         with pytest.raises(BadMessage, match=words):
             open_zip(io.BytesIO(GOOD[: GOOD.index(END)] + end + locator + GOOD[GOOD.index(END) :]))
+
+
+class Cut(io.BytesIO):
+    """A file that somebody cuts once its list of entries was read."""
+
+    def seek(self, place: int, whence: int = 0) -> int:
+        if place == 0 and whence == 0 and self.listed:
+            self.truncate(29)
+        self.listed = self.listed or place > 0
+        return super().seek(place, whence)
+
+    listed = False
+
+
+def test_a_file_that_is_cut_while_it_is_read_is_refused() -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("a", b"content")
+    with pytest.raises(BadMessage, match="ends too early"):
+        open_zip(Cut(out.getvalue()), most_entries=3).read("a", 100)

@@ -34,11 +34,10 @@ def test_every_address_in_use_is_named_with_its_settings() -> None:
         ports = [s.getsockname()[1] for s in (one, two)]
         with pytest.raises(OSError, match="in use") as raised:
             check_addresses([at("127.0.0.1", p) for p in ports])
-    lines = str(raised.value).splitlines()
-    assert [
-        f"127.0.0.1:{p}" in line and "set listen.http_port" in line
-        for p, line in zip(ports, lines, strict=True)
-    ]
+    said = str(raised.value).split("; 127")
+    assert all(
+        f".0.0.1:{p}" in one and "set listen.http_port" in one for p, one in zip(ports, said, strict=True)
+    )
 
 
 @pytest.mark.parametrize("host", ["203.0.113.7", "no such host", "a" * 300, "[::1", "host.invalid", "ñ" * 70])

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from aiohttp import ClientResponse
 
+    from serving.login.sessions import SessionStore
+
 ROLES = Roles(
     {
         "BOSS": frozenset(
@@ -96,7 +98,13 @@ class Setting:
 
     NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
-    def __init__(self, folder: Path, environ: Mapping[str, str] | None = None, **settings: object) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        environ: Mapping[str, str] | None = None,
+        sessions: SessionStore | None = None,
+        **settings: object,
+    ) -> None:
         self.now = self.NOW
         self.monotonic = 0.0
         self.logins = Logins(folder / "admin.sqlite", QUICK)
@@ -112,6 +120,7 @@ class Setting:
             Served("Things", "1", OPERATIONS, places=back_of),
             clock,
             environ or {},
+            sessions,
         )
 
     async def open(self) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from serving.errors import OperatorError
-from serving.storage.audit import AUDIT_STEP, AuditEntry, AuditLog
+from serving.storage.audit import AUDIT_STEP, AuditEntry, AuditLog, AuditSought
 from serving.storage.database import Database
 
 if TYPE_CHECKING:
@@ -82,3 +82,43 @@ def test_half_a_surrogate_pair_is_written_as_text(database: Database) -> None:
     assert last["target"] == "PUT /x\\udcff"
     assert last["detail"] == {"a\\ud800": ["\\udfff", 1 << 70]}
     assert log.verify()[0] == 6
+
+
+@pytest.mark.parametrize(
+    ("sought", "numbers"),
+    [
+        (AuditSought(), [9, 8, 7, 6, 5, 4, 3, 2, 1]),
+        (AuditSought(who="LEO"), [8, 6]),
+        (AuditSought(who="le", outcome="refused"), [8]),
+        (AuditSought(event="DELETE"), [9, 8]),
+        (AuditSought(event="ADD_"), []),
+        (AuditSought(about="mx:gob:1 OTRA"), [9]),
+        (AuditSought(about="Peñón"), [7]),
+        (AuditSought(about='dijo "no"'), [6]),
+        (AuditSought(about="10.0.0.7"), [8]),
+        (AuditSought(since=AT + timedelta(hours=6), until=AT + timedelta(hours=8)), [7, 6]),
+        (AuditSought(who="leo", since=AT + timedelta(hours=7)), [8]),
+        (AuditSought(since=AT + timedelta(hours=99)), []),
+        (AuditSought(until=AT), []),
+        (AuditSought(who="_"), []),
+        (AuditSought(who="%"), []),
+    ],
+)
+def test_entries_are_found_by_who_what_when_and_about(
+    database: Database, sought: AuditSought, numbers: list[int]
+) -> None:
+    log = AuditLog(database)
+    for hour, who, event, outcome, about in (
+        (6, "leo", "ADD", "done", {"reason": 'dijo "no"'}),
+        (7, "ana", "ADD", "done", {"place": "PEÑÓN"}),
+        (8, "leo", "DELETE", "refused", {}),
+        (9, "ana", "DELETE", "done", {"client": "MX:GOB:1:OTRA"}),
+    ):
+        address = "10.0.0.7" if hour == 8 else "127.0.0.1"
+        log.append(AuditEntry(AT + timedelta(hours=hour), who, address, event, outcome, detail=about))
+    for most in (1, 2, 50):
+        found: list[int] = []
+        while page := log.find(sought, found[-1] if found else None, 0, most):
+            found += [number for number, _ in page]
+        assert found == numbers
+    assert [n for n, _ in log.find(sought, 9, 5, 50)] == [n for n in numbers if 5 < n < 9]

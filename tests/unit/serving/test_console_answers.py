@@ -47,7 +47,7 @@ def expected(package: str) -> Iterator[tuple[str, str, object]]:
                 continue
             values = {**names, **dict(constants(function))}
             for call in ast.walk(function):
-                if isinstance(call, ast.Call) and ast.unparse(call.func) in ("request.do", "request.tell"):
+                if isinstance(call, ast.Call) and ast.unparse(call.func) in ("request.do", "request.fetch"):
                     name, kind = (eval(ast.unparse(a), dict(values)) for a in call.args[:2])
                     yield name, f"{path.stem}:{call.lineno}", kind
 

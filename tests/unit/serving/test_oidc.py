@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
+import psycopg
 import pytest
 from yarl import URL
 
 from serving.config.oidcsettings import OidcSettings
 from serving.config.secret import SecretSource
 from serving.errors import OperatorError
+from serving.login.sessionplaces import open_sessions
+from serving.login.sessions import MOST_WAITING, WaitingLogin
 from tests.openidprovider import CLIENT_ID, SECRET, OpenIdProvider
 from tests.unit.serving.test_adminapi import ROLES, Setting
 
@@ -23,13 +27,16 @@ if TYPE_CHECKING:
 
     from aiohttp import ClientResponse
 
+    from serving.login.sessions import SessionStore
+    from tests.postgres import Cluster
+
 PUBLIC = "https://gateway.example:4000"
 
 
 class Stage(Setting):
     """An admin API whose administrators come from a provider, and a browser."""
 
-    def __init__(self, folder: Path, issuer: str, **oidc: Any) -> None:
+    def __init__(self, folder: Path, issuer: str, sessions: SessionStore | None = None, **oidc: Any) -> None:
         settings = {
             "issuer": issuer,
             "client_id": CLIENT_ID,
@@ -39,7 +46,7 @@ class Stage(Setting):
             "roles": {"bosses": ("BOSS",), "readers": ("READER",), "everything": ("all",)},
             **oidc,
         }
-        super().__init__(folder, environ={"OIDC_SECRET": SECRET}, oidc=OidcSettings(**settings))
+        super().__init__(folder, {"OIDC_SECRET": SECRET}, sessions, oidc=OidcSettings(**settings))
 
     async def begin(self, back: str = "") -> tuple[str, str]:
         """Where the browser is sent, and its cookie; ``back`` is the page that was asked for."""
@@ -89,12 +96,19 @@ async def provider() -> AsyncIterator[OpenIdProvider]:
     await made.server.close()
 
 
-@pytest.fixture
-async def stage(tmp_path: Path, provider: OpenIdProvider) -> AsyncIterator[Stage]:
-    made = Stage(tmp_path, provider.issuer)
+@contextlib.asynccontextmanager
+async def staged(folder: Path, issuer: str, sessions: SessionStore | None = None) -> AsyncIterator[Stage]:
+    made = Stage(folder, issuer, sessions)
     await made.open()
     yield made
     await made.close()
+    made.api.authentication.sessions.close()
+
+
+@pytest.fixture
+async def stage(tmp_path: Path, provider: OpenIdProvider) -> AsyncIterator[Stage]:
+    async with staged(tmp_path, provider.issuer) as made:
+        yield made
 
 
 def session_headers(answer: ClientResponse) -> dict[str, str]:
@@ -285,6 +299,58 @@ async def test_state_is_good_once_in_its_browser_and_for_its_time(stage: Stage) 
     path = await stage.agree(at)
     stage.monotonic += 301
     await stage.refused(await stage.come_back(path, browser), "longer than 300 s")
+
+
+@pytest.mark.processes
+async def test_a_login_begun_at_one_node_ends_at_another_and_is_good_once_there_too(
+    tmp_path: Path, provider: OpenIdProvider, postgres: Cluster
+) -> None:
+    where = postgres.new_database()
+    async with contextlib.AsyncExitStack() as stack:
+        one, two = [
+            await stack.enter_async_context(
+                staged(tmp_path / name, provider.issuer, open_sessions(where, 60))
+            )
+            for name in ("one", "two")
+        ]
+        at, browser = await one.begin()
+        path = await one.agree(at)
+        answer = await two.come_back(path, browser)
+        assert answer.status == 303
+        assert (await one.client.get("/api/v1/user", headers=session_headers(answer))).status == 200
+        for node in (one, two):
+            await node.refused(await node.come_back(path, browser), "no login that is waiting")
+        at, browser = await one.begin()
+        path = await one.agree(at)
+        await two.refused(await two.come_back(path, "stolen"), "in another browser")
+        at, browser = await two.begin()
+        with psycopg.connect(where, autocommit=True) as connection:
+            connection.execute("UPDATE nodes.waiting_login SET begun_ms = begun_ms - 301000")
+        await one.refused(await one.come_back(await two.agree(at), browser), "longer than 300 s")
+
+
+@pytest.mark.processes
+def test_logins_that_wait_in_a_shared_database_are_bounded_and_the_oldest_goes_first(
+    postgres: Cluster,
+) -> None:
+    where = postgres.new_database()
+    with (
+        contextlib.closing(open_sessions(where, 60)) as sessions,
+        psycopg.connect(where, autocommit=True) as at,
+    ):
+        at.execute(
+            "INSERT INTO nodes.waiting_login SELECT 's' || n, '', '', '', '', nodes.now_ms() - n "
+            "FROM generate_series(1, %s) AS n",
+            (MOST_WAITING,),
+        )
+        at.execute("UPDATE nodes.waiting_login SET begun_ms = begun_ms - 3600000 WHERE state = 's1'")
+        sessions.keep_waiting("mine", WaitingLogin("n", "v", "b", "/page"), 0.0)
+        kept = {state for (state,) in at.execute("SELECT state FROM nodes.waiting_login").fetchall()}
+        assert len(kept) == MOST_WAITING
+        assert "s1" not in kept
+        taken = sessions.take_waiting("mine", 0.0)
+    assert taken is not None
+    assert taken[0] == WaitingLogin("n", "v", "b", "/page")
 
 
 async def test_answer_of_another_issuer_or_without_a_code_or_with_an_error_is_refused(

@@ -51,7 +51,7 @@ def test_an_instance_is_founded_with_what_its_preset_says(name: str, profile: st
     done = CliRunner().invoke(
         central_command,
         [
-            "found", "--data", str(data), "--pin-file", str(tmp_path / "pin"), "--instance", "XX",
+            "bootstrap", "--data", str(data), "--pin-file", str(tmp_path / "pin"), "--instance", "XX",
             "--address", "central.example:8080", "--owner", "GOV/1", "--name", "Owner",
             "--trust", str(trust / "registry.toml"), "--preset", name, "--kind", "ec-p256",
         ],
@@ -89,7 +89,7 @@ def test_what_cannot_be_founded_is_refused_before_anything_is_registered(
     done = CliRunner().invoke(
         central_command,
         [
-            "found", "--data", str(tmp_path / "c"), "--pin-file", str(tmp_path / "pin"), "--kind", "ec-p256",
+            "bootstrap", "--data", str(tmp_path / "c"), "--pin-file", str(tmp_path / "pin"), "--kind", "ec-p256",
             *(word for pair in words.items() for word in pair),
         ],
         env={"SACBE_LANG": "en"},
@@ -113,7 +113,7 @@ def test_authorities_that_cannot_be_read_are_said_before_anything_is_made(
 ) -> None:
     (tmp_path / "trust.toml").write_text(text, encoding="utf-8")
     words = [
-        "found", "--data", str(tmp_path / "c"), "--pin-file", str(tmp_path / "pin"), "--instance", "XX", "--address",
+        "bootstrap", "--data", str(tmp_path / "c"), "--pin-file", str(tmp_path / "pin"), "--instance", "XX", "--address",
         "c.example", "--owner", "GOV/1", "--name", "Owner", "--trust", str(tmp_path / "trust.toml"),
     ]  # fmt: skip
     done = CliRunner().invoke(central_command, words, env={"SACBE_LANG": "en"})

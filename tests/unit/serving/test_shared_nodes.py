@@ -56,7 +56,7 @@ async def test_one_node_holds_a_lease_and_another_takes_over_when_it_is_over(
 ) -> None:
     one, two = pair
     assert sorted(await asyncio.gather(one.take("timestamper"), two.take("timestamper"))) == [False, True]
-    holder, other = (one, two) if "timestamper" in one.held else (two, one)
+    holder, other = (one, two) if "timestamper" in one.own_leases else (two, one)
     assert await holder.take("timestamper")
     await holder.renew()
     assert not await other.take("timestamper")
@@ -64,7 +64,7 @@ async def test_one_node_holds_a_lease_and_another_takes_over_when_it_is_over(
     end_leases(where)
     assert await other.take("timestamper")
     await holder.renew()
-    assert holder.held == frozenset()
+    assert holder.own_leases == frozenset()
     with psycopg.connect(where) as connection:
         fencing = connection.execute("SELECT name, fencing FROM nodes.lease ORDER BY name").fetchall()
     assert fencing == [("archiver", 1), ("timestamper", 2)]

@@ -233,6 +233,13 @@ def test_another_language_is_one_more_catalogue(tmp_path: Path) -> None:
     assert "Usage:" in said  # what the catalogue lacks is said in English
 
 
+def test_a_build_needs_nothing_but_python_to_compile_catalogues() -> None:
+    """A build in an environment of its own (``pip install .``, ``python -m build``) has the build's tool and no more."""
+    code = "import runpy, sys; runpy.run_path(sys.argv[1])['render_mo'](())"
+    path = PROJECT / "serving" / "potext.py"
+    subprocess.run([sys.executable, "-I", "-S", "-c", code, str(path)], check=True, timeout=60)
+
+
 def test_a_wheel_brings_its_catalogues_compiled(tmp_path: Path) -> None:
     made = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(made, cwd=PROJECT, capture_output=True, check=True, timeout=120)

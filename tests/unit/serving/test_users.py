@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 
@@ -87,6 +88,26 @@ async def test_a_user_is_made_changed_switched_off_and_deleted_by_pages(central:
         assert event in boss.page.text
     assert NEW not in boss.page.text
     assert "another long one" not in boss.page.text
+    # Found by who, what and about; what is not on the trail is said to be not there.
+    for query, shown, hidden in (
+        ("que=DELETE_USER", "Delete a user", "Make a user"),
+        ("objeto=users%20mar%20DELETE", "Delete a user", "Make a user"),
+        ("fin=refused", "refused", "Delete a user"),
+        ("quien=nobody", "Nothing on the trail is like that.", "Delete a user"),
+        ("desde=2200-01-01T00:00", "Nothing on the trail is like that.", "Delete a user"),
+    ):
+        await boss.get(f"/consola/auditoria?{query}")
+        table = boss.page.source.partition("</form>")[2].rpartition("</form>")[0].rpartition("</form>")[2]
+        assert shown in table, query
+        assert hidden not in table, query
+    for place in ("²", "٣", "1_0", "9" * 19, "9" * 400, "-1", "0"):
+        await boss.get(f"/consola/auditoria?quien=root&antes={quote(place)}")
+        assert boss.status == 200, place
+    await boss.get("/consola/auditoria?desde=tomorrow")
+    assert boss.status == 400
+    assert "is no time" in boss.page.text
+    await boss.get("/consola/auditoria?quien=XRD&csv=cambios")
+    assert boss.content.count(b"\n") > 5
 
 
 async def test_nobody_makes_or_changes_who_may_do_more_and_nobody_changes_herself(central: Central) -> None:

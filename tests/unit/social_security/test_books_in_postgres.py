@@ -16,7 +16,7 @@ from serving.errors import OperatorError
 from serving.storage.database import Database
 from serving.storage.moving import MOVED
 from social_security.__main__ import main
-from social_security.commands.moving import move_books
+from social_security.commands.moving import bring_books_back, move_books
 from social_security.config import SystemSettings
 from social_security.institute.stores.steps import STEPS
 from social_security.wire.books import check_found, holds, open_books
@@ -83,7 +83,7 @@ def test_books_are_moved_whole_and_the_file_is_put_aside(folder: Path, postgres:
         open_books(folder, "institute", STEPS)
     before.close()
     said = list(move_books(folder))
-    assert f"affiliation: {len(persons)}" in said
+    assert f"institute, affiliation: {len(persons)}" in said
     assert not (folder / "institute.sqlite").exists()
     assert (folder / f"institute.sqlite{MOVED}").exists()
     assert holds(folder, "institute")
@@ -93,6 +93,43 @@ def test_books_are_moved_whole_and_the_file_is_put_aside(folder: Path, postgres:
     there.close()
     with pytest.raises(OperatorError, match="nothing is to be moved"):
         list(move_books(folder))
+
+
+@pytest.mark.processes
+def test_books_come_back_whole_and_what_was_left_in_the_database_is_used_no_more(
+    folder: Path, postgres: Cluster
+) -> None:
+    address = postgres.new_database()
+    name_database(folder, ISSEMYM, address)
+    list(move_books(folder))
+    there = open_books(folder, "institute", STEPS)
+    persons = there.query("SELECT pid, file_number, level FROM affiliation ORDER BY pid")
+    with pytest.raises(
+        OperatorError, match=r"1 other connections have these books open in .*: stop the system"
+    ):
+        list(bring_books_back(folder))
+    there.close()
+    # Stopped anywhere: what has come is under a name that no system takes for its books.
+    for lines in (1, 7):
+        coming = bring_books_back(folder)
+        for _ in range(lines):
+            next(coming)
+        coming.close()
+        assert not (folder / "institute.sqlite").exists()
+    lines_of_all = list(bring_books_back(folder))
+    assert "take database out of" in lines_of_all[-1]
+    with pytest.raises(OperatorError, match="the setting database names another place"):
+        open_books(folder, "institute", STEPS)
+    (folder / "settings.toml").write_text(f'member = "{ISSEMYM}"\n')
+    here = open_books(folder, "institute", STEPS)
+    assert here.query("SELECT pid, file_number, level FROM affiliation ORDER BY pid") == persons
+    here.close()
+    # And there once more, beside what was left.
+    name_database(folder, ISSEMYM, address)
+    list(move_books(folder))
+    again = open_books(folder, "institute", STEPS)
+    assert again.query("SELECT pid, file_number, level FROM affiliation ORDER BY pid") == persons
+    again.close()
 
 
 @pytest.mark.processes

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from social_security.domain.calendars import Calendar, load_calendar, parse_calendar
+from social_security.domain.edition import package_edition
 
-CALENDAR = load_calendar("15-ISSEMYM")
+CALENDAR = load_calendar(package_edition(), "15-ISSEMYM")
 TERMS = {
     ("2026-03-02", 3): "2026-03-05",
     ("2026-03-02", 5): "2026-03-09",
@@ -85,14 +86,14 @@ def test_a_term_over_the_hand_over_ends_a_day_later() -> None:
 
 def test_a_states_own_calendar_is_a_file_beside_its_database(tmp_path: Path) -> None:
     file = tmp_path / "calendar.json"
-    assert load_calendar("15-ISSEMYM", file) == CALENDAR
+    assert load_calendar(package_edition(), "15-ISSEMYM", file) == CALENDAR
     entities = {"15": {"version": "MEX-2026.1", "holidays": ["03-02"], "suspensions": ["2026-04-02"]}}
     file.write_text(json.dumps({"entities": entities}), encoding="utf-8")
-    own = load_calendar("15-ISSEMYM", file)
+    own = load_calendar(package_edition(), "15-ISSEMYM", file)
     assert own.name == "MX-15-ISSEMYM:MEX-2026.1"
     assert not own.is_working(date(2027, 3, 2))
     assert not own.is_working(date(2026, 4, 2))
-    assert load_calendar("30-IPE", file).is_working(date(2027, 3, 2))
+    assert load_calendar(package_edition(), "30-IPE", file).is_working(date(2027, 3, 2))
 
 
 @pytest.mark.parametrize("wrong", ["13-01", "02-30", "x", "2026-01-01"])

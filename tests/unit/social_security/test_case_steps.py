@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from social_security.wire.gatewayclient import Heard
+from social_security.wire.gatewayclient import GatewayAnswer
 from tests.directgateway import INSTITUTES, DirectCountry, DirectGateway
 from tests.unit.social_security.test_beside_the_scenarios import MEMBERS, PIDS, Desk
 
@@ -28,7 +28,7 @@ class CutRoad(DirectGateway):
 
     async def _send(
         self, method: str, place: str, headers: Mapping[str, str], body: Mapping[str, Any] | None
-    ) -> Heard:
+    ) -> GatewayAnswer:
         if body is None or "secuencia" not in body:
             return await super()._send(method, place, headers, body)
         if self.after:
@@ -45,9 +45,9 @@ class SilentRoad(DirectGateway):
 
     async def _send(
         self, method: str, place: str, headers: Mapping[str, str], body: Mapping[str, Any] | None
-    ) -> Heard:
+    ) -> GatewayAnswer:
         heard = await super()._send(method, place, headers, body)
-        return Heard(0, {}) if self.silent and body is not None and "secuencia" in body else heard
+        return GatewayAnswer(0, {}) if self.silent and body is not None and "secuencia" in body else heard
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from social_security.domain import pack
+from social_security.domain.edition import package_edition
 from social_security.domain.notices import notice_of
 from tests.social import SmallCountry, small_country
 
@@ -28,7 +29,7 @@ async def country(tmp_path: Path) -> AsyncIterator[SmallCountry]:
 
 
 def envelope(**criteria: Any) -> dict[str, Any]:
-    uri, digest = notice_of("15-ISSEMYM")
+    uri, digest = notice_of(package_edition(), "15-ISSEMYM")
     return {
         "signature": "",
         "header": {"version": "1.0.0", "message_id": "1", "message_ts": TIME, "action": "search",

@@ -13,6 +13,7 @@ import pytest
 
 from social_security.domain.calendars import load_calendar
 from social_security.domain.curp import check_digit, homonyms, parse_curp
+from social_security.domain.edition import package_edition
 from social_security.domain.faults import DomainError
 from social_security.domain.history import Period, parse_rules, recognised_years, share, total
 from social_security.institute.history import build_history, own_periods
@@ -55,14 +56,20 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
 def test_terms_end_by_the_law_s_calendar_over_year_ends_leap_days_and_hand_overs(
     member: str, day: str, working_days: int, last: str
 ) -> None:
-    assert load_calendar(member).add(date.fromisoformat(day), working_days).isoformat() == last
+    assert (
+        load_calendar(package_edition(), member).add(date.fromisoformat(day), working_days).isoformat()
+        == last
+    )
 
 
 def test_a_state_s_calendar_is_that_state_s_only_and_may_have_a_leap_day(tmp_path: Path) -> None:
     file = tmp_path / "calendars.json"
     own = {"30": {"holidays": ["02-29", "06-24"], "suspensions": ["2026-12-21"], "cut_off_hour": 18}}
     file.write_text(json.dumps({"entities": own}), encoding="utf-8")
-    veracruz, sonora = load_calendar("30-IPE", file), load_calendar("26-ISSSTESON", file)
+    veracruz, sonora = (
+        load_calendar(package_edition(), "30-IPE", file),
+        load_calendar(package_edition(), "26-ISSSTESON", file),
+    )
     assert veracruz.add(date(2028, 2, 28), 1) == date(2028, 3, 1)
     assert sonora.add(date(2028, 2, 28), 1) == date(2028, 2, 29)
     assert veracruz.add(date(2026, 12, 18), 1) == date(2026, 12, 22)
@@ -228,7 +235,7 @@ async def test_a_case_of_the_year_s_last_day_ends_in_the_next_year_on_its_very_d
     opened = await desk.c.ask(f"{ISSEMYM}/PORT", ISSEMYM, "abrirCaso", body, "PUR-PORT", case, ANALYST)
     assert opened.is_done, opened
     last = date.fromisoformat(opened.body["fechaLimite"])
-    assert last == load_calendar(ISSEMYM).add(date(2026, 12, 31), 60) == date(2027, 3, 29)
+    assert last == load_calendar(package_edition(), ISSEMYM).add(date(2026, 12, 31), 60) == date(2027, 3, 29)
     await desk.c.settle()
     desk.c.now = datetime(2027, 3, 30, 5, 59, tzinfo=UTC)  # still its last day there
     await desk.c.settle()

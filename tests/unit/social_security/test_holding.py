@@ -260,7 +260,7 @@ async def test_who_leaves_hands_its_persons_and_histories_to_its_successor(count
     )  # fmt: skip
     assert before not in pids.read_text(encoding="utf-8")
     for kind in ("afiliaciones", "periodos", "contactos", "jubilados"):
-        code = run("import", "--data", into, "--member", "30-IPE", "--kind", kind, "--pids", pids,
+        code = run("import", "--data", into, "--member", "30-IPE", "--kind", kind, "--pids", pids, "--from", "15-ISSEMYM",
                    "--report", country.folder / f"{kind}.report", out / f"{kind}.csv")  # fmt: skip
         assert code in (0, 3)
     database = Database(into / "institute.sqlite", STEPS)

@@ -10,7 +10,6 @@ import pytest
 from social_security.domain import pack
 from social_security.domain.curp import check_digit, find_curp, normalise, parse_curp
 from social_security.domain.faults import DomainError
-from social_security.domain.numbers import is_nss, nss_check_digit, rfc_check_character, rfc_warning
 from social_security.domain.pseudonyms import Rid, curp_index, institute_pid, pair_pid, parse_pid
 
 TODAY = date(2026, 3, 2)
@@ -183,18 +182,3 @@ def test_blind_index_is_the_one_of_the_reference() -> None:
     assert curp_index(key, "v1", "FIMT611102HSRCSD94") == (
         "e3ff391f06b9bcc0e95eba6cb5585e70ba6662068aad7a02ae43788d916155a4"
     )
-
-
-def test_nss_of_the_reference_are_accepted() -> None:
-    for text in ("92919084431", "33017854325", "23856112349", "65906900777", "02000100012"):
-        assert is_nss(text)
-    assert nss_check_digit("3301785432") == 5
-    assert not is_nss("33017854326")
-
-
-def test_rfc_of_the_reference_raise_no_warning() -> None:
-    for text in ("GODE561231GR8", "MAB9307148T4", "SAT970701NN3", "EEPA780514B50", "FIMT611102TN5"):
-        assert rfc_warning(text) is None
-    assert rfc_warning("XAXX010101000") is None
-    assert rfc_check_character("XAXX01010100") == "4"
-    assert rfc_warning("GODE561231GR9") is not None

@@ -112,7 +112,8 @@ def test_retirees_are_pensioners_whose_amount_follows_the_file_and_whose_rectifi
 ) -> None:
     rows = ("E-1,Ana López,1250000", "E-2,Eva Ruiz,1", "E-4,,1", "E-4,Luz,0", "E-4,Luz,-1", "E-4,Luz,12.5")
     assert [(r[0], r[1]) for r in take(tmp_path, "jubilados", *rows, code=3)] == [
-        ("3", "expediente"), ("4", "nombre"), ("5", "expediente"), ("6", "expediente"), ("7", "expediente"),
+        ("3", "expediente"), ("4", "nombre"), ("5", "pension_mensual_centavos"), ("6", "pension_mensual_centavos"),
+        ("7", "pension_mensual_centavos"),
     ]  # fmt: skip
     books.query("UPDATE retiree SET name = 'Ana Lopes'")
     take(tmp_path, "jubilados", "E-1,Ana López,1300000", name="2")
@@ -212,3 +213,49 @@ def test_a_terminal_sees_how_far_it_is_and_a_log_not_a_byte_of_it() -> None:
     assert seen.stdout == b"done\n"
     assert "Filas" in shown
     assert "2,000 / 2,000" in shown
+
+
+REQUEST = '"{""derecho"": ""ACCESO"", ""representante"": false, ""nivelIdentidad"": ""LOA2"", ""modalidad"": ""ELECTRONICA"", ' \
+    '""recibidaEl"": ""2026-03-01T09:00:00-06:00"", ""responsables"": [""MX/GOB/30-IPE""]}"'  # fmt: skip
+TERMS = '"{""dia0"": ""2026-03-02"", ""limiteRespuesta"": ""2026-03-30""}"'
+
+
+PID = "C77536HD0CYA1RRC9HFC4CF1SRC"
+
+
+def enter_seventh(books: AnyDatabase) -> None:
+    """A person with a pseudonym as the registry gives them."""
+    books.query(
+        "INSERT INTO affiliation VALUES (?, 'E-7', 'reparto', 'ACTIVA', '1990-01-01', NULL, 2)", (PID,)
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "row", "field"),
+    [
+        ("solicitudes", f"ARCO-30-2026-00000001,E-7,MX/GOB/30-IPE,RECIBIDA,{{}},{TERMS},,,", "solicitud"),
+        ("solicitudes", f"ARCO-30-2026-00000001,E-7,MX/GOB/30-IPE,RECIBIDA,{REQUEST},{{}},,,", "plazos"),
+        ("solicitudes", f'ARCO-30-2026-00000001,E-7,MX/GOB/30-IPE,RECIBIDA,{REQUEST},"{{""dia0"": 5}}",,,', "dia0"),
+        ("solicitudes", f"ARCO-30-2026-00000001,E-7,MX/GOB/30-IPE,CUMPLIDA,{REQUEST},{TERMS},,,", "estado"),
+        ("solicitudes", f"PORT-30-2026-00000001,E-7,MX/GOB/30-IPE,RECIBIDA,{REQUEST},{TERMS},,,", "folio"),
+        ("solicitudes", f"ARCO-30-2026-00000001,E-7,MX/GOB/30-IPE,RECIBIDA,{REQUEST},{TERMS},[],,", "negativa"),
+        ("oposiciones", "E-7,todo,ARCO-30-2026-00000001,2026-01-01", "uso"),
+        ("oposiciones", "E-7,historia,ARCO-30-2026-00000001,2126-01-01", "desde"),
+    ],
+)  # fmt: skip
+def test_what_an_institute_that_left_handed_over_wrong_is_told_by_row_and_not_taken(
+    tmp_path: Path, books: AnyDatabase, kind: str, row: str, field: str
+) -> None:
+    enter_seventh(books)
+    assert [r[:2] for r in take(tmp_path, kind, row, code=3)] == [["2", field]]
+    assert books.query("SELECT (SELECT count(*) FROM arco) + (SELECT count(*) FROM opposition)") == [(0,)]
+
+
+def test_a_request_handed_over_comes_in_once_and_empty_lines_are_no_rows(
+    tmp_path: Path, books: AnyDatabase
+) -> None:
+    enter_seventh(books)
+    row = f"ARCO-30-2026-00000001,E-7,MX/GOB/30-IPE,RECIBIDA,{REQUEST},{TERMS},,,"
+    for name in ("a", "b"):
+        assert len(take(tmp_path, "solicitudes", "", row, "", "", name=name)) == 0
+    assert books.query("SELECT pid, folio, state FROM arco") == [(PID, "ARCO-30-2026-00000001", "RECIBIDA")]

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from social_security.domain import pack
+from social_security.domain.edition import package_edition
 from social_security.wire import tokens
 from social_security.wire.gatewayfile import render_gateway, subsystems_of
 from social_security.wire.keyfiles import key_digest, parse_key
-from social_security.wire.keymessages import ask_registry_key, tell_own_key
+from social_security.wire.keymessages import announce_own_key, ask_registry_key
 from tests.social import small_country
 
 if TYPE_CHECKING:
@@ -30,15 +31,15 @@ async def test_the_first_key_is_taken_the_same_again_changes_nothing_and_another
         own = tokens.public_key(tokens.new_key())
         # The fixture has told the registry a key already: another one is an officer's.
         with pytest.raises(ValueError, match=r"SS-402.*officer add-recipient"):
-            await tell_own_key(known, RNSS, NEW, own)
+            await announce_own_key(known, RNSS, NEW, own)
     fresh = tmp_path / "fresh"
     fresh.mkdir()
     async with small_country(fresh) as country:
         road = type(country.roads["30-IPE"])(pack.members()[NEW].path, country)
         for _ in range(2):
-            await tell_own_key(road, RNSS, NEW, own)
+            await announce_own_key(road, RNSS, NEW, own)
         with pytest.raises(ValueError, match="SS-402"):
-            await tell_own_key(road, RNSS, NEW, tokens.public_key(tokens.new_key()))
+            await announce_own_key(road, RNSS, NEW, tokens.public_key(tokens.new_key()))
 
 
 @pytest.mark.parametrize("x", ["A" * 43, "_" * 43, "x" * 42, "", "á" * 43])
@@ -69,7 +70,7 @@ async def test_the_registry_tells_its_key_with_the_digest_and_a_silent_gateway_i
 
 def allowed(code: str, *callers: str) -> list[tuple[str, str, str, str]]:
     """Every right of a member's file: client, subject, method and path."""
-    wanted = tomllib.loads(render_gateway(code, "http://10.0.0.9:9000", callers))
+    wanted = tomllib.loads(render_gateway(package_edition(), code, "http://10.0.0.9:9000", callers))
     return [
         (client["id"], right["subject"], right.get("method", "*"), right.get("path", service["code"]))
         for client in wanted["client"]
@@ -80,8 +81,12 @@ def allowed(code: str, *callers: str) -> list[tuple[str, str, str, str]]:
 
 @pytest.mark.parametrize("code", ["00-RNSS", "00-ONIESS", "14-IPEJAL", "15-GARANTE"])
 def test_a_member_s_file_has_its_subsystems_and_every_right_once(code: str) -> None:
-    wanted = tomllib.loads(render_gateway(code, "http://10.0.0.9:9000", ("15-ISSEMYM", "15-GARANTE", code)))
-    assert [c["id"].rpartition("/")[2] for c in wanted["client"]] == list(subsystems_of(code))
+    wanted = tomllib.loads(
+        render_gateway(package_edition(), code, "http://10.0.0.9:9000", ("15-ISSEMYM", "15-GARANTE", code))
+    )
+    assert [c["id"].rpartition("/")[2] for c in wanted["client"]] == list(
+        subsystems_of(package_edition(), code)
+    )
     rights = allowed(code, "15-ISSEMYM", "15-GARANTE", code)
     assert len(rights) == len(set(rights))
     assert {r[1].split("/")[2] for r in rights} <= {"15-ISSEMYM", "15-GARANTE", code, "00-RNSS", "00-ONIESS"}

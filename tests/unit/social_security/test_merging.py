@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from social_security.domain import pack
 from social_security.domain.curp import parse_curp
 from social_security.domain.pseudonyms import Rid
+from social_security.registry.cases import CaseEntry, find_case, register_case
 from social_security.registry.merging import verify_decision
-from social_security.registry.store import CaseEntry
 from tests.registrybooks import IPE, ISSEMYM, SONORA, TODAY, Books
 
 CURPS = {p["name"]: p["curp"] for p in pack.persons()["persons"]}
@@ -91,19 +91,22 @@ def test_deaths_of_two_days_open_a_case_when_records_become_one(books: Books) ->
 
 def test_unmerging_gives_back_curps_links_events_cases_and_levels(books: Books) -> None:
     stays, goes = two(books)
-    books.store.register_case(
-        CaseEntry("EXT-30-2026-00000001", IPE, goes, "VEJEZ", "ABIERTO"), books.now, None
+    register_case(
+        books.store.database,
+        CaseEntry("EXT-30-2026-00000001", IPE, goes, "VEJEZ", "ABIERTO"),
+        books.now,
+        None,
     )
     number = books.store.merge(stays, goes, "of-1", "00", books.now)
-    case = books.store.case("EXT-30-2026-00000001")
+    case = find_case(books.store.database, "EXT-30-2026-00000001")
     assert case is not None
     assert (case.rid, level(books, stays)) == (stays, 3)
     later = CaseEntry("EXT-26-2026-00000001", SONORA, stays, "INVALIDEZ", "ABIERTO")
-    books.store.register_case(later, books.now, None)
+    register_case(books.store.database, later, books.now, None)
     books.report(SONORA, books.pid(stays, SONORA), "FALLECIMIENTO")
     books.store.unmerge(number, "of-2", "11", books.now)
     for folio in ("EXT-30-2026-00000001", "EXT-26-2026-00000001"):
-        case = books.store.case(folio)
+        case = find_case(books.store.database, folio)
         assert case is not None
         assert case.rid == goes
     assert (level(books, stays), level(books, goes)) == (1, 3)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +12,7 @@ import pytest
 from serving.storage.database import Database
 from social_security.domain.benefits import UNKNOWN, benefits, check_requirements, find_benefit, measures
 from social_security.domain.calendars import load_calendar
+from social_security.domain.edition import package_edition
 from social_security.domain.history import parse_rules
 from social_security.domain.indicators import (
     INDICATORS,
@@ -23,10 +24,11 @@ from social_security.domain.indicators import (
     render_uncounted,
 )
 from social_security.domain.pack import document
+from social_security.oniess.adoption import outdated
 from social_security.oniess.collecting import Gathered
 from social_security.oniess.escalation import add_up as add_up_violations
 from social_security.oniess.escalation import escalate
-from social_security.oniess.readings import institutes_of
+from social_security.oniess.readings import compute_month, institutes_of
 from social_security.oniess.store import OniessStore
 from social_security.oniess.tables import STEPS
 from tests.social import SmallCountry, small_country
@@ -118,7 +120,7 @@ def test_institutes_are_those_of_a_state_only(paths: list[str], institutes: int)
 
 
 def test_measure_nobody_knows_makes_a_requirement_unknown_never_unmet() -> None:
-    benefit = find_benefit(IPE, "VEJEZ")
+    benefit = find_benefit(package_edition(), IPE, "VEJEZ")
     assert benefit is not None
     found = check_requirements(benefit, measures(9059, None, RULES))
     assert (found["resultado"], [r["resultado"] for r in found["requisitos"]]) == (
@@ -130,7 +132,7 @@ def test_measure_nobody_knows_makes_a_requirement_unknown_never_unmet() -> None:
 
 
 def test_every_benefit_of_the_catalogue_names_requirements_evidence_and_law() -> None:
-    for benefit in benefits():
+    for benefit in benefits(package_edition()):
         assert benefit.requirements
         assert benefit.evidence
         assert benefit.basis.startswith("mx:")
@@ -145,7 +147,10 @@ def violations(cases: int) -> Gathered:
 def test_each_measure_is_taken_once_and_the_third_lays_an_order_before_the_governing_body(
     tmp_path: Path,
 ) -> None:
-    store, calendar = OniessStore(Database(tmp_path / "oniess.sqlite", STEPS)), load_calendar("00-ONIESS")
+    store, calendar = (
+        OniessStore(Database(tmp_path / "oniess.sqlite", STEPS)),
+        load_calendar(package_edition(), "00-ONIESS"),
+    )
     store.add_members([IPE])
 
     def rounds(cases: int) -> list[Any]:
@@ -163,3 +168,22 @@ def test_each_measure_is_taken_once_and_the_third_lays_an_order_before_the_gover
     ]
     assert b'"member": "MX/GOB/30-IPE"' in store.proposed_orders()[IPE]
     store.database.close()
+
+
+def test_the_cost_says_what_a_thousand_messages_cost_too(tmp_path: Path) -> None:
+    store = OniessStore(Database(tmp_path / "oniess.sqlite", STEPS))
+    store.add_members([IPE, "MX/GOB/15-ISSEMYM"])
+    store.set_cost("2026-03", 500_000_00)
+    told = {IPE: {"IND-11": {"numerador": 30_000, "denominador": 40_000}}}
+    row = next(r for r in compute_month(store, "2026-03", told, ()) if r["id"] == "IND-16")
+    assert (row["valor"], "12,500.00 MXN por millar" in row["fuente"]) == (250_000, True), row
+    silent = next(r for r in compute_month(store, "2026-03", {}, ()) if r["id"] == "IND-16")
+    assert "millar" not in silent["fuente"]
+    store.database.close()
+
+
+def test_an_approval_that_no_longer_says_how_a_member_is_is_named() -> None:
+    gates = {"titular": {"politica": "a" * 64}, "conformidad": {"reporte": "2025-03-01"}, "documentos": {}}
+    assert outdated(gates, "a" * 64, date(2026, 3, 1)) == []
+    assert outdated(gates, "b" * 64, date(2026, 3, 2)) == ["titular", "conformidad"]
+    assert outdated({}, "b" * 64, date(2026, 3, 2)) == []

@@ -10,12 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from social_security.portal.calculator import cited, estimate, read_wishes, rules_now
+from social_security.domain.benefits import default_rules
+from social_security.domain.edition import package_edition
+from social_security.portal.calculator import cited, estimate, read_wishes
 from tests.portals import Browser, World, open_world
 from tests.unit.social_security.test_portal_person import logged_in
 
 TODAY = date(2026, 3, 2)
 HERE = "MX/GOB/15-ISSEMYM"
+RULES = default_rules(package_edition())
 
 
 @pytest.fixture
@@ -38,21 +41,21 @@ def history(member: str, since: str, until: str, days: int) -> dict[str, object]
 
 def test_time_still_to_be_worked_counts_from_tomorrow_and_shares_are_whole_centavos() -> None:
     other = history("MX/GOB/30-IPE", "2000-02-29", "2000-02-29", 1)
-    found = estimate([other], HERE, TODAY, date(2026, 3, 4), 100)
+    found = estimate([other], HERE, TODAY, date(2026, 3, 4), 100, RULES)
     assert dict(found.made.parts) == {"MX/GOB/30-IPE": 1, HERE: 2}
     assert found.shares == {"MX/GOB/30-IPE": 33, HERE: 67}
 
 
 def test_a_history_that_does_not_add_up_is_named_and_not_counted() -> None:
     wrong = history("MX/GOB/30-IPE", "2000-02-28", "2000-02-29", 3)
-    found = estimate([wrong], HERE, TODAY, None, 100)
+    found = estimate([wrong], HERE, TODAY, None, 100, RULES)
     assert (found.uncounted, found.made.union_days, found.shares) == (("MX/GOB/30-IPE",), 0, {})
 
 
 @given(st.integers(1, 10**9), st.dates(date(2026, 3, 3), date(2070, 1, 1)))
 def test_shares_are_the_amount_whatever_it_is(cents: int, until: date) -> None:
     other = history("MX/GOB/30-IPE", "1999-03-01", "1999-03-31", 31)
-    assert sum(estimate([other], HERE, TODAY, until, cents).shares.values()) == cents
+    assert sum(estimate([other], HERE, TODAY, until, cents, RULES).shares.values()) == cents
 
 
 @pytest.mark.parametrize(
@@ -72,7 +75,7 @@ def test_an_amount_is_read_as_people_write_it_also_on_a_leap_day() -> None:
         date(2028, 3, 1),
         1_800_050,
     )
-    assert len(cited(rules_now())) == 6
+    assert len(cited(RULES)) == 6
 
 
 async def test_the_person_sees_her_parts_and_the_rules(world: World) -> None:

@@ -21,10 +21,13 @@ from serving.config.secret import SecretSource
 from serving.errors import OperatorError
 from serving.storage.keysafe import KeySafe, SealSettings
 from social_security.__main__ import main
+from social_security.domain.edition import package_edition
 from social_security.portal.certificate import CODE_LENGTH, build_certificate, render_pdf
 from social_security.portal.pdfsigning import PdfSigner
 from tests.portals import PIDS, Browser, World, open_world
 from tests.unit.social_security.test_portal_person import logged_in
+
+NAMED = package_edition().named
 
 
 @pytest.fixture
@@ -132,9 +135,9 @@ def test_a_signed_certificate_is_verified_by_what_every_reader_does(kind: str) -
     key = rsa.generate_private_key(65537, 2048) if kind == "RSA" else ec.generate_private_key(ec.SECP256R1())
     signer = signer_of(key, x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Constancias")]))
     made = build_certificate(WHOLE, PIDS["ana"], NOW)  # type: ignore[arg-type]
-    plain = render_pdf(made, WHOLE, PIDS["ana"], "ISSEMYM", "https://portal.example/v")  # type: ignore[arg-type]
+    plain = render_pdf(made, WHOLE, PIDS["ana"], "ISSEMYM", "https://portal.example/v", NAMED)  # type: ignore[arg-type]
     assert b"/ByteRange" not in plain
-    pdf = render_pdf(made, WHOLE, PIDS["ana"], "ISSEMYM", "https://portal.example/v", signer)  # type: ignore[arg-type]
+    pdf = render_pdf(made, WHOLE, PIDS["ana"], "ISSEMYM", "https://portal.example/v", NAMED, signer)  # type: ignore[arg-type]
     content, signed = signature_in(pdf)
     (info,) = signed["signer_infos"]
     attributes = {a["type"].native: a["values"][0] for a in info["signed_attrs"]}
@@ -216,5 +219,5 @@ def test_two_certificates_of_one_career_have_two_codes_and_long_careers_run_over
     one, other = (build_certificate(whole, pid, now) for _ in range(2))  # type: ignore[arg-type]
     assert one.code != other.code
     assert one.sha256 == other.sha256
-    pdf = render_pdf(one, whole, pid, "ISSEMYM", "https://portal.example/verificar?codigo=" + one.code)  # type: ignore[arg-type]
+    pdf = render_pdf(one, whole, pid, "ISSEMYM", "https://portal.example/verificar?codigo=" + one.code, NAMED)  # type: ignore[arg-type]
     assert pdf.count(b"/Type /Page\n") + pdf.count(b"/Type /Page ") > 2

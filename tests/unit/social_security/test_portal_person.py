@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -465,3 +466,24 @@ async def test_an_opposition_is_withdrawn_from_the_same_form(world: World) -> No
         await file_request(browser, "OPOSICION", *more)
         assert "cumplida" in browser.page.text
         assert "no constaba oposición" in browser.page.text
+
+
+async def test_the_same_form_sent_twice_files_one_request_and_another_form_another(world: World) -> None:
+    address, accounts = await world.portal("15-ISSEMYM")
+    async with Browser(address) as person:
+        await logged_in(world, person, accounts, "ana")
+        for count in (1, 2):
+            await person.get("/derechos/nueva")
+            form_id = re.search(r'name="formulario" value="([^"]+)"', person.page.source)
+            assert form_id is not None
+            csrf = person.page.csrf
+            fields = [
+                ("csrf", csrf),
+                ("derecho", "ACCESO"),
+                ("instituto", ISSEMYM),
+                ("formulario", form_id[1]),
+            ]
+            for _ in range(3):
+                await person.post("/derechos/nueva", aiohttp.FormData(fields))
+                assert person.status == 200, person.page.text
+            assert len(accounts.folios("ana")) == count

@@ -14,26 +14,22 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from serving.storage.database import open_database
+from social_security import app, config
 from social_security.__main__ import main
 from social_security.domain import pack
-from social_security.domain.calendars import load_calendar
+from social_security.domain.eventchain import canonical
 from social_security.domain.faults import DomainError
 from social_security.domain.notices import notice_of
 from social_security.domain.published import build_payload, key_id, sign_payload, verify_published
+from social_security.institute.portabilityrules import calendar_of
 from social_security.institute.stores.steps import STEPS
 from social_security.oniess.services import OniessServices
-from social_security.wire.publication import COPY_FILE, KEY_FILE, PublicationCopy
+from social_security.wire.publication import COPY_FILE, KEY_FILE, PublicationCopy, edition_in
 from tests.directgateway import INSTITUTES, DirectCountry, DirectGateway
 
 NOW = datetime(2026, 3, 2, 15, tzinfo=UTC)
+MEMBERS = {code: pack.members()[code].path for code in INSTITUTES}
 KEY, OTHER = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
-
-
-@pytest.fixture(autouse=True)
-def own_lists() -> Iterator[None]:
-    """What a test published counts for no other."""
-    yield
-    pack.use_published({})
 
 
 def parts(**changed: Any) -> dict[str, Any]:
@@ -63,7 +59,7 @@ class System:
 
     def copy(self) -> PublicationCopy:
         """As the system has it after a start."""
-        return PublicationCopy(self.folder, self.database, lambda: self.now)
+        return PublicationCopy(self.folder, "15-ISSEMYM", self.database, lambda: self.now)
 
 
 @pytest.fixture
@@ -81,14 +77,16 @@ def test_a_state_s_holiday_a_member_and_a_notice_count_as_soon_as_they_are_taken
     }
     newcomer = {"code": "23-ISSQROO", "class": "GOB", "name": "ISSQROO", "zone": "America/Cancun"}
     members = {"members": [*pack.document("members.json")["members"], newcomer]}
-    before = load_calendar("15-ISSEMYM")
-    assert system.copy().take(envelope(calendars=calendars, members=members))
-    after = load_calendar("15-ISSEMYM")
+    copy = system.copy()
+    before = copy.calendar("15-ISSEMYM")
+    assert copy.take(envelope(calendars=calendars, members=members))
+    after = copy.calendar("15-ISSEMYM")
     assert (before.is_working(date(2026, 3, 2)), after.is_working(date(2026, 3, 2))) == (True, False)
     assert after.name == "MX-15-ISSEMYM:2026.3"
-    assert pack.members()["23-ISSQROO"].zone == "America/Cancun"
-    assert notice_of("15-ISSEMYM") == ("https://issemym.example/aviso/v4", "ab" * 32)
-    assert system.database.query("SELECT sha256 FROM notice WHERE uri = ?", (notice_of("15-ISSEMYM")[0],))
+    assert copy.edition().members["23-ISSQROO"].zone == "America/Cancun"
+    uri, digest = notice_of(copy.edition(), "15-ISSEMYM")
+    assert (uri, digest) == ("https://issemym.example/aviso/v4", "ab" * 32)
+    assert system.database.query("SELECT sha256 FROM notice WHERE uri = ?", (uri,))
 
 
 @pytest.mark.parametrize(
@@ -198,6 +196,60 @@ async def test_an_institute_fetches_what_oniess_publishes_and_refuses_what_is_no
     country.close()
 
 
+async def test_two_institutes_of_one_process_decide_each_by_its_own_edition(tmp_path: Path) -> None:
+    country = DirectCountry(tmp_path)
+    code, other = "15-ISSEMYM", "30-IPE"
+    calendars = {**pack.document("calendars.json"), "entities": {"15": {"holidays": ["03-03"]}}}
+    names = {
+        "members": [
+            m | ({"name": "ISSEMYM, con otro nombre"} if m["code"] == code else {})
+            for m in pack.document("members.json")["members"]
+        ]
+    }
+    (tmp_path / code / KEY_FILE).write_bytes(pem())
+    country.start(code)
+    one, two = country.institutes[code], country.institutes[other]
+    assert one.publication.take(envelope(calendars=calendars, members=names))
+    due = date(
+        2026, 3, 5
+    )  # three working days after Monday the 2nd, for whoever knows of no holiday on the 3rd
+    assert (one.calendar.add(one.today(), 3), two.calendar.add(two.today(), 3)) == (date(2026, 3, 6), due)
+    # Either counts the other's terms by what it knows itself.
+    assert (
+        calendar_of(one, one.member).add(one.today(), 3),
+        calendar_of(two, one.member).add(two.today(), 3),
+    ) == (
+        date(2026, 3, 6),
+        due,
+    )
+    assert (one.edition.named(one.member), two.edition.named(one.member)) == (
+        "ISSEMYM, con otro nombre (Estado de México)",
+        pack.members()[code].full_name,
+    )
+    # Without a convention in its edition one refuses what the other, who asks ONIESS, takes.
+    for asked, refused in ((code, "SS-403"), (other, None)):
+        pid = next(p["pids"][asked] for p in pack.persons()["persons"] if p["name"] == "ana")
+        members = [MEMBERS[c] for c in INSTITUTES if c != asked]
+        body = {
+            "pid": pid,
+            "convenio": "CONV-DEMO-2025-01",
+            "beneficio": "JUBILACION",
+            "contrapartes": members,
+        }
+        case = f"PORT-{asked[:2]}-2026-00000001"
+        heard = await country.ask(
+            f"{asked}/PORT", asked, "abrirCaso", body, "PUR-PORT", case, "ANALISTA_PORTABILIDAD"
+        )
+        assert heard.body.get("codigo") == refused, heard.body
+    # After a start each goes by its own again.
+    for again in (code, other):
+        country.institutes[again].database.close()
+        country.start(again)
+    kept = [country.institutes[c].publication.current for c in (code, other)]
+    assert [k and k.version for k in kept] == [1, None]
+    country.close()
+
+
 def run(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["publication", *arguments])
 
@@ -228,6 +280,45 @@ def test_oniess_publishes_by_command_and_shows_it(tmp_path: Path) -> None:
     shown = run("show", "--data", data).output
     assert f"members      {len(pack.members())}" in shown
     assert " 2," in shown
+
+
+def test_a_member_that_only_the_publication_knows_is_made_from_its_file(tmp_path: Path) -> None:
+    secret, key, out = tmp_path / "secret", tmp_path / "oniess.key", tmp_path / "publication.json"
+    secret.write_text("una frase de paso bien larga", encoding="utf-8")
+    secret.chmod(0o600)
+
+    def command(*arguments: object, code: int = 0) -> str:
+        done = CliRunner().invoke(main, [str(a) for a in arguments])
+        assert done.exception is None or isinstance(done.exception, SystemExit), repr(done.exception)
+        assert done.exit_code == code, done.output
+        return done.output
+
+    for member in ("00-ONIESS", "00-RNSS"):
+        command("init", "--data", tmp_path / member, "--member", member, "--secret-file", secret)
+    oniess = tmp_path / "00-ONIESS"
+    digest = command("publication", "key", "--secret-file", secret, key).split()[-1]
+    command("publication", "trust", "--data", oniess, "--digest", digest, f"{key}.pub")
+    newcomer = {"code": "23-ISSQROO", "class": "GOB", "name": "ISSQROO", "zone": "America/Cancun"}
+    members = tmp_path / "members.json"
+    members.write_bytes(canonical({"members": [*pack.document("members.json")["members"], newcomer]}))
+    command("publication", "publish", "--data", oniess, "--key", key, "--secret-file", secret,
+            "--part", f"members={members}")  # fmt: skip
+    command("publication", "show", "--data", oniess, "--out", out)
+    command("publication", "show", "--data", oniess, "--out", out, code=1)
+    new = tmp_path / "new"
+    common = ("init", "--data", new, "--member", "23-ISSQROO", "--secret-file", secret,
+              "--registry-key", tmp_path / "00-RNSS" / "public-key.json")  # fmt: skip
+    altered = tmp_path / "altered.json"
+    altered.write_bytes(out.read_bytes().replace(b'"sig":"', b'"sig":"AA', 1))
+    refused = command(*common, code=1)
+    assert "--publication" in refused, refused
+    command(*common, "--publication", out, f"{key}.pub", "00" * 32, code=1)
+    command(*common, "--publication", altered, f"{key}.pub", digest, code=1)
+    assert not new.exists()
+    command(*common, "--publication", out, f"{key}.pub", digest)
+    app.build(new, config.load(new / "settings.toml", {}))
+    assert edition_in(new).members["23-ISSQROO"].zone == "America/Cancun"
+    assert "23-ISSQROO" in (new / "gateway.toml").read_text(encoding="utf-8")
 
 
 def test_the_key_s_digest_is_of_the_key_and_an_envelope_names_it() -> None:

@@ -9,6 +9,7 @@ import pytest
 from lxml import etree
 
 from social_security.domain import pack
+from social_security.domain.edition import package_edition
 from social_security.domain.notices import notice_of
 from social_security.wire import soapwords
 from social_security.wire.soapface import NS, SOAP
@@ -45,7 +46,7 @@ def envelope(
     issue: str = "",
 ) -> str:
     code, subsystem = client.split("/")
-    uri, digest = notice_of(code)
+    uri, digest = notice_of(package_edition(), code)
     bases = "".join(
         f"<ss:fundamento>{b}</ss:fundamento>" for b in sorted(pack.purposes()[purpose].legal_bases[0])
     )
@@ -143,6 +144,23 @@ async def test_request_for_rights_is_received_seen_and_refused_formally(country:
     assert said(await call(country, "15-ISSEMYM", step), "estadoArco/estado") == "EN_TRAMITE"
     seen = await call(country, "15-ISSEMYM", envelope("consultarArco", folio, **unit))
     assert said(seen, "estadoArco/estado") == "EN_TRAMITE"
+
+
+@pytest.mark.parametrize(
+    "moment", ["12345-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T24:00:00Z"]
+)
+async def test_a_moment_that_nobody_can_hold_is_refused_as_over_rest(
+    country: SmallCountry, moment: str
+) -> None:
+    body = (
+        f"<ss:folio>{ARCO}</ss:folio><ss:derecho>ACCESO</ss:derecho>{person(OFELIA)}"
+        "<ss:representante>false</ss:representante><ss:nivelIdentidad>LOA2</ss:nivelIdentidad><ss:descripcion/>"
+        f"<ss:modalidad>ELECTRONICA</ss:modalidad><ss:recibidaEl>{moment}</ss:recibidaEl>"
+    )
+    filed = envelope(
+        "presentarArco", body, role="TITULAR", purpose="PUR-ARCO", case=ARCO, client="15-ISSEMYM/ARCO"
+    )
+    assert said(await call(country, "15-ISSEMYM", filed), "error/codigo") in ("SS-100", "SS-103")
 
 
 BAD: dict[str, tuple[dict[str, str], str]] = {

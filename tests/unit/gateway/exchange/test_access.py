@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from gateway.clients.model import AccessRight, Endpoint, LocalGroup, ServerConf, Service, ServiceType
-from gateway.exchange.access import check_access, check_enabled, find_service
+from gateway.exchange.access import CalledEndpoint, check_access, check_enabled, find_service
 from schemas.faults import Fault, Kind
 from schemas.identifiers import GlobalGroupId, LocalGroupId, ServiceId
 from tests import worlds
@@ -60,10 +60,11 @@ def test_a_right_opens_what_it_names_however_the_path_is_read(
     rights: tuple[AccessRight, ...], method: str | None, path: str | None, is_open: bool
 ) -> None:
     groups = worlds.world().configuration
+    called = None if method is None else CalledEndpoint(method, path or "/")
     if is_open:
-        return check_access(conf(*rights), groups, CONSUMER, PEOPLE, method=method, path=path)
+        return check_access(conf(*rights), groups, CONSUMER, PEOPLE, called)
     with pytest.raises(Fault, match="has no access right to") as caught:
-        check_access(conf(*rights), groups, CONSUMER, PEOPLE, method=method, path=path)
+        check_access(conf(*rights), groups, CONSUMER, PEOPLE, called)
     assert caught.value.kind is Kind.ACCESS_DENIED
 
 

@@ -10,8 +10,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
 import pytest
+import uvloop
 
-from gateway.edges.http import Answer, Bounds, DataPlaneServer, RawRequest, listen
+from gateway.edges.http import Bounds, DataPlaneServer, RawRequest, RawResponse, listen
 from gateway.http.bounds import Room
 from gateway.http.client import (
     CLOSED,
@@ -47,7 +48,7 @@ async def listening(bounds: Bounds | None = None, *, idle_s: float = 30.0) -> As
 
     async def handle(request: RawRequest) -> None:
         if request.target == "/unread":
-            await request.send(Answer(400, body=b"no"), stall_s=5)
+            await request.send(RawResponse(400, body=b"no"), stall_s=5)
             return
         body = b""
         try:
@@ -55,7 +56,7 @@ async def listening(bounds: Bounds | None = None, *, idle_s: float = 30.0) -> As
                 body += piece
         except BadMessage as fault:
             made.faults.append(fault.detail)
-            await request.send(Answer(400, body=fault.detail.encode()), stall_s=5)
+            await request.send(RawResponse(400, body=fault.detail.encode()), stall_s=5)
             return
         made.bodies.append(body)
         if request.target == "/wait":
@@ -64,14 +65,14 @@ async def listening(bounds: Bounds | None = None, *, idle_s: float = 30.0) -> As
         if request.target == "/good":
             request.trust()
         pieces = many() if request.target == "/many" else None
-        await request.send(Answer(200, request.header_pairs(), body), pieces, stall_s=5)
+        await request.send(RawResponse(200, request.header_pairs(), body), pieces, stall_s=5)
 
     async def many() -> AsyncIterator[bytes]:
         for piece in (b"one", b"two", b"three"):
             yield piece
 
     server = DataPlaneServer(
-        handle, lambda status, text: Answer(status, (), text.encode()), bounds=bounds or Bounds()
+        handle, lambda status, text: RawResponse(status, (), text.encode()), bounds=bounds or Bounds()
     )
     opened = await listen(server, HOST, 0)
     made = Listener(opened.addresses[0][1], server)
@@ -138,6 +139,51 @@ async def test_what_follows_the_last_request_is_not_looked_at() -> None:
     async with listening() as at:
         raw = await talk(at.port, LAST + b"Content-Length: 1\r\n\r\n1" + HEAD + b"\r\n")
     assert raw.count(b"HTTP/1.1 ") == 1
+
+
+async def talk_and_end(port: int, said: bytes, *, ended: asyncio.Event | None = None) -> bytes:
+    """Everything that is answered to who sends this and ends his direction."""
+    reader, writer = await asyncio.open_connection(HOST, port)
+    writer.write(said)
+    writer.write_eof()
+    if ended is not None:
+        ended.set()
+    async with asyncio.timeout(60):
+        raw = await reader.read()
+    writer.close()
+    return raw
+
+
+@pytest.mark.parametrize("path", [b"/x", b"/many", b"/wait", b"/unread"])
+@pytest.mark.parametrize("runner", [asyncio.run, uvloop.run])
+def test_who_ends_his_direction_after_a_request_is_answered(
+    path: bytes, runner: Callable[[Awaitable[bytes]], bytes]
+) -> None:
+    async def ask() -> bytes:
+        async with listening() as at:
+            said = HEAD.replace(b"/x", path) + b"Content-Length: 1\r\n\r\n1"
+            talking = asyncio.create_task(talk_and_end(at.port, said))
+            if path == b"/wait":  # the handler is at work when the other end's last byte has come
+                await at.came.wait()
+                await asyncio.sleep(0.05)
+                at.go.set()
+            return await talking
+
+    raw = runner(ask())
+    assert raw.startswith(b"HTTP/1.1 400" if path == b"/unread" else b"HTTP/1.1 200"), raw
+    assert raw.endswith({b"/many": b"three\r\n0\r\n\r\n", b"/unread": b"no"}.get(path, b"\r\n\r\n1")), raw
+
+
+async def test_each_of_several_requests_before_the_end_is_answered_and_half_a_one_is_not() -> None:
+    one = HEAD.replace(b"/x", b"/wait") + b"Content-Length: 1\r\n\r\n1"
+    for rest in (b"", HEAD, HEAD + b"Content-Length: 9\r\n\r\nab"):
+        async with listening() as at:
+            talking = asyncio.create_task(talk_and_end(at.port, one * 3 + rest))
+            await at.came.wait()
+            at.go.set()
+            raw = await talking
+            assert raw.count(b"HTTP/1.1 200 OK") == raw.count(b"HTTP/1.1") == 3, raw
+            assert len(at.server.room) == 0 or not rest
 
 
 async def test_pieces_leave_chunked_or_to_an_old_client_until_the_end() -> None:

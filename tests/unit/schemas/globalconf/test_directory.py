@@ -73,6 +73,7 @@ def test_bytes_that_are_no_directory_say_why(raw: bytes, kind: Kind, words: str)
     ("raw", "kind", "words"),
     [
         (changed(b"multipart/mixed", b"text/plain"), MALFORMED, "signed content is not a MIME multipart"),
+        (changed(WHOLE[WHOLE.index(b"--inner\r\n") : WHOLE.index(b"--inner--")], b""), BREAKS_OFF, "lists nothing"),
         (changed(b"Expire-date: ", b"Other: "), LACKS, "no Expire-date"),
         (changed(b"2026-12-01T12:00:00Z", b"tomorrow"), MALFORMED, "not a date and time"),
         (changed(b"12:00:00Z", b"12:00:00"), MALFORMED, "no time zone"),

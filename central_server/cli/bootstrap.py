@@ -1,4 +1,4 @@
-"""The commands that found an instance: ``central-server found`` makes its registry, ``management-gateway`` admits its first server.
+"""The commands that found an instance: ``central-server bootstrap`` makes its registry, ``management-gateway`` admits its first server.
 
 Both look first at what is there, so that they can be run again: after a crash, by mistake, or to add what was not known.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,7 +50,7 @@ from serving.config.presets import Preset, has_values, preset_names, read_preset
 from serving.config.secret import read_secret_file
 from serving.config.textfiles import read_toml_file
 from serving.errors import OperatorError
-from serving.language import _
+from serving.language import N_, _
 from serving.pemtext import certificate_pem
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ if TYPE_CHECKING:
     from certs.profiles import CertificateProfiles
     from schemas.identifiers import ClientId
 
-# In the data folder: the internal TLS certificate of the management gateway, as the settings that `found` writes name it.
+# In the data folder: the internal TLS certificate of the management gateway, as the settings that `bootstrap` writes name it.
 PINNED = "management-gateway.pem"
 ANCHOR = "anchor.xml"
 
@@ -105,7 +106,7 @@ class Founder:
 )
 @click.option("--admin", help="an administrator's user name")
 @report_errors
-def found(
+def bootstrap(
     data: Path,
     pin_file: Path | None,
     trust: Path | None,
@@ -133,21 +134,17 @@ def found(
     click.echo(parse_anchor(raw).hash_text())
     if admin:
         _make_administrator(data, settings, admin)
-    click.echo(
-        _(
-            "now: central-server serve --data {data} --settings {settings_file}",
-            data=data,
-            settings_file=settings_file,
-        )
-    )
+    serve = ["central-server", "serve", "--data", str(data), "--settings", str(settings_file)]
+    pin = [] if pin_file is None else ["--pin-file", str(pin_file)]
+    click.echo(_("now: {command}", command=shlex.join([*serve, *pin])))
 
 
 def _check(who: Founder) -> None:
     if len(who.owner.split("/")) != 2 or not all(who.owner.split("/")):
-        raise OperatorError(_("--owner {owner!r} is not class/code", owner=who.owner))
+        raise OperatorError(N_("--owner {owner!r} is not class/code", owner=who.owner))
     if not is_address(host_of(who.address)):
         raise OperatorError(
-            _("--address {address!r} is no name and no IP, with a port if you like", address=who.address)
+            N_("--address {address!r} is no name and no IP, with a port if you like", address=who.address)
         )
 
 
@@ -158,7 +155,7 @@ def _write_settings(data: Path, preset: Preset) -> None:
         return
     tables: dict[str, Any] = {**preset.central}
     tables["management"] = {**tables.get("management", {}), "pinned_certificates": [PINNED]}
-    write_whole(file, render_settings(tables, "Made by: central-server found").encode())
+    write_whole(file, render_settings(tables, "Made by: central-server bootstrap").encode())
     click.echo(_("settings: {file}", file=file))
 
 
@@ -280,7 +277,7 @@ def management_gateway(
     chosen = read_settings(data, settings)
     if PINNED not in chosen.management.pinned_certificates:
         raise OperatorError(
-            _(
+            N_(
                 "the settings do not name {PINNED} in management.pinned_certificates; add it and restart the server",
                 PINNED=PINNED,
             )
@@ -311,7 +308,7 @@ def _admit(records: Records, server: ServerId, address: str, auth: bytes) -> Cli
     provider, owner = registry.management_service, server.owner
     if provider.member != owner:
         raise OperatorError(
-            _(
+            N_(
                 "the management services are of {path}, and the server is of {path2}",
                 path=provider.member.path(),
                 path2=owner.path(),
@@ -319,12 +316,12 @@ def _admit(records: Records, server: ServerId, address: str, auth: bytes) -> Cli
         )
     if not is_auth_certificate(trusted_configuration(registry), auth, records.now):
         raise OperatorError(
-            _("the certificate is not a valid one for authentication, of an approved authority")
+            N_("the certificate is not a valid one for authentication, of an approved authority")
         )
     if servers.server_of_certificate(records, auth) is None:
         _approve(records, RequestType.AUTH_CERT_REGISTRATION, server, address=address, certificate=auth)
     elif servers.server_of_certificate(records, auth) != server:
-        raise OperatorError(_("another server is registered with this certificate"))
+        raise OperatorError(N_("another server is registered with this certificate"))
     if not provider.is_member and not servers.servers_used_by(records, provider):
         _approve(records, RequestType.CLIENT_REGISTRATION, server, client=provider)
     return provider
@@ -340,5 +337,5 @@ def _server(instance: str, text: str) -> ServerId:
     parts = text.split("/")
     parts = parts if len(parts) == 4 else [instance, *parts]
     if len(parts) != 4 or not all(parts):
-        raise OperatorError(_("{text!r} is not class/code/server", text=text))
+        raise OperatorError(N_("{text!r} is not class/code/server", text=text))
     return ServerId(*parts)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.messagelog.marks import UnmarkedRecords, settled
 from gateway.messagelog.steps import STEPS
-from gateway.messagelog.unstamped import UnstampedRecords
 from tests.worlds import NOW
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
 MINUTE = timedelta(minutes=1)
@@ -29,9 +30,14 @@ class Log:
         self.now: datetime = NOW
         self.waiting: dict[int, float] = {}
         self.last = 0
-        self.unstamped = UnstampedRecords(
-            lambda sql, values: self.tables.execute(sql, tuple(values)).fetchall(), lambda: self.now
-        )
+        self.unstamped = self.begin()
+
+    def begin(self) -> UnmarkedRecords:
+        """What a process that starts knows."""
+        return UnmarkedRecords(self.query, lambda: self.now, "stamped")
+
+    def query(self, sql: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
+        return self.tables.execute(sql, tuple(values)).fetchall()
 
     def write(self, count: int = 1) -> None:
         for _ in range(count):
@@ -71,14 +77,39 @@ def test_what_has_a_timestamp_is_not_looked_at_again() -> None:
     log.tables.close()
 
 
-def test_the_count_begins_at_a_number_and_not_at_the_first_record() -> None:
+def test_a_start_goes_on_from_what_was_kept_with_the_log() -> None:
     log = Log()
-    plan = log.tables.execute(
-        "EXPLAIN QUERY PLAN SELECT count(*), min(record.at_ms), min(record.id) FROM record "
-        "LEFT JOIN stamped ON stamped.record_id = record.id WHERE record.id > ? AND stamped.record_id IS NULL",
-        (5,),
-    ).fetchall()
-    assert "SEARCH record USING INTEGER PRIMARY KEY (rowid>?)" in [row[3] for row in plan]
+    log.write(100)
+    log.stamp(*range(1, 91))
+    log.now += 11 * MINUTE
+    assert log.unstamped.first() == 91
+    assert settled(log.query, "stamped") == 0
+    log.unstamped.keep(log.tables)
+    started = log.begin()
+    searches: list[str] = []
+    log.tables.set_trace_callback(searches.append)
+    assert (started.first(), started.settled) == (91, 90)
+    log.tables.set_trace_callback(None)
+    assert [sql for sql in searches if "LEFT JOIN stamped" in sql and "record.id > 90" in sql]
+    # One that knows less takes nothing back.
+    log.begin().keep(log.tables)
+    assert settled(log.query, "stamped") == 90
+    log.tables.close()
+
+
+def test_searches_begin_at_a_number_and_not_at_the_first_record() -> None:
+    log = Log()
+    log.write(3)
+    searches: list[str] = []
+    log.tables.set_trace_callback(searches.append)
+    log.unstamped.count()
+    log.unstamped.first()
+    log.tables.set_trace_callback(None)
+    joined = [sql for sql in searches if "LEFT JOIN stamped" in sql]
+    assert len(joined) == 2
+    for sql in joined:
+        plan = log.tables.execute(f"EXPLAIN QUERY PLAN {sql}").fetchall()
+        assert "SEARCH record USING INTEGER PRIMARY KEY (rowid>?)" in [row[3] for row in plan]
     log.tables.close()
 
 
@@ -93,7 +124,9 @@ def test_the_count_begins_at_a_number_and_not_at_the_first_record() -> None:
         max_size=40,
     )
 )
-def test_whatever_is_written_and_stamped_in_any_order_the_count_is_true(acts: list[tuple[str, int]]) -> None:
+def test_whatever_is_written_and_stamped_in_any_order_count_and_oldest_are_true(
+    acts: list[tuple[str, int]],
+) -> None:
     log = Log()
     for act, number in acts:
         if act == "write":
@@ -102,5 +135,8 @@ def test_whatever_is_written_and_stamped_in_any_order_the_count_is_true(acts: li
             log.stamp(number)
         elif act == "wait":
             log.now += number * MINUTE
-        assert log.unstamped.count() == (len(log.waiting), min(log.waiting.values(), default=None))
+        if number % 2:
+            assert log.unstamped.first() == min(log.waiting, default=None)
+        else:
+            assert log.unstamped.count() == (len(log.waiting), min(log.waiting.values(), default=None))
     log.tables.close()
