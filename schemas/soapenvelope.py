@@ -137,7 +137,7 @@ class _Scan:
         self._parts: dict[str, str] = {}
         self._text: list[str] = []
         self._text_size = 0
-        self._begun: dict[int, int] = {}
+        self._begun = 0
         self._values: dict[str, str] = {}
         self._identifiers: dict[str, Identifier] = {}
         self._represented: str | None = None
@@ -239,7 +239,7 @@ class _Scan:
                 self._once(_local(name), self._values)
                 _check_not_nil(name, attributes)
                 self._field = name
-                self._begun[_FIELD_DEPTH] = self._parser.CurrentByteIndex
+                self._begun = self._parser.CurrentByteIndex
                 self._id_declares = bool(declared) if _local(name) == "id" else self._id_declares
                 self._collect()
             elif name in _IDENTIFIERS:
@@ -292,7 +292,7 @@ class _Scan:
         local = _local(name)
         if name in _VALUES:
             value = self._collected()
-            place = (self._begun[_FIELD_DEPTH], self._end_of_element())
+            place = (self._begun, self._end_of_element(self._begun))
             if local == "protocolVersion":
                 _check_version(value)
             elif local == "id":
@@ -306,9 +306,7 @@ class _Scan:
             self._represented = _represented_party(self._parts)
 
     def _end_body(self) -> None:
-        index = self._parser.CurrentByteIndex
-        end = index if self._raw[index : index + 2] == b"</" else self._body_begin
-        self._body_content = (self._body_begin, end)
+        self._body_content = (self._body_begin, self._parser.CurrentByteIndex)
 
     def _check_complete(self) -> None:
         if _HEADER not in self._seen:
@@ -350,8 +348,6 @@ class _Scan:
         )
 
     def _take(self, text: str) -> None:
-        if self._depth not in (_FIELD_DEPTH, _PART_DEPTH):
-            return
         self._text.append(text)
         self._text_size += len(text)
         if self._text_size > self._limits.header_value_bytes:
@@ -371,11 +367,12 @@ class _Scan:
         found = _TAG.match(self._raw, begin)
         return begin if found is None else found.end()
 
-    def _end_of_element(self) -> int:
-        index = self._parser.CurrentByteIndex
-        if self._raw[index : index + 2] == b"</":
-            return self._raw.find(b">", index) + 1
-        return index if self._raw[index - 1 : index] == b">" else self._end_of_tag(index)
+    def _end_of_element(self, begin: int) -> int:
+        """The offset after the element at ``begin``, which ends now: after its end tag, or its only one."""
+        first = self._end_of_tag(begin)
+        if self._raw[first - 2 : first] == b"/>":
+            return first
+        return self._raw.find(b">", self._parser.CurrentByteIndex) + 1
 
 
 _TAG = re.compile(rb"<(?:[^>\"']|\"[^\"]*\"|'[^']*')*>")

@@ -12,6 +12,7 @@ from schemas import soap
 from schemas.faults import BadMessage, Kind
 from schemas.identifiers import ClientId, ServiceId
 from schemas.message import digest_of
+from schemas.soapenvelope import XROAD_NS
 
 CLIENT, OTHER = ClientId("MX", "GOB", "07", "PENSIONES"), ClientId("MX", "GOB", "07", "NOMINA")
 SERVICE = ServiceId(ClientId("MX", "GOB", "09", "PADRON"), "alta", "v2")
@@ -76,3 +77,30 @@ def test_an_answer_without_the_hash_of_its_request_is_refused() -> None:
     with pytest.raises(BadMessage, match="has no requestHash") as caught:
         soap.check_request_hash(digest_of(b"x"), ANSWER)
     assert caught.value.kind is Kind.INCONSISTENT_RESPONSE
+
+
+@pytest.mark.parametrize(
+    "identity",
+    ["<xroad:id>", "<xroad:id a='/>'>", f"<x:id xmlns:x='{XROAD_NS}'>", f"<id xmlns='{XROAD_NS}'>"],
+)
+@pytest.mark.parametrize(
+    "old",
+    ["", "<xroad:requestHash/>", "<xroad:requestHash a='>' />", "<xroad:requestHash>a></xroad:requestHash>",
+     "<xroad:requestHash></xroad:requestHash >", f'<requestHash xmlns="{XROAD_NS}" a="/>">old</requestHash>'],
+)  # fmt: skip
+def test_an_answer_s_own_hash_of_a_request_is_taken_out_whole_and_nothing_else(
+    old: str, identity: str
+) -> None:
+    name = identity[1:].partition(" ")[0].rstrip(">")
+    ends = {"<xroad:id>m-1</xroad:id>": f"{identity}m-1</{name}>", "</soap:Header>": f"{old}</soap:Header>"}
+    text = ANSWER.raw.decode()
+    for end, new in ends.items():
+        text = text.replace(end, new)
+    hashed = soap.with_request_hash(soap.parse_message(text.encode()), "aGFzaA==")
+    again = soap.parse_message(hashed.raw)
+    assert (again.request_hash, again.message_id) == ("aGFzaA==", "m-1")
+    begin = text.index(f"m-1</{name}>") + len(f"m-1</{name}>")
+    new = hashed.raw.decode()[begin : len(hashed.raw) - (len(text) - begin - len(old))]
+    assert hashed.raw.decode() == text[:begin] + new + text[begin:].replace(old, "")
+    assert new.count("<") == 2
+    assert "requestHash" in new

@@ -77,6 +77,7 @@ def test_an_envelope_with_all_that_is_needed_is_read() -> None:
         (header(without="<x:id>1", put="<x:id>1<b/>"), Kind.INVALID_SOAP, "has an element, comment"),
         (header(without="<x:id>1", put="<x:id>1<!-- 2 -->"), Kind.INVALID_SOAP, "has an element, comment"),
         (header(without="<x:id>1", put="<x:id>1<?a b?>"), Kind.INVALID_SOAP, "has an element, comment"),
+        (header(without="<i:memberCode>1", put="<i:memberCode>1<b/>"), Kind.INVALID_SOAP, "has an element, comment"),
         (header("<r:representedParty/>"), Kind.MISSING_HEADER_FIELD, "lacks partyCode"),
         (header(*["<r:representedParty><r:partyCode>1</r:partyCode></r:representedParty>"] * 2),
          Kind.DUPLICATE_HEADER_FIELD, "representedParty twice"),
@@ -93,6 +94,21 @@ def test_an_envelope_that_is_refused_says_what_is_wrong_first(text: str, kind: K
     with pytest.raises(BadMessage, match=words) as caught:
         scan(text)
     assert caught.value.kind is kind
+
+
+def test_what_the_grammar_does_not_name_is_passed_over() -> None:
+    strange = '<o:id xmlns:o="urn:o">2<o:memberCode>3</o:memberCode></o:id>'
+    begins = ("<x:client", "<i:memberClass>", "<x:id>", "<s:Body>", "</s:Envelope>")
+    text = header(
+        "<x:issue/>", f"<r:representedParty>{strange}<r:partyCode>7</r:partyCode></r:representedParty>"
+    )
+    for begin in begins:
+        text = text.replace(begin, strange + begin, 1)
+    found = scan(text.replace("<sum/>", f"<sum>{'a' * 200_000}</sum>"))
+    assert found is not None
+    assert (found.client.path(), found.service.path(), found.body_name) == ("MX/GOB/1", "MX/GOB/1/sum", "sum")
+    assert found.values == {"id": "1", "issue": "", "protocolVersion": "4.0"}
+    assert found.represented_party == "7"
 
 
 def test_an_envelope_with_a_fault_is_none() -> None:
