@@ -278,9 +278,9 @@ class Retention:
                 count += removed
             if self._log.place.is_shared:
                 count += self._drop_partitions(database, before_ms)
-            if count:
+            if count:  # records go oldest first, and timestamps are numbered in their order
                 database.query(
-                    "DELETE FROM stamp WHERE NOT EXISTS (SELECT 1 FROM stamped WHERE stamped.stamp_id = stamp.id)"
+                    "DELETE FROM stamp WHERE id < coalesce((SELECT min(stamp_id) FROM stamped), (SELECT max(id) + 1 FROM stamp))"
                 )
         finally:
             database.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sqlite3
 import zipfile
 from collections.abc import AsyncIterator
@@ -18,6 +19,8 @@ from gateway.messagelog.store import MessageLog
 from gateway.messagelog.transfer import TransferSettings
 from schemas.faults import Fault
 from schemas.identifiers import ClientId
+from serving.storage import database
+from serving.storage.database import connect
 from tests import worlds
 from tests.logs import append_signed, body_files, open_log, stamp_alone
 from tests.worlds import CONSUMER, NOW
@@ -126,6 +129,51 @@ async def test_numbers_and_chain_go_on_after_everything_was_removed(
         connection.execute("UPDATE removed SET chain = x'00'")
     connection.close()
     assert await message_log.verify_chain() == 2
+
+
+# What has a row for each record, or more.
+LONG_TABLES = frozenset({"record", "attachment", "stamped", "archived", "stamp"})
+
+
+async def test_no_round_walks_through_a_whole_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    statements: list[str] = []
+
+    def traced(path: Path) -> sqlite3.Connection:
+        connection = connect(path)
+        connection.set_trace_callback(statements.append)
+        return connection
+
+    monkeypatch.setattr(database, "connect", traced)
+    log = open_log(tmp_path)
+    ids = [await append_signed(log, tmp_path, days_ago=days) for days in (40, 10)]
+    statements.clear()
+    assert [u.id for u in await log.untimestamped(10)] == ids
+    await stamp_alone(log, *ids)
+    keeper = retention(log, tmp_path)
+    await keeper.archive()
+    assert await keeper.remove_old() == 1
+    explained = sqlite3.connect(tmp_path / DATABASE)
+    walks = [
+        (sql, row[3])
+        for sql in statements
+        if sql.startswith(("SELECT", "INSERT", "UPDATE", "DELETE"))
+        and not re.search(r"ORDER BY \S+( DESC)? LIMIT", sql)
+        for row in explained.execute(f"EXPLAIN QUERY PLAN {sql}")
+        if row[3].startswith("SCAN ") and row[3].split()[1] in LONG_TABLES
+    ]
+    assert walks == []
+    assert any(sql.startswith("DELETE FROM stamp ") for sql in statements)
+    # A foreign key's children are looked for in each deletion of its parent.
+    parents = {found[1] for sql in statements if (found := re.match(r"DELETE FROM (\w+)", sql))}
+    for table in LONG_TABLES:
+        for _, _, parent, column, *_ in explained.execute(f"PRAGMA foreign_key_list({table})").fetchall():
+            if parent in parents:
+                (plan,) = explained.execute(
+                    f"EXPLAIN QUERY PLAN SELECT 1 FROM {table} WHERE {column} = 1"
+                ).fetchall()
+                assert plan[3].startswith("SEARCH "), (table, column)
+    explained.close()
+    await log.close()
 
 
 async def test_a_round_finishes_what_a_crash_left(message_log: MessageLog, tmp_path: Path) -> None:
