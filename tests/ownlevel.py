@@ -1,7 +1,7 @@
 """Which rules are reached by the tests of their own level: ``python -m tests.ownlevel [--branches]``.
 
 A rule is a ``raise``: what a message, a certificate or a caller is refused for. With ``--branches`` every way that a decision
-can go counts as well. Modules are compiled with a mark before each of them while the unit tests of their package run; a test
+can go counts as well; one that begins with a ``raise`` is that rule. Modules are compiled with a mark before each of them while the unit tests of their package run; a test
 of another level, which may reach a rule by chance and say nothing about it, does not count. Ends with 1 when a test fails or
 a rule is not reached.
 """
@@ -85,27 +85,28 @@ class Marker(ast.NodeTransformer):
             return node
         return [self._mark(node, ast.unparse(node)), node]
 
+    def _mark_way(self, body: list[ast.stmt], at: ast.AST, text: str) -> None:
+        """Mark a way of a decision, unless it is a refusal, which is a rule by itself."""
+        if self.branches and not (body and isinstance(body[0], ast.Raise)):
+            body.insert(0, self._mark(body[0] if body else at, text))
+
     def visit_If(self, node: ast.If) -> ast.stmt:
-        if ast.unparse(node.test) == "TYPE_CHECKING":
-            return node
         test = ast.unparse(node.test)
+        if test == "TYPE_CHECKING":
+            return node
+        self._mark_way(node.body, node, f"if {test}")
+        self._mark_way(node.orelse, node, f"if not ({test})")
         self.generic_visit(node)
-        if self.branches:
-            node.body.insert(0, self._mark(node.body[0], f"if {test}"))
-            otherwise = node.orelse[0] if node.orelse else node
-            node.orelse.insert(0, self._mark(otherwise, f"if not ({test})"))
         return node
 
     def visit_ExceptHandler(self, node: ast.ExceptHandler) -> ast.ExceptHandler:
+        self._mark_way(node.body, node, f"except {ast.unparse(node.type) if node.type else ''}")
         self.generic_visit(node)
-        if self.branches:
-            node.body.insert(0, self._mark(node, f"except {ast.unparse(node.type) if node.type else ''}"))
         return node
 
     def visit_match_case(self, node: ast.match_case) -> ast.match_case:
+        self._mark_way(node.body, node, f"case {ast.unparse(node.pattern)}")
         self.generic_visit(node)
-        if self.branches:
-            node.body.insert(0, self._mark(node.body[0], f"case {ast.unparse(node.pattern)}"))
         return node
 
 
