@@ -103,11 +103,11 @@ class SignatureAlgorithm(enum.Enum):
         self.uri = uri
         self.jca_name = jca_name
         self.prehashed = Prehashed(digest.hash)
-        self.padding: padding.AsymmetricPadding | None = None
-        if family == "rsa":
-            self.padding = padding.PKCS1v15()
-        elif family == "pss":
-            self.padding = padding.PSS(padding.MGF1(digest.hash), digest.hash.digest_size)
+        paddings: dict[str, padding.AsymmetricPadding] = {
+            "rsa": padding.PKCS1v15(),
+            "pss": padding.PSS(padding.MGF1(digest.hash), digest.hash.digest_size),
+        }
+        self.padding = paddings.get(family)
 
     @property
     def ecdsa(self) -> ec.ECDSA:

@@ -102,19 +102,16 @@ def _basic(subject: Mapping[ObjectIdentifier, str], instance: str) -> tuple[str,
 
 
 def _country_bound(
-    country: str, *, with_serial: bool
+    country: str,
 ) -> Callable[[Mapping[ObjectIdentifier, str], str], tuple[str, str, str] | None]:
     """O, OU, CN under a fixed country, with a serial number present (Faroe Islands, Iceland)."""
+    fields = _fields(ORGANIZATION, OU, CN)
 
-    def rule(subject: Mapping[ObjectIdentifier, str], _instance: str) -> tuple[str, str, str] | None:
-        if with_serial and SERIAL not in subject:
-            return None
-        if subject.get(C) != country:
-            raise _unreadable(f"C={country} was expected")
-        values = (subject.get(ORGANIZATION), subject.get(OU), subject.get(CN))
-        if not all(values):
-            raise _unreadable("O, OU and CN were expected")
-        return (values[0] or "", values[1] or "", values[2] or "")
+    def rule(subject: Mapping[ObjectIdentifier, str], instance: str) -> tuple[str, str, str] | None:
+        found = fields(subject, instance)
+        if subject.get(C) != country or SERIAL not in subject or found is None:
+            raise _unreadable(f"C={country}, O, OU, CN and serialNumber were expected")
+        return found
 
     return rule
 
@@ -234,16 +231,14 @@ _STANDARD = (
             _O_INSTANCE,
             SubjectField("CN", "{server_path}", "COMMON_NAME"),
         ),
-        (_country_bound("FO", with_serial=True),),
+        (_country_bound("FO"),),
     ),
     CertificateProfile(
         "Is",
         (SubjectField("C", "IS", "COUNTRY_CODE"), _O_INSTANCE, _OU_CLASS, _CODE, _SERIAL_SERVER),
         (SubjectField("C", "IS", "COUNTRY_CODE"), _DNS_NAME, _SERIAL_SERVER),
         (
-            lambda s, i: (
-                None if SERIAL not in s and OU not in s else _country_bound("IS", with_serial=True)(s, i)
-            ),
+            lambda s, i: None if SERIAL not in s and OU not in s else _country_bound("IS")(s, i),
             _EJBCA,
         ),
     ),

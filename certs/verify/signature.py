@@ -58,7 +58,6 @@ class VerifyingPolicy(msgspec.Struct, frozen=True):
     allow_references: bool = True
     allow_old_ocsp: bool = False
     allow_weak_chain: bool = False
-    check_certificate_digest: bool = True
 
 
 TRAFFIC = VerifyingPolicy()
@@ -145,13 +144,13 @@ def verify_document(
     remembered = configuration.memory.of(_ProvedSigner, _REMEMBERED_SIGNERS)
     known = remembered.get(key)
     if known is not None and known.since <= at < known.until:
-        _check_named_certificate(document, policy)
+        _check_named_certificate(document)
         _check_member(known.member, expected_member)
         check_signature_value(document, known.certificate)
         return VerifiedSigner(known.member, known.certificate, known.ocsp, document.signing_time, known.until)
     certificate = parse_certificate(document.certificate)  # 2
     chains.check_kind(certificate, chains.LeafKind.SIGNING)
-    _check_named_certificate(document, policy)
+    _check_named_certificate(document)
     member = configuration.member_of_signing_certificate(certificate, instance)  # 3
     _check_member(member, expected_member)
     check_signature_value(document, certificate)  # 4
@@ -234,9 +233,7 @@ def check_octets(reference: xades.Reference, content: bytes) -> None:
         )
 
 
-def _check_named_certificate(document: xades.SignatureDocument, policy: VerifyingPolicy) -> None:
-    if not policy.check_certificate_digest:
-        return
+def _check_named_certificate(document: xades.SignatureDocument) -> None:
     algorithm = DigestAlgorithm.from_uri(document.certificate_digest_uri)
     if algorithm not in _STRONG or algorithm.digest(document.certificate) != document.certificate_digest:
         raise NotProved(

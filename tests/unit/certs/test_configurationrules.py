@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -11,17 +12,25 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.algorithms import SignatureAlgorithm
-from certs.configuration import TrustedConfiguration, sign_directory, verify_directory
+from certs.certificates import der_of
+from certs.configuration import (
+    InstanceConfiguration,
+    TrustedConfiguration,
+    sign_directory,
+    verify_directory,
+)
 from certs.edges.configurationfiles import read_configuration_files
 from certs.policies import sign_policy, verify_policy
 from certs.tokens.port import KeyId
 from schemas.faults import Fault, Kind, NotProved
 from schemas.globalconf.directory import SHA512_URI, Directory, DirectoryPart
+from schemas.globalconf.parts import DEFAULT_FETCH_INTERVAL_S, render_fetch_interval
+from schemas.globalconf.private import ManagementService, PrivateParameters, render_private
 from schemas.globalconf.sharedwriting import render_shared
 from schemas.policy import Signature, SignedDocument
 from serving.storage.selfsigned import self_signed
 from tests import worlds
-from tests.worlds import CONSUMER, NOW, run_now
+from tests.worlds import CONSUMER, CONSUMER_SERVER, NOW, run_now
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -154,6 +163,38 @@ def test_an_expired_foreign_instance_is_left_out_and_the_own_one_says_so_itself(
     )
     assert list(TrustedConfiguration.load(foreign, now=NOW).instances) == ["MX"]
     assert sorted(TrustedConfiguration.load(foreign).instances) == ["EE", "MX"]
+
+
+def test_the_private_parameters_count_and_so_does_their_expiry() -> None:
+    private = PrivateParameters("MX", ManagementService("https://cs.invalid", CONSUMER), 7)
+    day = f'{{"expirationDate": "{AT.isoformat()}"}}'.encode()
+    later = f'{{"configurationVersion": "6", "expirationDate": "{(AT + timedelta(days=1)).isoformat()}"}}'.encode()
+    given = {"MX/private-params.xml": render_private(private), "MX/shared-params.xml.metadata": later}
+    assert TrustedConfiguration.load(files()).timestamping_interval_s == 60
+    found = TrustedConfiguration.load(files(**given))
+    assert (found.timestamping_interval_s, found.expires_at) == (7, AT + timedelta(days=1))
+    found = TrustedConfiguration.load(files(**given, **{"MX/private-params.xml.metadata": day}))
+    assert found.expires_at == AT
+
+
+def test_the_optional_parts_say_how_often_ocsp_is_asked_and_where_nothing_is_said_it_is_x_roads_default() -> (
+    None
+):
+    shared = worlds.world().shared
+    assert worlds.trusted(shared, NOW).ocsp_fetch_interval_s == DEFAULT_FETCH_INTERVAL_S
+    assert worlds.trusted(shared, NOW, fetchinterval=render_fetch_interval(90)).ocsp_fetch_interval_s == 90
+
+
+def test_an_auth_certificate_is_found_in_whatever_instance_lists_it() -> None:
+    world = worlds.world()
+    empty = replace(world.shared, instance="EE", security_servers=(), members=())
+    listed = der_of(world.auth[CONSUMER_SERVER])
+    both = [InstanceConfiguration(empty), InstanceConfiguration(world.shared)]
+    found = TrustedConfiguration("EE", dict(zip(("EE", "MX"), both, strict=True)))
+    server = found.server_by_auth_certificate(listed)
+    assert server is not None
+    assert server.id == CONSUMER_SERVER
+    assert found.server_by_auth_certificate(listed[:-1]) is None
 
 
 def test_a_certificate_of_no_approved_authority_names_no_member() -> None:

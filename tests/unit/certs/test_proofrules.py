@@ -19,13 +19,13 @@ from cryptography.x509 import ocsp as library
 from certs.certificates import der_of, parse_certificate
 from certs.der import LARGEST_BYTES, check_shape
 from certs.tokens.soft import KeyKind
-from certs.transparency import NoteSigner, verify_cosignatures, verify_log, verify_record
+from certs.transparency import NoteSigner, appointments_in, verify_cosignatures, verify_log, verify_record
 from certs.verify import ocsp
 from certs.verify.chain import verify_chain
 from certs.verify.container import expected_signer, verify_container
 from certs.verify.nameconstraints import check_name_constraints
 from schemas.faults import BadMessage, NotProved
-from schemas.globalconf.witnesses import AppointedLog, Appointments
+from schemas.globalconf.witnesses import AppointedLog, Appointments, CentralWitness, render_appointments
 from schemas.identifiers import ServerId
 from schemas.message import Side
 from schemas.transparency.announcement import log_origin
@@ -270,6 +270,21 @@ def test_a_cosignature_of_no_time_or_of_another_length_refuses_the_whole(
     assert verify_cosignatures(cosignature(0), [witness]) == {WITNESS.name: datetime(1970, 1, 1, tzinfo=UTC)}
     with pytest.raises(NotProved, match=words):
         verify_cosignatures(note, [witness])
+
+
+def test_who_is_appointed_is_what_the_configuration_says_and_otherwise_nobody() -> None:
+    shared = worlds.world().shared
+    centre = CentralWitness("https://cs.invalid/tlog", WITNESS.verifier(COSIGNATURE_ED25519))
+    appointed = Appointments((centre,))
+    raw = render_appointments(appointed)
+    assert appointments_in(worlds.trusted(shared, NOW, **{"transparency": raw})) == appointed
+    nobody = Appointments()
+    for found in (
+        None,
+        worlds.trusted(shared, NOW),
+        worlds.trusted(shared, NOW, **{"transparency": b"<a/>"}),
+    ):
+        assert appointments_in(found) == nobody
 
 
 def test_a_log_signs_with_one_signature_of_its_own_length() -> None:

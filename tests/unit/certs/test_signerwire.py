@@ -46,6 +46,13 @@ def test_a_fault_arrives_as_it_was_raised() -> None:
     with pytest.raises(TokenFailed, match="no") as caught:
         ANSWERS[3].check()
     assert caught.value.kind is Kind.KEY_NOT_FOUND
+    assert ANSWERS[0].check() is ANSWERS[0]
+
+
+def test_a_fault_of_a_kind_that_is_not_known_here_is_one_of_signing() -> None:
+    with pytest.raises(TokenFailed, match="no such device") as caught:
+        SignerAnswer(1, fault="of_tomorrow", detail="no such device").check()
+    assert caught.value.kind is Kind.CANNOT_SIGN
 
 
 def test_a_request_is_read_back() -> None:

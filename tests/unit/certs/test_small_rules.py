@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -20,7 +21,7 @@ from certs.algorithms import (
     verify_digest_signature,
 )
 from certs.certificates import parse_certificate
-from certs.profiles import STANDARD_PROFILES
+from certs.profiles import CATEGORY, ORGANIZATION_IDENTIFIER, STANDARD_PROFILES
 from certs.tokens.soft import KeyKind
 from certs.verify.container import StepOutcome, verify_container
 from certs.verify.timestamp import TimestampPolicy, check_nonce, check_reply, check_token
@@ -55,6 +56,30 @@ def test_keys_of_other_kinds_are_not_signed_with() -> None:
         SignatureAlgorithm.for_key(ed25519.Ed25519PrivateKey.generate().public_key())
 
 
+RSA_KEY, EC_KEY = rsa.generate_private_key(65537, 2048), ec.generate_private_key(ec.SECP256R1())
+
+
+def signed_by(scheme: SignatureAlgorithm, digest: bytes) -> bytes:
+    """A signature of a scheme, written out as its standard has it (RFC 8017 8.1 and 8.2; salt as long as the digest)."""
+    family, hashed = scheme.name.split("_SHA")[0], scheme.digest.hash
+    if family == "ECDSA":
+        return EC_KEY.sign(digest, ec.ECDSA(Prehashed(hashed)))
+    own = padding.PSS(padding.MGF1(hashed), hashed.digest_size) if family == "RSA_PSS" else padding.PKCS1v15()
+    return RSA_KEY.sign(digest, own, Prehashed(hashed))
+
+
+@pytest.mark.parametrize("scheme", list(SignatureAlgorithm), ids=lambda s: s.name)
+def test_a_signature_holds_under_its_own_scheme_alone(scheme: SignatureAlgorithm) -> None:
+    key = EC_KEY.public_key() if scheme.family == "ecdsa" else RSA_KEY.public_key()
+    digest = scheme.digest.digest(b"x")
+    signature = signed_by(scheme, digest)
+    verify_digest_signature(key, signature, digest, scheme, ecdsa_format="der")
+    for other in set(SignatureAlgorithm) - {scheme}:
+        with pytest.raises(NotProved) as caught:
+            verify_digest_signature(key, signature, other.digest.digest(b"x"), other, ecdsa_format="der")
+        assert caught.value.code == "invalid_signature_value"
+
+
 @pytest.mark.parametrize("kind", [KeyKind.EC_P256, KeyKind.RSA_2048])
 def test_a_scheme_of_another_kind_of_key_is_refused(kind: KeyKind) -> None:
     key = worlds.world(kind).identities[CONSUMER.member].certificate.public_key()
@@ -87,7 +112,10 @@ C, O, OU, CN, SERIAL = (  # the field's name
     [
         ("Fo", {C: "IS", O: "i", OU: "c", CN: "m", SERIAL: "s"}),
         ("Fo", {C: "FO", O: "i", CN: "m", SERIAL: "s"}),
+        ("Fo", {C: "FO", O: "i", OU: "c", CN: "m"}),
         ("Is", {C: "FO", O: "i", OU: "c", CN: "m", SERIAL: "s"}),
+        ("Is", {C: "IS", O: "i", CN: "m", SERIAL: "s"}),
+        ("Is", {C: "IS", O: "i", OU: "c", CN: "m"}),
         ("FiVRK", {C: "FI", O: "x", CN: "m", SERIAL: "only/two"}),
         ("FiVRK", {C: "SE", O: "x", OU: "c", CN: "m"}),
         ("Basic", {SERIAL: "m"}),
@@ -102,6 +130,35 @@ def test_a_subject_that_names_no_member_is_refused(profile: str, subject: dict[o
     with pytest.raises(NotProved) as caught:
         STANDARD_PROFILES.member_of_fields(profile, subject, "MX")  # type: ignore[arg-type]
     assert caught.value.code == "incorrect_certificate"
+
+
+@pytest.mark.parametrize(
+    ("profile", "subject", "member"),
+    [
+        ("Ejbca", {C: "EE", O: "GOV", CN: "1"}, "EE/GOV/1"),
+        ("Basic", {CATEGORY: "GOV", SERIAL: "1"}, "MX/GOV/1"),
+        ("Fo", {C: "FO", O: "FO-TEST", OU: "GOV", CN: "1", SERIAL: "s"}, "FO-TEST/GOV/1"),
+        ("Is", {C: "IS", O: "IS-TEST", OU: "GOV", CN: "1", SERIAL: "s"}, "IS-TEST/GOV/1"),
+        ("Is", {C: "IS-TEST", O: "GOV", CN: "1"}, "IS-TEST/GOV/1"),
+        ("FiVRK", {C: "FI", O: "x", CN: "1", SERIAL: "FI-TEST/ss/GOV"}, "FI-TEST/GOV/1"),
+        ("FiVRK", {C: "FI", O: "FI-TEST", OU: "GOV", CN: "1"}, "FI-TEST/GOV/1"),
+        ("FiVRK", {C: "FI-TEST", O: "GOV", CN: "1"}, "FI-TEST/GOV/1"),
+        ("SkKlass3", {ORGANIZATION_IDENTIFIER: "NTREE-1"}, "MX/COM/1"),
+        ("SkKlass3", {ORGANIZATION_IDENTIFIER: "GO:EE-1"}, "MX/GOV/1"),
+        ("SkKlass3", {ORGANIZATION_IDENTIFIER: "NP:EE-1"}, "MX/NGO/1"),
+        ("SkKlass3", {ORGANIZATION_IDENTIFIER: "VATEE-1"}, "MX/NEE/VATEE-1"),
+        ("SkKlass3", {SERIAL: "60000000"}, "MX/COM/60000000"),
+        ("SkKlass3", {SERIAL: "70000000"}, "MX/GOV/70000000"),
+        ("SkKlass3", {SERIAL: "80000000"}, "MX/NGO/80000000"),
+        ("SkEsteId", {SERIAL: "1"}, "MX/PERSON/1"),
+        ("Mexico", {CATEGORY: "GOB", SERIAL: "1"}, "MX/GOB/1"),
+    ],
+    ids=str,
+)
+def test_a_subject_names_its_member_as_its_country_writes_it(
+    profile: str, subject: dict[x509.ObjectIdentifier, str], member: str
+) -> None:
+    assert STANDARD_PROFILES.member_of_fields(profile, subject, "MX").path() == member
 
 
 def test_an_unknown_profile_is_refused() -> None:

@@ -123,6 +123,18 @@ def test_a_key_file_that_was_tampered_with_does_not_open(
         SoftToken(storage).unlock(PIN)
 
 
+def test_a_key_that_another_process_made_is_found_beside_those_that_were_known(
+    token: SoftToken, storage: MemoryTokens
+) -> None:
+    known = token.generate_key(KeyKind.EC_P256, "mine", "sign")
+    other = SoftToken(storage)
+    other.unlock(PIN)
+    made = other.generate_key(KeyKind.EC_P256, "theirs", "sign")
+    mine = token.tls_private_key(known)
+    assert token.public_key(made) == other.public_key(made)
+    assert token.tls_private_key(known) is mine
+
+
 def test_an_unknown_key_is_not_found(token: SoftToken) -> None:
     with pytest.raises(TokenFailed) as caught:
         token.public_key(KeyId("none"))
