@@ -97,7 +97,7 @@ def readings_of(text: str) -> Iterator[str]:
                     yield from _variants(undone)
                 level = undone
             if "<" in level:
-                yield from _variants(without_markup(level))
+                yield from _variants(_without_markup(level))
             level = read(level)
             if level == before:
                 break
@@ -123,11 +123,9 @@ def normalised(form: Literal["NFC", "NFKC", "NFKD"], text: str) -> str:
     return unicodedata.normalize(form, text)
 
 
-def without_markup(text: str) -> str:
+def _without_markup(text: str) -> str:
     """A text as it is seen where markup is not: without comments and tags; what a CDATA section holds stays."""
-    if "<" not in text:
-        return text
-    first, *others = text.replace("<![CDATA[", "").split("<!--")
+    first, *others = text.replace("<![CDATA[", "").replace("]]>", "").split("<!--")
     kept = [first]
     for other in others:
         inside, end, rest = other.partition("-->")
