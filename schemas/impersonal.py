@@ -11,7 +11,7 @@ from typing import Any
 
 from lxml import etree
 
-_MAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,255}\.[A-Za-z]{2,24}")
+_MAIL = re.compile(r"[\w.%+-]{1,64}@[\w.-]{1,255}\.[^\W\d_]{2,24}")
 _MASK = "(address removed)"
 _PERSONAL = frozenset(("example", "examples", "x-example", "x-examples"))
 # Members whose own keys are names that the description's author chose.
@@ -28,6 +28,8 @@ _NAMED = frozenset(
         "content",
     )
 )
+# Attributes whose value a prefix stands for; ``tag:`` URIs (RFC 4151) have an address in them.
+_NAMESPACES = ("targetNamespace", "namespace")
 
 
 def mask_mail(text: str) -> str:
@@ -53,31 +55,17 @@ def _without_examples(value: Any, *, names: bool = False) -> Any:
     if not isinstance(value, dict):
         return value
     return {
-        key: _without_examples(entry, names=not names and key in _NAMED)
+        _without_examples(key): _without_examples(entry, names=not names and key in _NAMED)
         for key, entry in value.items()
         if names or key not in _PERSONAL
     }
 
 
 def make_wsdl_impersonal(root: etree._Element) -> None:
-    """Take comments, processing instructions and mail addresses out of a WSDL."""
-    for element in list(root.iter()):
-        if isinstance(element, (etree._Comment, etree._ProcessingInstruction)):
-            parent = element.getparent()
-            if parent is not None:
-                _remove_element(parent, element)
-            continue
-        if element.text:
-            element.text = mask_mail(element.text)
-        if element.tail:
-            element.tail = mask_mail(element.tail)
-
-
-def _remove_element(parent: etree._Element, element: etree._Element) -> None:
-    before = element.getprevious()
-    if element.tail:
-        if before is not None:
-            before.tail = (before.tail or "") + element.tail
-        else:
-            parent.text = (parent.text or "") + element.tail
-    parent.remove(element)
+    """Take mail addresses out of a WSDL; `schemas.safexml.parse_xml` let no comment and no instruction in."""
+    for element in root.iter():
+        element.text = element.text and mask_mail(element.text)
+        element.tail = element.tail and mask_mail(element.tail)
+        for name, value in element.attrib.items():
+            if name not in _NAMESPACES:
+                element.set(name, mask_mail(str(value)))
