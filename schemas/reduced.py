@@ -1,7 +1,7 @@
 """A message by its headers alone, for a log that may not keep its content.
 
 REST: the method or status, the path up to the service, and X-Road's own headers. SOAP: the X-Road headers and a body with one
-empty element, named as the body's own was. What is left is no longer what was signed; its digest, kept beside it, still is.
+empty element, named after the service. What is left is no longer what was signed; its digest, kept beside it, still is.
 
 Spec: UG-SYSPAR 3.7.1; X-Road 7.8's MessageBodyManipulator and RestMessage.getFilteredMessage.
 """
@@ -18,7 +18,7 @@ from schemas.soap import PROTOCOL_VERSION
 from schemas.soapenvelope import REPRESENTATION_NS, XROAD_NS
 
 if TYPE_CHECKING:
-    from schemas.identifiers import ClientId, ServiceId
+    from schemas.identifiers import ClientId, ServerId, ServiceId
 
 # Instance, class, member, subsystem and service, after the empty one and r1.
 _SERVICE_SEGMENTS = 7
@@ -53,12 +53,13 @@ def _reduced_soap(message: Message) -> bytes:
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         f'<soap:Envelope xmlns:soap="{SOAP_NS}" xmlns:xroad="{XROAD_NS}" xmlns:id="{ID_NS}">'
         f"<soap:Header>{_identifier('client', message.client)}{_identifier('service', message.service)}"
+        f"{'' if message.security_server is None else _identifier('securityServer', message.security_server)}"
         f"{_represented_party(message.represented_party)}{fields}</soap:Header>"
         f"<soap:Body><{name}/></soap:Body></soap:Envelope>"
     ).encode()
 
 
-def _identifier(name: str, identifier: ClientId | ServiceId) -> str:
+def _identifier(name: str, identifier: ClientId | ServerId | ServiceId) -> str:
     parts = "".join(f"<id:{n}>{escape(v)}</id:{n}>" for n, v in render_identifier_parts(identifier))
     return f'<xroad:{name} id:objectType="{identifier.object_type}">{parts}</xroad:{name}>'
 
