@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.faults import BadMessage, Kind
-from schemas.headers import check_headers
-from schemas.names import LONGEST, check_host, check_name, check_text
+from schemas.headers import check_headers, overriding_of, problem_of_host
+from schemas.names import LONGEST, check_host, check_kept, check_name, check_text
 from schemas.patterns import MOST_WAYS, check_cost
 
 # Texts
@@ -45,6 +45,12 @@ def test_lines_may_hold_line_breaks_and_a_joiner_joins_what_it_stands_between() 
         check_text("a\vb", "note", lines=True)
 
 
+def test_a_row_is_kept_whose_texts_can_be_kept_somewhere() -> None:
+    check_kept((None, 1, b"\x00", "", "lines\r\n\tof " + "x" * 10_000))
+    with pytest.raises(BadMessage, match=r"the text 'a\\x00' holds U\+0000"):
+        check_kept(("a", "a\x00"))
+
+
 @pytest.mark.parametrize("text", ["", " ", "\u00a0\u3000", "\t"])
 def test_a_name_is_not_blank(text: str) -> None:
     with pytest.raises(BadMessage, match=r"is blank|holds"):
@@ -71,6 +77,7 @@ def test_a_host_is_a_name_or_an_address(host: str) -> None:
     [
         *("http://ss1.mx", "ss1.mx:4001", "ss1.mx/", "[::1]", "a b", "-a.mx", "a..mx", "x" * 64, "a%"),
         *("user@ss1.mx", "0x7f.1", "127.1", "10.1.2.3.4", "010.1.2.3", "a.mx?", "a.mx#b", "%31.mx"),
+        *("ñ" * 64, "a.ñ..mx", "fe80::1%eth0"),
     ],
 )
 def test_what_can_be_read_as_more_or_other_than_a_host_is_none(host: str) -> None:
@@ -126,6 +133,39 @@ def test_lines_that_everybody_reads_alike_pass(headers: list[tuple[str, str]]) -
     check_headers(headers, Kind.INVALID_REQUEST)
 
 
+@pytest.mark.parametrize(
+    ("values", "may_be_missing", "words"),
+    [
+        ([], True, ""),
+        ([], False, "is missing"),
+        (["a", "a"], True, "came 2 times"),
+        *(([host], False, "") for host in ("", "a.mx", "a.mx:4001", "a:", "10.1.2.3", "[::1]:1", "[v1.a]", "%41")),
+        *(([host], True, "was expected") for host in ("a b", "a/", "u@a.mx", "[::1", "::1", "a:b", "ñ.mx", "%4")),
+    ],
+)  # fmt: skip
+def test_a_request_names_its_host_once(values: list[str], may_be_missing: bool, words: str) -> None:
+    problem = problem_of_host(values, may_be_missing=may_be_missing)
+    assert (words in problem) if words else (problem == "")
+
+
+@pytest.mark.parametrize(
+    ("query", "headers", "found"),
+    [
+        (None, [("X-HTTP-Method-Override", "post"), ("Accept", "PUT")], None),
+        ("_method=POST&a=_method", [], None),
+        (None, [("X_HTTP_Method", "DELETE")], "X_HTTP_Method"),
+        (None, [("x-method-override", "")], "x-method-override"),
+        ("_method=PUT", [("X-Original-URL", "POST")], "X-Original-URL"),
+        ("a=1&%5FMETHOD=PUT", [("Accept", "a")], "_method"),
+        ("_method=post&_method", [], "_method"),
+    ],
+)
+def test_what_may_lead_a_system_to_another_method_or_path_is_named(
+    query: str | None, headers: list[tuple[str, str]], found: str | None
+) -> None:
+    assert overriding_of("POST", query, headers) == found
+
+
 # Patterns
 
 
@@ -148,6 +188,7 @@ def test_what_is_no_pattern_or_not_counted_is_refused(pattern: str) -> None:
         ("a", "(a+)+"),
         ("a", "a{3,}"),
         ("(?:a|b|c)", "a+?"),
+        ("(?i)(?P<n>a)(?P=n)b{0,99}", "(?i)(?P<n>a*)(?P=n)"),
         (r"\*[*]", "a++b*"),
     ],
 )
