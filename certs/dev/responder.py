@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 
-from certs.algorithms import SHA1
-
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
     from certs.dev.authority import DevPki
 
 
@@ -66,13 +65,5 @@ def _refusal(status: ocsp.OCSPResponseStatus) -> bytes:
 
 
 def _key_hash(certificate: x509.Certificate) -> bytes:
-    key = certificate.public_key()
-    if isinstance(key, rsa.RSAPublicKey):
-        bits = key.public_bytes(Encoding.DER, PublicFormat.PKCS1)
-    elif isinstance(key, ec.EllipticCurvePublicKey):
-        bits = key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-    else:
-        raise TypeError("the authority has RSA and EC keys only")
-    digest = hashes.Hash(SHA1)
-    digest.update(bits)
-    return digest.finalize()
+    """SHA-1 of the key's bits (RFC 6960 4.1.1), as RFC 5280 4.2.1.2 makes key identifiers."""
+    return x509.SubjectKeyIdentifier.from_public_key(certificate.public_key()).digest

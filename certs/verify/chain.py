@@ -341,19 +341,20 @@ def _check_key(certificate: x509.Certificate) -> None:
             raise _invalid(
                 certificate, f"has an EC key of {key.curve.key_size} bits; {_LEAST_EC_BITS} is the least"
             )
-        if not _names_its_curve(certificate):
-            raise _invalid(certificate, "writes its curve out; a named one was expected (RFC 5480 2.1.1)")
+        _check_curve(certificate)
     else:
         raise _invalid(certificate, f"has a {type(key).__name__}; RSA or EC was expected")
 
 
-def _names_its_curve(certificate: x509.Certificate) -> bool:
+def _check_curve(certificate: x509.Certificate) -> None:
+    """Refuse a curve that is written out, which the library reads as the named one."""
     try:
         read = der.load_value(der_of(certificate), asn1_x509.Certificate, "certificate")
-        algorithm = read["tbs_certificate"]["subject_public_key_info"]["algorithm"]
-        return str(algorithm["parameters"].name) == "named"
-    except der.UNREADABLE:
-        return False
+        curve = str(read["tbs_certificate"]["subject_public_key_info"]["algorithm"]["parameters"].name)
+    except der.UNREADABLE as err:
+        raise _invalid(certificate, f"cannot be read: {der.reason_of(err)}") from err
+    if curve != "named":
+        raise _invalid(certificate, "writes its curve out; a named one was expected (RFC 5480 2.1.1)")
 
 
 def _invalid(certificate: x509.Certificate, reason: str) -> NotProved:

@@ -18,7 +18,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -301,14 +301,8 @@ def _name_hash(certificate: x509.Certificate) -> bytes:
 
 
 def _key_hash(certificate: x509.Certificate) -> bytes:
-    key = certificate.public_key()
-    if isinstance(key, rsa.RSAPublicKey):
-        bits = key.public_bytes(Encoding.DER, PublicFormat.PKCS1)
-    elif isinstance(key, ec.EllipticCurvePublicKey):
-        bits = key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-    else:
-        return x509.SubjectKeyIdentifier.from_public_key(key).digest
-    return _digest(bits)
+    """SHA-1 of the key's bits (RFC 6960 4.1.1), as RFC 5280 4.2.1.2 makes key identifiers."""
+    return x509.SubjectKeyIdentifier.from_public_key(certificate.public_key()).digest
 
 
 def _digest(data: bytes) -> bytes:

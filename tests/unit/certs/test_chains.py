@@ -6,20 +6,25 @@ import itertools
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
+from typing import TYPE_CHECKING
 
 import pytest
 from asn1crypto import core, keys
 from asn1crypto import x509 as asn1
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
+from certs.der import LARGEST_BYTES
 from certs.proofmemory import ProofMemory
 from certs.verify.chain import ChainPolicy, LeafKind, check_kind, check_valid_at, verify_chain
 from schemas.faults import NotProved
 from tests.worlds import NOW
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @dataclass(frozen=True)
@@ -164,6 +169,8 @@ def test_a_small_rsa_key_is_refused_but_in_old_evidence() -> None:
     with pytest.raises(NotProved, match="1024 bits"):
         path(leaf, anchors=trust(root()))
     assert path(leaf, anchors=trust(root()), policy=ChainPolicy(allow_weak=True)) == 2
+    fit = rsa.generate_private_key(65537, 2048).public_key()
+    assert path(certificate("leaf", "root", public_key=fit), anchors=trust(root())) == 2
 
 
 def test_a_key_of_another_kind_is_refused() -> None:
@@ -221,9 +228,12 @@ def test_kinds_of_certificate(
             assert caught.value.code == "wrong_cert_usage"
 
 
-def test_a_curve_written_out_is_refused() -> None:
+def test_a_curve_is_one_that_is_named_in_a_certificate_that_can_be_read() -> None:
     with pytest.raises(NotProved, match="writes its curve out"):
         path(explicit_curve_leaf(), anchors=trust(root()))
+    large = x509.UnrecognizedExtension(ObjectIdentifier("1.2.3.4"), bytes(LARGEST_BYTES))
+    with pytest.raises(NotProved, match=f"cannot be read: .* at most {LARGEST_BYTES} are read"):
+        path(certificate("leaf", "root", extra=(large, False)), anchors=trust(root()))
 
 
 def explicit_curve_leaf() -> x509.Certificate:
@@ -253,23 +263,50 @@ def ec_base() -> tuple[bytes, bytes]:
     return numbers.x.to_bytes(32, "big"), numbers.y.to_bytes(32, "big")
 
 
-def signed_otherwise(digest: str) -> x509.Certificate:
-    """A leaf that says it is signed over another digest, by a signature that holds where the library still makes one."""
-    read = asn1.Certificate.load(certificate("leaf", "root").public_bytes(Encoding.DER))
+def signed_otherwise(
+    given: x509.Certificate, algorithm: str, sign: Callable[[bytes], bytes]
+) -> x509.Certificate:
+    """A certificate that says it is signed by another algorithm, with what that made of it."""
+    read = asn1.Certificate.load(given.public_bytes(Encoding.DER))
     for place in (read["tbs_certificate"]["signature"], read["signature_algorithm"]):
-        place["algorithm"] = f"{digest}_ecdsa"
-    signed = key("root").sign(
-        read["tbs_certificate"].dump(force=True), ec.ECDSA(getattr(hashes, digest.upper())())
-    )
-    read["signature_value"] = signed
+        place["algorithm"] = algorithm
+        del place["parameters"]
+    read["signature_value"] = sign(read["tbs_certificate"].dump(force=True))
     return x509.load_der_x509_certificate(read.dump(force=True))
 
 
+def sha1_leaf() -> x509.Certificate:
+    leaf = certificate("leaf", "root")
+    return signed_otherwise(leaf, "sha1_ecdsa", lambda data: key("root").sign(data, ec.ECDSA(hashes.SHA1())))
+
+
 def test_a_weak_digest_counts_for_old_evidence_alone() -> None:
-    leaf, old = signed_otherwise("sha1"), ChainPolicy(allow_weak=True)
-    assert path(leaf, anchors=trust(root()), policy=old) == 2
-    with pytest.raises(NotProved, match="is signed with sha1, which is too weak"):
-        path(leaf, anchors=trust(root()))
+    rsa_key = rsa.generate_private_key(65537, 2048)
+    by_rsa = signed_otherwise(
+        certificate("leaf", "root"),
+        "sha1_rsa",
+        lambda data: rsa_key.sign(data, padding.PKCS1v15(), hashes.SHA1()),
+    )
+    old, rsa_root = ChainPolicy(allow_weak=True), root(public_key=rsa_key.public_key())
+    for leaf, anchor, other in ((sha1_leaf(), root(), rsa_root), (by_rsa, rsa_root, root())):
+        assert path(leaf, anchors=trust(anchor), policy=old) == 2
+        with pytest.raises(NotProved, match="is signed with sha1, which is too weak"):
+            path(leaf, anchors=trust(anchor))
+        with pytest.raises(NotProved, match="no path leads"):
+            path(leaf, anchors=trust(other), policy=old)
+
+
+@pytest.mark.parametrize("policy", [None, ChainPolicy(allow_weak=True)], ids=["traffic", "old evidence"])
+def test_an_algorithm_that_nobody_knows_here_proves_nothing_and_is_an_anchors_own_affair(
+    policy: ChainPolicy | None,
+) -> None:
+    strange = [
+        signed_otherwise(c, "1.2.3.4", lambda _data: bytes(64)) for c in (root(), certificate("leaf", "root"))
+    ]
+    assert path(certificate("leaf", "root"), anchors=trust(strange[0]), policy=policy) == 2
+    with pytest.raises(NotProved) as caught:
+        path(strange[1], anchors=trust(root()), policy=policy)
+    assert caught.value.code == "cannot_create_cert_path"
 
 
 def test_what_a_key_of_another_kind_is_said_to_have_signed_over_sha1_is_issued_by_nobody() -> None:
@@ -281,5 +318,5 @@ def test_what_a_key_of_another_kind_is_said_to_have_signed_over_sha1_is_issued_b
         usage="key_cert_sign",
     )
     with pytest.raises(NotProved) as caught:
-        path(signed_otherwise("sha1"), anchors=trust(strange), policy=ChainPolicy(allow_weak=True))
+        path(sha1_leaf(), anchors=trust(strange), policy=ChainPolicy(allow_weak=True))
     assert caught.value.code == "cannot_create_cert_path"

@@ -141,6 +141,15 @@ def test_a_wildcard_is_excluded_by_any_name_that_it_stands_for() -> None:
     check_name_constraints([leaf, ca(excluded=(DNS("a.b.gob.mx"),))])
 
 
+def test_a_ca_that_certifies_its_own_new_key_need_not_permit_its_own_name() -> None:
+    """RFC 5280 6.1.3 (b): a leaf is held to the constraints though it calls itself as its issuer does."""
+    anchor, leaf = ca(permitted=(directory("a"),)), certificate(named("a"))
+    check_name_constraints([leaf, ca(), anchor])
+    for path in ([leaf, certificate(named("CA2")), anchor], [certificate(named("CA")), anchor]):
+        with pytest.raises(NotProved, match="it does not permit"):
+            check_name_constraints(path)
+
+
 def test_names_and_constraints_without_end_are_not_compared() -> None:
     leaf = certificate(named("a"), alternative(*(DNS(f"a{n}.gob.mx") for n in range(400))))
     with pytest.raises(NotProved, match="too many names"):

@@ -9,8 +9,10 @@ import msgspec
 import pytest
 from asn1crypto import core
 from asn1crypto import ocsp as asn1
+from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp as library
 
@@ -126,6 +128,56 @@ def test_a_delegated_responder_needs_no_configuration() -> None:
     bare = msgspec.structs.replace(ca, intermediates=(CaInfo(ca.intermediates[0].certificate),))
     unconfigured = worlds.trusted(replace(world.shared, approved_cas=(bare,)), NOW)
     check_response(world.ocsp(leaf()), leaf(), world.pki.intermediate, unconfigured, NOW)
+
+
+@pytest.mark.parametrize("is_reversed", [False, True])
+def test_a_responder_may_be_named_and_its_name_written_back_to_front(*, is_reversed: bool) -> None:
+    world = worlds.world()
+    der = answered(library.OCSPResponderEncoding.NAME, world.pki.ocsp_certificate, world.pki.key_of("ocsp"))
+    if is_reversed:
+        key = world.pki.key_of("ocsp")
+        assert isinstance(key, ec.EllipticCurvePrivateKey)
+        read = asn1.OCSPResponse.load(der)
+        basic = read["response_bytes"]["response"].parsed
+        backwards = x509.Name(world.pki.ocsp_certificate.subject.rdns[::-1])
+        data = basic["tbs_response_data"]
+        data["responder_id"] = asn1.ResponderId("by_name", asn1_x509.Name.load(backwards.public_bytes()))
+        basic["signature"] = key.sign(data.dump(force=True), ec.ECDSA(hashes.SHA256()))
+        read["response_bytes"]["response"] = core.ParsableOctetString(basic.dump(force=True))
+        der = read.dump(force=True)
+    check(der)
+
+
+@pytest.mark.parametrize("encoding", list(library.OCSPResponderEncoding))
+def test_a_responder_whose_key_is_of_another_kind_proves_nothing(
+    encoding: library.OCSPResponderEncoding,
+) -> None:
+    """Its certificate comes along and its signature holds; RSA and EC keys alone answer here."""
+    world, key = worlds.world(), ed25519.Ed25519PrivateKey.generate()
+    known = world.pki.ocsp_certificate
+    builder = x509.CertificateBuilder(known.issuer, known.subject, key.public_key(), known.serial_number)
+    builder = builder.not_valid_before(NOW - HOUR).not_valid_after(NOW + HOUR)
+    for extension in known.extensions:
+        builder = builder.add_extension(extension.value, extension.critical)
+    strange = builder.sign(world.pki.key_of("intermediate"), hashes.SHA256())
+    with pytest.raises(NotProved, match="the signature of the OCSP response does not hold") as caught:
+        check(answered(encoding, strange, key))
+    assert caught.value.code == "incorrect_validation_info"
+
+
+def answered(
+    encoding: library.OCSPResponderEncoding,
+    responder: x509.Certificate,
+    key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey,
+) -> bytes:
+    """An answer that the leaf is good, by a responder that says who it is in one of the two ways."""
+    issuer = worlds.world().pki.intermediate
+    builder = library.OCSPResponseBuilder().add_response(
+        leaf(), issuer, hashes.SHA1(), library.OCSPCertStatus.GOOD, NOW, NOW + HOUR, None, None
+    )
+    builder = builder.responder_id(encoding, responder).certificates([responder])
+    digest = None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    return builder.sign(key, digest).public_bytes(Encoding.DER)
 
 
 def test_a_changed_signature_is_refused() -> None:

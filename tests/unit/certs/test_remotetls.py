@@ -107,6 +107,37 @@ async def test_a_key_that_does_not_answer_ends_the_handshake(tmp_path: Path) -> 
     assert elsewhere.asked
 
 
+async def test_a_digest_that_no_scheme_here_signs_ends_the_handshake(tmp_path: Path) -> None:
+    """A client may offer ECDSA over SHA-224 alone; the key is not asked for what `SignatureAlgorithm` does not have."""
+    elsewhere = Elsewhere(tmp_path, "ec-p256")
+    listening = peer_server_context(elsewhere.credentials(), (elsewhere.pki.root,))
+    server = await asyncio.start_server(lambda _r, w: w.close(), "127.0.0.1", 0, ssl=listening)
+    port = server.sockets[0].getsockname()[1]
+    try:
+        for digest, signed in (("SHA256", ["ECDSA_SHA256"]), ("SHA224", [])):
+            elsewhere.asked.clear()
+            client = await asyncio.create_subprocess_exec(
+                *(
+                    "openssl",
+                    "s_client",
+                    "-connect",
+                    f"127.0.0.1:{port}",
+                    "-tls1_2",
+                    "-sigalgs",
+                    f"ECDSA+{digest}",
+                ),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+            )
+            said, _ = await asyncio.wait_for(client.communicate(), 60)
+            assert elsewhere.asked == signed, said
+            assert (b"Server public key is 256 bit" in said) == bool(signed)
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
 def test_a_key_of_another_certificate_is_refused(tmp_path: Path) -> None:
     elsewhere = Elsewhere(tmp_path, "ec-p256")
     other = ec.generate_private_key(ec.SECP256R1()).public_key()

@@ -161,6 +161,48 @@ async def test_a_refusal_reaches_everyone_and_the_next_try_works() -> None:
     assert (await signer.sign(IDENTITY, [b"ocsp"], parts(1), NOW)).signature
 
 
+async def outcome(waiting: asyncio.Task[MessageSignature]) -> str:
+    """How a message's signing ended: by a signature, a refusal's words, or because its caller went away."""
+    try:
+        return "signed" if (await waiting).signature else "empty"
+    except TokenFailed as fault:
+        return fault.detail
+    except asyncio.CancelledError:
+        return "gone"
+
+
+async def test_a_refusal_reaches_those_who_still_wait() -> None:
+    key = Key()
+    signer = MessageSigner(key)
+    waiting = [ask(signer, n) for n in range(3)]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    waiting[1].cancel()
+    key.refuses = True
+    key.gate.set()
+    assert [await outcome(task) for task in waiting] == ["locked", "gone", "locked"]
+
+
+async def test_a_loop_that_is_stopped_leaves_nobody_waiting() -> None:
+    """What was being signed and what waited for its turn end alike, but for callers that had gone away."""
+    key = Key()
+    signer = MessageSigner(key)
+    being_signed = [ask(signer, n) for n in range(3)]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    in_line = [ask(signer, n) for n in range(3, 6)]
+    await asyncio.sleep(0)
+    (signing,) = (task for task in asyncio.all_tasks() if task.get_name() == "signing")
+    being_signed[0].cancel()
+    in_line[0].cancel()
+    await asyncio.sleep(0)
+    signing.cancel()
+    ended = [await outcome(task) for task in (*being_signed, *in_line)]
+    assert ended == ["gone", *["signing was interrupted"] * 2] * 2
+    key.gate.set()
+    assert await outcome(ask(signer, 9)) == "signed"
+
+
 async def test_a_batch_has_a_limit() -> None:
     key = Key()
     key.gate.set()

@@ -223,13 +223,12 @@ def test_a_certificate_that_is_not_for_timestamping_stamps_nothing() -> None:
     builder = builder.not_valid_before(genuine.not_valid_before_utc).not_valid_after(
         genuine.not_valid_after_utc
     )
-    for usages in (
+    usages = (
         [ExtendedKeyUsageOID.OCSP_SIGNING],
         [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH],
-    ):
-        other = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=True).sign(
-            world.pki.key_of("root"), SHA256()
-        )
+    )
+    for made in (builder, *(builder.add_extension(x509.ExtendedKeyUsage(u), critical=True) for u in usages)):
+        other = made.sign(world.pki.key_of("root"), SHA256())
         with pytest.raises(NotProved, match="is not for timestamping") as caught:
             check_token(token, digest_of(b"x"), (other,))
         assert caught.value.code == "mlog.timestamp_signer_verification_failed"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from certs.certificates import der_of
 from certs.remotetls import RemoteTlsKey
 from certs.systemtls import SystemServerContext
 from certs.tls import (
@@ -17,6 +18,9 @@ from certs.tls import (
     TlsCredentials,
     TlsRules,
     choose_rules,
+    peer_certificates,
+    peer_server_context,
+    provider_client_context,
     system_server_context,
 )
 from gateway.settings.config import load
@@ -33,10 +37,12 @@ OWN = TlsCredentials(*self_signed("rules.example"))
 ONE = "ECDHE-ECDSA-AES128-GCM-SHA256"
 
 
-def shake(server: ssl.SSLContext, newest: ssl.TLSVersion) -> tuple[str, str]:
+def shake(
+    server: ssl.SSLContext, newest: ssl.TLSVersion, shown: TlsCredentials | None = None
+) -> tuple[str, str]:
     """Protocol and suite of a handshake in memory with a client that speaks nothing newer. Raises `ssl.SSLError`."""
-    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    client.check_hostname, client.verify_mode, client.maximum_version = False, ssl.CERT_NONE, newest
+    client = provider_client_context(shown)
+    client.maximum_version = newest
     ways = [ssl.MemoryBIO() for _ in range(4)]
     asks = client.wrap_bio(ways[0], ways[1], server_hostname="rules.example")
     answers = server.wrap_bio(ways[2], ways[3], server_side=True)
@@ -119,9 +125,8 @@ def test_nothing_chosen_is_what_is_built_in(default: TlsRules) -> None:
 class InMemory:
     """A system's connection and the gateway's side of it, with nothing between them."""
 
-    def __init__(self) -> None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    def __init__(self, shown: TlsCredentials | None = None) -> None:
+        context = provider_client_context(shown)
         self.here, self.there = (ssl.MemoryBIO(), ssl.MemoryBIO()), (ssl.MemoryBIO(), ssl.MemoryBIO())
         self.system = context.wrap_bio(*self.there, server_hostname="rules.example")
         self.gateway = SystemServerContext(OWN, SYSTEM_RULES).wrap_bio(*self.here)
@@ -136,6 +141,80 @@ class InMemory:
                 with suppress(ssl.SSLWantReadError):
                     side.do_handshake()
                 self.carry()
+
+
+def test_what_a_connection_says_of_itself_is_known_after_its_handshake() -> None:
+    pair = InMemory(OWN)
+    assert (pair.gateway.cipher(), pair.gateway.getpeercert()) == (None, None)
+    pair.shake()
+    assert pair.gateway.version() == "TLSv1.3"
+    name, version, bits = pair.gateway.cipher() or ("", "", 0)
+    assert (name, version, bits >= 128) == (pair.system.cipher()[0], "TLSv1.3", True)  # type: ignore[index]
+    assert pair.gateway.getpeercert(binary_form=True) == der_of(OWN.chain[0])
+    assert pair.gateway.getpeercert() == {}  # there is one, and its fields are nobody's business here
+    without = InMemory()
+    without.shake()
+    assert without.gateway.getpeercert(binary_form=True) is None
+
+
+class Shown:
+    """What Python's TLS object says of the certificates that came: each version of Python in its own way."""
+
+    def __init__(self, leaf: bytes | None) -> None:
+        self.leaf = leaf
+        self.reads = 0
+
+    def getpeercert(self, _binary_form: bool) -> bytes | None:
+        self.reads += 1
+        return self.leaf
+
+
+class ShownWhole(Shown):
+    """As from Python 3.13 on."""
+
+    def get_unverified_chain(self) -> list[bytes]:
+        return [] if self.leaf == b"leaf alone" else [b"leaf", b"issuer"]
+
+
+@pytest.mark.parametrize(
+    ("connection", "expected"),
+    [
+        (Shown(None), ()),
+        (Shown(b"leaf"), (b"leaf",)),
+        (ShownWhole(None), ()),
+        (ShownWhole(b"leaf"), (b"leaf", b"issuer")),
+        (ShownWhole(b"leaf alone"), (b"leaf alone",)),
+    ],
+)
+def test_the_certificates_of_a_connection_are_read_once_when_some_came(
+    connection: Shown, expected: tuple[bytes, ...]
+) -> None:
+    shown = cast("ssl.SSLObject", connection)
+    assert [peer_certificates(shown), peer_certificates(shown)] == [expected, expected]
+    assert connection.reads == (1 if expected else 2)
+
+
+def test_a_listener_that_was_given_no_certificate_serves_nobody_and_one_without_trust_takes_no_client() -> (
+    None
+):
+    with pytest.raises(ssl.SSLError, match=r"(?i)no.shared.cipher"):
+        shake(peer_server_context(None, OWN.chain), ssl.TLSVersion.TLSv1_2)
+    for trusted, is_taken in (((), False), (OWN.chain, True)):
+        server = peer_server_context(OWN, trusted)
+        if is_taken:
+            assert shake(server, ssl.TLSVersion.TLSv1_2, OWN)[0] == "TLSv1.2"
+            continue
+        with pytest.raises(ssl.SSLError):
+            shake(server, ssl.TLSVersion.TLSv1_2, OWN)
+
+
+def test_systems_show_a_certificate_that_is_registered_or_none() -> None:
+    other = TlsCredentials(*self_signed("otro.example"))
+    registered = system_server_context(OWN, [other.chain[0]])
+    for shown in (None, other):
+        assert shake(registered, ssl.TLSVersion.TLSv1_2, shown)[0] == "TLSv1.2"
+    with pytest.raises(ssl.SSLError):
+        shake(registered, ssl.TLSVersion.TLSv1_2, OWN)
 
 
 def test_a_system_that_closes_tls_is_read_to_its_end_and_closed_in_turn() -> None:
