@@ -339,8 +339,6 @@ _ELEMENTS: dict[str, tuple[str, ...]] = {
 def _children(element: etree._Element) -> dict[str, str]:
     values: dict[str, str] = {}
     for child in element:
-        if not isinstance(child.tag, str):
-            continue
         name = etree.QName(child)
         if name.namespace != ID_NS:
             raise BadMessage(

@@ -49,9 +49,7 @@ def take(
     found: dict[str, list[etree._Element]] = {name: [] for name in names}
     place, last = 0, len(names)
     for child in element:
-        tag = child.tag
-        if not isinstance(tag, str):
-            continue
+        tag = str(child.tag)
         while place < last and names[place] != tag:
             place += 1
         if place == last:

@@ -101,6 +101,7 @@ def test_an_identifier_has_the_parts_of_its_type_and_none_is_blank(object_type: 
 
 def test_identifiers_of_every_type_are_read() -> None:
     member = ClientId("MX", "GOB", "1")
+    assert member.subsystem("S").member == member.member == member
     assert parse_identifier(element("MEMBER", MEMBER)) == member
     subsystem = MEMBER + "<i:subsystemCode>S</i:subsystemCode>"
     assert parse_client_element(element("SUBSYSTEM", subsystem)) == member.subsystem("S")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from schemas.faults import Fault, Kind
 from schemas.globalconf.anchor import Anchor, AnchorSource, parse_anchor, render_anchor
+from schemas.globalconf.cost import CostOrder, in_order_of_cost
 from schemas.globalconf.elements import CONF_NS
 from schemas.globalconf.parts import (
     LEAST_FETCH_INTERVAL_S,
@@ -22,6 +24,7 @@ from schemas.globalconf.parts import (
 from schemas.globalconf.private import ManagementService, PrivateParameters, parse_private, render_private
 from schemas.globalconf.shared import (
     VERSIONS,
+    AcmeServer,
     ApprovedCa,
     ApprovedTsa,
     CaInfo,
@@ -74,7 +77,8 @@ def refused(read: Callable[[bytes], object], raw: bytes, old: str, new: str) -> 
 def test_documents_come_back_as_they_were_written() -> None:
     assert parse_shared(render_shared(SHARED), 6) == SHARED
     assert parse_private(render_private(PRIVATE)) == PRIVATE
-    assert parse_anchor(render_anchor(ANCHOR)) == ANCHOR
+    for anchor in (ANCHOR, replace(ANCHOR, generated_at=None)):
+        assert parse_anchor(render_anchor(anchor)) == anchor
     assert parse_monitoring_client(render_monitoring_client(AFIL)) == AFIL
     assert parse_monitoring_client(render_monitoring_client(None)) is None
     assert parse_verify_next_update(render_verify_next_update(verify=False)) is False
@@ -112,6 +116,67 @@ def test_documents_come_back_as_they_were_written() -> None:
 )
 def test_shared_parameters_that_break_a_rule_say_which(old: str, new: str, words: str) -> None:
     assert words in refused(read_shared, render_shared(SHARED), old, new)
+
+
+RICH = replace(
+    SHARED,
+    approved_cas=(
+        ApprovedCa("CA", CaInfo(b"top"), "Basic", None, (CaInfo(b"sub"),), "DER", AcmeServer("http://a", "10.0.0.1", "ap", "sp")),
+        ApprovedCa("CB", CaInfo(b"top", (OcspInfo("http://o", None, CostType.PAID),)), "Basic"),
+    ),
+    members=(Member(OWNER, "Gobierno", "ISSEMYM", (Subsystem("AFIL", "Afiliación"), Subsystem("PENS"))),),
+    security_servers=(
+        SecurityServer(OWNER.server("SS1"), "ss1.mx", frozenset((b"d",)), frozenset((AFIL,)), "hasta las 5"),
+        SecurityServer(OWNER.server("SS2"), "", frozenset(), frozenset((AFIL,)), ""),
+        SecurityServer(OWNER.server("SS3"), "ss3.mx", frozenset((b"e",)), frozenset((AFIL, OWNER.subsystem("PENS")))),
+    ),
+)  # fmt: skip
+# What came with a version, by a piece of the document; and what went with it.
+SINCE = {
+    "externalVerificationCert": 3, "acmeServer": 3, "ipAddress": 3, "CertificateProfileId": 4, "subsystemName": 5,
+    "inMaintenanceMode": 5, "costType": 6, "defaultCsrFormat": 6,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_version_says_what_it_knows_and_hides_clients_of_a_server_whose_maintenance_it_cannot_say(
+    version: int,
+) -> None:
+    raw = render_shared(RICH, version).decode()
+    assert {piece for piece in SINCE if piece in raw} == {p for p, since in SINCE.items() if since <= version}
+    found = parse_shared(raw.encode(), version)
+    shown = [] if version < 5 else [AFIL]
+    assert [sorted(server.clients, key=ClientId.path) for server in found.security_servers] == [
+        shown, shown, [AFIL, OWNER.subsystem("PENS")]
+    ]  # fmt: skip
+    assert (found == RICH) == (version == 6)
+
+
+def test_a_member_to_which_nothing_refers_needs_no_id() -> None:
+    raw = render_shared(RICH).replace(b' id="id2"', b"").replace(b"<client>id2</client>", b"")
+    assert parse_shared(raw, 6).members == RICH.members
+
+
+@pytest.mark.parametrize(
+    ("order", "names"),
+    [
+        (CostOrder.NONE, "paid free unsaid free2 undefined"),
+        (CostOrder.ONLY_FREE, "free free2"),
+        (CostOrder.FREE_FIRST, "free free2 paid unsaid undefined"),
+        (CostOrder.ONLY_PAID, "paid"),
+        (CostOrder.PAID_FIRST, "paid free free2 unsaid undefined"),
+    ],
+)
+def test_services_are_asked_in_the_order_of_their_cost(order: CostOrder, names: str) -> None:
+    costs = {
+        "paid": CostType.PAID,
+        "free": CostType.FREE,
+        "unsaid": None,
+        "free2": CostType.FREE,
+        "undefined": CostType.UNDEFINED,
+    }
+    services = [OcspInfo(name, None, cost) for name, cost in costs.items()]
+    assert [s.url for s in in_order_of_cost(services, order)] == names.split()
 
 
 @pytest.mark.parametrize("version", [min(VERSIONS) - 1, max(VERSIONS) + 1, 0])
