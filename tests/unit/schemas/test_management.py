@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from schemas.faults import BadMessage, Kind, PeerFault
 from schemas.faultxml import render_soap_fault
 from schemas.identifiers import ClientId, ServerId
 from schemas.management import (
+    ManagementMessage,
     ManagementRequest,
     ManagementServiceCode,
     RequestHeader,
     RequestParts,
     RequestSignature,
+    RequestStatus,
     check_parts,
     parse_parts,
     parse_request,
@@ -21,6 +25,7 @@ from schemas.management import (
     render_parts,
     render_request,
     render_response,
+    render_status,
 )
 
 OWNER = ClientId("MX", "GOB", "15-ISSEMYM")
@@ -34,6 +39,7 @@ REQUESTS = [
     ManagementRequest(
         ManagementServiceCode.CLIENT_REG, SERVER, OWNER.subsystem("AFIL"), subsystem_name="Afiliación"
     ),
+    ManagementRequest(ManagementServiceCode.CLIENT_REG, SERVER, OWNER),
     ManagementRequest(ManagementServiceCode.CLIENT_DELETION, SERVER, OWNER.subsystem("AFIL")),
     ManagementRequest(ManagementServiceCode.CLIENT_DISABLE, SERVER, OWNER.subsystem("AFIL")),
     ManagementRequest(ManagementServiceCode.CLIENT_ENABLE, SERVER, OWNER.subsystem("AFIL")),
@@ -49,11 +55,9 @@ REQUESTS = [
 
 @pytest.mark.parametrize("request_", REQUESTS, ids=lambda r: r.service.value)
 def test_a_request_comes_back_as_it_was_rendered(request_: ManagementRequest) -> None:
-    raw = render_request(request_, HEADER)
-    message = parse_request(raw)
-    assert message.request == request_
-    assert message.header == HEADER
-    assert message.raw == raw
+    for header in (HEADER, replace(HEADER, user_id=None)):
+        raw = render_request(request_, header)
+        assert parse_request(raw) == ManagementMessage(header, request_, raw)
 
 
 @pytest.mark.parametrize("request_", REQUESTS, ids=lambda r: r.service.value)
@@ -205,6 +209,13 @@ def test_an_answer_without_a_number_that_a_database_takes_is_refused(number: str
         parse_response(answer.replace(">413<", f">{number}<").encode(), ManagementServiceCode.CLIENT_REG)
     with pytest.raises(BadMessage, match="ownerChangeResponse with a requestId was expected"):
         parse_response(answer.encode(), ManagementServiceCode.OWNER_CHANGE)
+
+
+@pytest.mark.parametrize("comments", [None, "", "no \u201cfor now\u201d"])
+def test_the_status_of_a_request_comes_back(comments: str | None) -> None:
+    status = RequestStatus(7, "CLIENT_REGISTRATION_REQUEST", "DECLINED", comments)
+    assert parse_status(render_status(status)) == status
+    assert (b"comments" in render_status(status)) == (comments is not None)
 
 
 @pytest.mark.parametrize(
