@@ -194,10 +194,10 @@ def translate_rows(store: RegistryStore, leaving: str, file: Path) -> Iterable[t
         )
     for number, row in read_rows(file, PIDS):
         try:
-            person = store.find_by_pid(leaving, parse_pid(row.get("pid", "")))
+            made = store.pid_at_heir(leaving, parse_pid(row.get("pid", "")), state.successor, state.since)
         except DomainError as err:
             raise ValueError(_("{file}, row {number}: {err}", file=file, number=number, err=err)) from err
-        if person is None:
+        except LookupError as err:
             raise ValueError(
                 _(
                     "{file}, row {number}: the registry knows no such person of {leaving}",
@@ -205,8 +205,8 @@ def translate_rows(store: RegistryStore, leaving: str, file: Path) -> Iterable[t
                     number=number,
                     leaving=leaving,
                 )
-            )
-        yield row["expediente"], store.pid_of(person.rid, state.successor, state.since)
+            ) from err
+        yield row["expediente"], made
 
 
 def write_rows(file: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> int:

@@ -164,7 +164,7 @@ def _replacements(services: InstituteServices, request: ArcoRequest) -> list[Out
     The responsible institute is told first; the others when it has taken the event (`social_security.institute.caseevents`).
     """
     notices: list[OutboxItem] = []
-    for case in services.cases.cases_of(request.pid):
+    for case in services.cases_of(request.pid):
         chain = services.cases.events(case.case)
         mine = [
             h["pid"] for e in chain for h in e.event.get("historia", ()) if h["instituto"] == services.member

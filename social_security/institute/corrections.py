@@ -36,9 +36,7 @@ def correct_period(
     """
     wrong: Certified | None = None
     if "idPeriodo" in correction:
-        wrong = next(
-            (p for p in services.periods.served(pid) if p.period_id == correction["idPeriodo"]), None
-        )
+        wrong = next((p for p in services.certified(pid) if p.period_id == correction["idPeriodo"]), None)
         if wrong is None or services.persons.affiliation(pid) is None:
             raise services.refusal(
                 "SS-502",
@@ -59,7 +57,7 @@ def correct_period(
         return f"{wrong.period_id} ya estaba así; no cambia"
     else:
         better = services.periods.correct(wrong, better)
-    _follow(services, pid, wrong, better)
+    _follow(services, wrong, better)
     return f"{better.period_id}, versión {better.version}: {better.since} a {better.until or 'la fecha'}"
 
 
@@ -148,7 +146,7 @@ def _check_overlap(
     if correction.get("motivoTraslape"):
         return
     today = services.today()
-    for other in services.periods.served(pid):
+    for other in services.certified(pid):
         if other.period_id == better.period_id:
             continue
         before = 0 if wrong is None else _common(wrong, other, today)
@@ -164,7 +162,7 @@ def _check_overlap(
 def _check_whole(services: InstituteServices, pid: Pid, better: Certified) -> None:
     """A history that no message could carry any more would be lost to the person (SS-406)."""
     today = services.today()
-    every = [better, *(p for p in services.periods.served(pid) if p.period_id != better.period_id)]
+    every = [better, *(p for p in services.certified(pid) if p.period_id != better.period_id)]
     days = sum(c.days for c in (p.counted(services.member, today) for p in every) if c is not None)
     if days > MOST_DAYS:
         raise DomainError(
@@ -184,12 +182,12 @@ def _same(one: Certified, other: Certified) -> bool:
     return replace(other, evidence=one.evidence, certified_at=one.certified_at) == one
 
 
-def _follow(services: InstituteServices, pid: Pid, wrong: Certified | None, better: Certified) -> None:
+def _follow(services: InstituteServices, wrong: Certified | None, better: Certified) -> None:
     """The affiliation begins and ends with its periods where it did so before."""
-    affiliation = services.persons.affiliation(pid)
+    affiliation = services.persons.affiliation(better.pid)
     if affiliation is None:
         return
-    served = services.periods.served(pid)
+    served = services.periods.served(better.pid)
     since, until = affiliation.since, affiliation.until
     if better.since < since or (wrong is not None and wrong.since == since):
         since = min(p.since for p in served)

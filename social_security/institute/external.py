@@ -204,7 +204,7 @@ def confirm_period(services: InstituteServices, request: DomainRequest) -> Domai
     parse_days(request.body)
     pid = services.subject(request).pid
     body = request.body
-    for period in services.periods.served(pid):
+    for period in services.certified(pid):
         if (period.since.isoformat(), period.until and period.until.isoformat()) == (
             body["desde"],
             body["hasta"],

@@ -34,9 +34,10 @@ def build_history(
     Raises SS-300 without one, SS-208 when it has been cancelled, SS-303 while a period is being clarified, SS-103 for a range that ends before it begins.
     """
     services.check_blocked(pid, "historia", "periodo", *(("sueldos",) if with_pay else ()))
-    affiliation = services.persons.affiliation(pid)
-    periods = services.periods.served(pid)
-    day = counted_to(services, pid)
+    files = services.persons.files_of(pid)
+    affiliations = [a for a in map(services.persons.affiliation, files) if a is not None]
+    periods = services.certified(pid)
+    day = max(counted_to(services, one) for one in files)
     if request is not None:
         since, until = request.body.get("desde", ""), request.body.get("hasta", "9999")
         if until < since:
@@ -48,24 +49,24 @@ def build_history(
             )
         periods = [p for p in periods if p.since.isoformat() <= until and _ends(p, day).isoformat() >= since]
         day = min(day, date.fromisoformat(until)) if until != "9999" else day
-    if affiliation is None or not periods:
+    if not affiliations or not periods:
         raise DomainError("SS-300")
     if any(p.state == "EN_ACLARACION" for p in periods):
         raise DomainError("SS-303")
-    counted = [c for c in (p.counted(services.member, day) for p in periods) if c is not None]
+    counted = _counted(services, periods, day)
     days = sum(c.days for c in counted)
     union = union_days(counted)
     twice = f"; {days - union} días se traslapan y cuentan una vez en años y semanas" if days > union else ""
     body: dict[str, Any] = {
         "instituto": services.member,
         "pid": shown,
-        "regimen": affiliation.regime,
-        "periodos": [p.to_json(day, with_pay=with_pay) for p in periods],
+        "regimen": affiliations[0].regime,
+        "periodos": [p.to_json(min(day, counted_to(services, p.pid)), with_pay=with_pay) for p in periods],
         "totalDias": days,
         "computo": " + ".join(str(c.days) for c in counted)
         + f" = {days} días{twice}; abiertos contados al {day}",
     }
-    if affiliation.state == "BAJA":
+    if all(a.state == "BAJA" for a in affiliations):
         weeks = union // 7
         body["constanciaBaja"] = {"anios": weeks // 52, "semanasEquivalentes": weeks}
     return body
@@ -83,10 +84,13 @@ def counted_to(services: InstituteServices, pid: Pid) -> date:
 
 def own_periods(services: InstituteServices, pid: Pid) -> list[Period]:
     """The periods of a person here, to be totalled; open ones up to the day of today."""
-    day = counted_to(services, pid)
-    return [
-        c for c in (p.counted(services.member, day) for p in services.periods.served(pid)) if c is not None
-    ]
+    return _counted(services, services.certified(pid), services.today())
+
+
+def _counted(services: InstituteServices, periods: list[Certified], day: date) -> list[Period]:
+    """Periods as they count on a day; each open one no further than its own file does."""
+    ends = {p.pid: min(day, counted_to(services, p.pid)) for p in periods}
+    return [c for c in (p.counted(services.member, ends[p.pid]) for p in periods) if c is not None]
 
 
 def _ends(period: Certified, day: date) -> date:

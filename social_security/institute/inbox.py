@@ -153,7 +153,7 @@ def list_cases(services: InstituteServices, request: DomainRequest) -> DomainAns
     _check_own(services, request)
     if request.context.role in PERSON_ROLES:
         pid = Pid(parse_pid(request.body.get("pid", "")))
-        own = [_whole_case(services, c, request.today, is_person=True) for c in services.cases.cases_of(pid)]
+        own = [_whole_case(services, c, request.today, is_person=True) for c in services.cases_of(pid)]
         return DomainAnswer(
             {"total": len(own), "casos": own[:MAX_ROWS]}, categories=("beneficio",), subject=pid
         )

@@ -262,7 +262,7 @@ def _subjects(services: FiledPersons, request: DomainRequest) -> set[Pid]:
             }
     case, filed = services.cases.case(context.case), services.arco.request(context.case)
     found |= {None if case is None else case.pid, None if filed is None else filed.pid}
-    return {pid for pid in found if pid is not None}
+    return {one for pid in found if pid is not None for one in services.persons.files_of(pid)}
 
 
 class ReadPeriods:

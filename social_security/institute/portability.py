@@ -296,7 +296,7 @@ async def _check_free(
         raise no_convention(services, request, members, benefit)
     if services.member == event["responsable"]:
         check_living(services, pid, event["beneficio"])
-    for other in services.cases.cases_of(pid):
+    for other in services.cases_of(pid):
         if other.benefit == event["beneficio"] and await still_holds(services, other):
             raise benefit_taken(services.edition, other.case)
     first = None

@@ -21,9 +21,9 @@ from social_security.institute.export import build_record
 from social_security.institute.ownsystem import ReadPeriods
 from social_security.institute.stores.admissions import AdmissionStore
 from social_security.institute.stores.arco import ArcoRequest, ArcoStore
-from social_security.institute.stores.cases import CaseStore
+from social_security.institute.stores.cases import Case, CaseStore
 from social_security.institute.stores.measures import MeasureStore
-from social_security.institute.stores.periods import Periods, PeriodStore
+from social_security.institute.stores.periods import Certified, Periods, PeriodStore
 from social_security.institute.stores.persons import Access, PersonStore
 from social_security.institute.stores.retirees import RetireeStore
 from social_security.institute.stores.rights import AUTOMATED, RightsStore
@@ -196,7 +196,8 @@ class InstituteServices:
         if request.context.purpose in _NOT_OPPOSED or request.context.role in _HERSELF:
             return
         automated = (AUTOMATED,) if request.context.role == "SISTEMA" else ()
-        opposed = self.rights.opposition(subject.pid, (*uses, *automated))
+        each = (self.rights.opposition(p, (*uses, *automated)) for p in self.persons.files_of(subject.pid))
+        opposed = next((use for use in each if use is not None), None)
         if opposed is not None:
             raise self.refusal(
                 "SS-208",
@@ -208,7 +209,9 @@ class InstituteServices:
 
     def check_blocked(self, pid: Pid, *data: str) -> None:
         """Refuse data of a person that has been cancelled (SS-208): blocked, it has no ordinary use, not even by her."""
-        blocked = self.rights.blocked(pid)
+        blocked: dict[str, date] = {}
+        for one in self.persons.files_of(pid):
+            blocked |= self.rights.blocked(one)
         found = next((d for d in data if d in blocked), None)
         if found is not None:
             raise DomainError(
@@ -216,6 +219,15 @@ class InstituteServices:
                 f"cancelado a petición de la persona, bloqueado desde el {blocked[found]}: {found}",
                 f"cancelled at the person's request, blocked since {blocked[found]}: {found}",
             )
+
+    def certified(self, pid: Pid) -> list[Certified]:
+        """The periods of a person that are certified now, under whichever of her pseudonyms here, by their first day."""
+        every = [p for one in self.persons.files_of(pid) for p in self.periods.served(one)]
+        return sorted(every, key=lambda p: (p.since, p.period_id))
+
+    def cases_of(self, pid: Pid) -> list[Case]:
+        """The portability cases of a person here, under whichever of her pseudonyms."""
+        return [case for one in self.persons.files_of(pid) for case in self.cases.cases_of(one)]
 
     def not_participant(self, request: DomainRequest) -> DomainError:
         """The refusal of a sender who is not in the case, or may not do this in it (SS-405)."""
@@ -292,22 +304,24 @@ class InstituteServices:
         outcome = "ENTREGADO"
         if error is not None:
             outcome = "SIN_DATOS" if error.code in _NO_DATA else "NEGADO"
-        self.persons.add_access(
-            Access(
-                Pid(pid),
-                request.now,
-                request.operation.es,
-                context.member,
-                context.system,
-                context.purpose,
-                ",".join(sorted(context.bases)),
-                answer.categories if answer is not None else (),
-                context.case,
-                context.message_id,
-                context.user,
-                outcome,
-                None if error is None else error.code,
-                None if context.hidden is None else context.hidden.basis,
-                None if context.hidden is None else context.hidden.until,
+        # What was read of a person was read of all her files here: she sees it in each, also when they are two persons' again.
+        for one in self.persons.files_of(Pid(pid)):
+            self.persons.add_access(
+                Access(
+                    one,
+                    request.now,
+                    request.operation.es,
+                    context.member,
+                    context.system,
+                    context.purpose,
+                    ",".join(sorted(context.bases)),
+                    answer.categories if answer is not None else (),
+                    context.case,
+                    context.message_id,
+                    context.user,
+                    outcome,
+                    None if error is None else error.code,
+                    None if context.hidden is None else context.hidden.basis,
+                    None if context.hidden is None else context.hidden.until,
+                )
             )
-        )

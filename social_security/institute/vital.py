@@ -57,8 +57,11 @@ def _apply(
         return _bury(services, request, event)
     if event.type == "ANULACION":
         return _annul(services, request, event)
-    # A corrected CURP, records made one or two again: PIDs stay, so there is nothing to change here.
-    services.vital.note(event, request.now.isoformat())
+    if event.type in ("FUSION", "SEPARACION"):
+        # Each file stays under its own PID; what is read of a person is read of all of hers.
+        services.vital.note_joined(event, body.get("otroPid"), request.now.isoformat())
+    else:
+        services.vital.note(event, request.now.isoformat())
     return {"aplicado": True}
 
 

@@ -27,6 +27,8 @@ class CaseEntry:
     rid: Rid
     benefit: str | None
     state: str
+    # By which pseudonym its member knows the person; None in cases that are read.
+    pid: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +71,8 @@ def register_case(
                 return CaseRegistration(holder=str(rows[0][0]))
         first = _first_day(connection, entry, is_left=is_left)
         connection.execute(
-            "INSERT INTO case_entry (case_id, member, rid, benefit, state, at, held_until, first_day) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (case_id) DO UPDATE SET state = excluded.state, "
+            "INSERT INTO case_entry (case_id, member, rid, benefit, state, at, held_until, first_day, pid) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (case_id) DO UPDATE SET state = excluded.state, "
             "held_until = excluded.held_until, benefit = coalesce(excluded.benefit, case_entry.benefit), "
             "first_day = excluded.first_day",
             (
@@ -82,6 +84,7 @@ def register_case(
                 at.isoformat(),
                 None if held_until is None else held_until.isoformat(),
                 first,
+                entry.pid,
             ),
         )
     return CaseRegistration(first_day=None if first is None else date.fromisoformat(first))
@@ -103,14 +106,16 @@ def _first_day(connection: Transaction, entry: CaseEntry, *, is_left: bool) -> s
         ((state, first, at),) = own
         if entry.state not in ENDED or state in ENDED:
             return None if first is None else str(first)
+        # It ends anew, by somebody's leaving: whoever goes on with it may take its first day.
+        connection.execute("UPDATE case_entry SET taken_by = NULL WHERE case_id = ?", (entry.case,))
         return (str(first or at)[:10]) if is_left else None
     if entry.state in ENDED or entry.benefit is None:
         return None
     before = connection.execute(
         "SELECT case_id, first_day FROM case_entry WHERE rid = ? AND benefit = ? AND first_day IS NOT NULL "
-        "AND state IN ('CERRADO', 'NEGADO') AND substr(case_id, 1, 4) = ?",
+        "AND taken_by IS NULL AND state IN ('CERRADO', 'NEGADO') AND substr(case_id, 1, 4) = ?",
         (entry.rid, entry.benefit, entry.case[:4]),
     ).fetchall()
     for case, _day in before:
-        connection.execute("UPDATE case_entry SET first_day = NULL WHERE case_id = ?", (case,))
+        connection.execute("UPDATE case_entry SET taken_by = ? WHERE case_id = ?", (entry.case, case))
     return min((str(day) for _case, day in before), default=None)

@@ -88,6 +88,7 @@ EVENTS_STEP = """
     );
 """
 DEATH, ALIVE, ANNULMENT = "FALLECIMIENTO", "SUPERVIVENCIA", "ANULACION"
+MERGED, PARTED = "FUSION", "SEPARACION"
 # For ids that the registry gives itself, one always the same for the same thing.
 _NAMESPACE = uuid.UUID("5b0c1d1e-6f0e-5d2a-9d57-0f6d3f5c7a10")
 _COLUMNS = "sender, event_id, rid, pid, body, told_id, stands, case_id"
@@ -233,10 +234,18 @@ def notify_all(
     """Queue one event for every institute that holds the person, once for each pseudonym it has of her."""
     for member, pid in links:
         others = [p for m, p in links if m == member and p != pid]
-        notified = (
-            {**body, "otroPid": others[0]} if others and body["tipo"] in ("FUSION", "SEPARACION") else body
-        )
+        notified = {**body, "otroPid": others[0]} if others and body["tipo"] in (MERGED, PARTED) else body
         Outbox.put(connection, [_notice(connection, event_id, member, pid, notified, at)])
+
+
+def notify_joined(connection: Transaction, rid: Rid, member: str, pid: Pid, at: datetime) -> None:
+    """Tell an institute that begins to hold a person under a second pseudonym that both are hers: two records have become one."""
+    hers = [link for link in links_of(connection, rid) if link[0] == member]
+    others = [other for _, other in hers if other != pid]
+    if others:
+        event, day = str(uuid.uuid4()), national_day(at).isoformat()
+        body = {"tipo": MERGED, "fechaEvento": day, "otroPid": others[0]}
+        Outbox.put(connection, [_notice(connection, event, member, pid, body, at)])
 
 
 def links_of(connection: Transaction, rid: Rid) -> list[tuple[str, Pid]]:

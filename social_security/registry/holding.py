@@ -215,11 +215,11 @@ def _hand_over(
     if notified.successor is None:
         raise DomainError("SS-100", "la baja nombra sucesor", "leaving names a successor", field="sucesor")
     rows = connection.execute(
-        "SELECT rid, has_history FROM link WHERE member = ? AND until IS NULL", (notified.member,)
+        "SELECT rid, has_history, pid FROM link WHERE member = ? AND until IS NULL", (notified.member,)
     ).fetchall()
     moved = [Rid(bytes(r[0])) for r in rows]
-    for (_, has_history), rid in zip(rows, moved, strict=True):
-        pid = store.known_as(connection, rid, notified.successor, notified.since)
+    for (_, has_history, own), rid in zip(rows, moved, strict=True):
+        pid = store.heir_pid(connection, notified.member, Pid(own), notified.successor, notified.since)
         if has_history or not _holds(connection, notified.successor, pid):
             store.hold(
                 connection,

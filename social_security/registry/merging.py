@@ -28,6 +28,8 @@ from social_security.domain.calendars import national_day
 from social_security.domain.eventchain import canonical
 from social_security.domain.pseudonyms import Rid
 from social_security.registry.events import (
+    MERGED,
+    PARTED,
     EventReport,
     add_report,
     in_force,
@@ -120,7 +122,7 @@ def merge_records(
     days = {d.day for d in in_force(reports_of(connection, rid))}
     if len(days) > 1:
         open_case(connection, rid, "los registros que se unen llevan fallecimientos de días distintos", at)
-    _report_merge(connection, rid, [*links[0], *links[1]], "FUSION", at)
+    _report_merge(connection, rid, [*links[0], *links[1]], MERGED, at)
     reconcile(connection, rid, at)
     return int(number)
 
@@ -143,6 +145,7 @@ def unmerge_records(
     for idx, current in back["curp_index"]:
         connection.execute("UPDATE curp_index SET is_current = ? WHERE idx = ?", (current, idx))
     _give_back_since(connection, merge)
+    _give_back_first_days(connection, merge)
     _give_back_levels(connection, merge)
     for third in back.get("reviews", ()):
         connection.execute(
@@ -154,7 +157,7 @@ def unmerge_records(
         (officer, signature, at.isoformat(), number),
     )
     for record in (merge.rid, merge.other):
-        _report_merge(connection, record, links_of(connection, record), "SEPARACION", at)
+        _report_merge(connection, record, links_of(connection, record), PARTED, at)
         reconcile(connection, record, at)
     return merge
 
@@ -179,6 +182,28 @@ def settle_distinct(connection: Transaction, rid: Rid, other: Rid, officer: str,
     )
     if done.rowcount == 0:
         raise ValueError("these records are not under review")
+
+
+def merges_into(connection: Transaction, record: Rid) -> list[Merge]:
+    """The merges that stand and have made other records, and those that had become part of them, part of this one."""
+    rows = connection.execute(
+        "SELECT id, other, moved FROM merged WHERE rid = ? AND undone_at IS NULL ORDER BY id", (record,)
+    ).fetchall()
+    found = [Merge(int(r[0]), record, Rid(bytes(r[1])), load_json(r[2])) for r in rows]
+    return [below for merge in found for below in (merge, *merges_into(connection, merge.other))]
+
+
+def line_of(merges: list[Merge], member: str, pid: str) -> list[Merge]:
+    """Those of a record's merges that brought a pseudonym into it, oldest first; none when it was the record's own."""
+    brought = [m for m in merges if [member, pid] in m.moved["pseudonym"]]
+    return sorted(brought, key=lambda m: m.id)
+
+
+def note_brought(connection: Transaction, line: list[Merge], member: str, pid: str) -> None:
+    """Note a new pseudonym of an absorbed record with the merges that brought it: unmerging gives it back with the others."""
+    for merge in line:
+        merge.moved["pseudonym"].append([member, pid])
+        connection.execute("UPDATE merged SET moved = ? WHERE id = ?", (dump_json(merge.moved), merge.id))
 
 
 def _check_not_absorbed(connection: Transaction, record: Rid) -> None:
@@ -227,16 +252,27 @@ def _give_back_since(connection: Transaction, merge: Merge) -> None:
     """What came after the merge under the absorbed record's pseudonyms is the absorbed person's."""
     theirs = {(m, p) for m, p in merge.moved["pseudonym"]}
     for member, pid in theirs:
-        for table, column in (("link", "member"), ("vital_report", "sender")):
+        for table, column in (("link", "member"), ("vital_report", "sender"), ("case_entry", "member")):
             connection.execute(
                 f"UPDATE {table} SET rid = ? WHERE rid = ? AND {column} = ? AND pid = ?",
                 (merge.other, merge.rid, member, pid),
             )
     stay = connection.execute("SELECT DISTINCT member FROM pseudonym WHERE rid = ?", (merge.rid,)).fetchall()
     for member in {m for m, _ in theirs} - {str(r[0]) for r in stay}:
+        # A case from before its pseudonym was noted: its member knows one of the two only, or it stays.
         connection.execute(
-            "UPDATE case_entry SET rid = ? WHERE rid = ? AND member = ?", (merge.other, merge.rid, member)
+            "UPDATE case_entry SET rid = ? WHERE rid = ? AND member = ? AND pid IS NULL",
+            (merge.other, merge.rid, member),
         )
+
+
+def _give_back_first_days(connection: Transaction, merge: Merge) -> None:
+    """The first day of one's ended case, which a case of the other's had taken over while they were one, may be taken again."""
+    connection.execute(
+        "UPDATE case_entry SET taken_by = NULL WHERE rid IN (?, ?) AND EXISTS "
+        "(SELECT 1 FROM case_entry t WHERE t.case_id = case_entry.taken_by AND t.rid <> case_entry.rid)",
+        (merge.rid, merge.other),
+    )
 
 
 def _settle_reviews(connection: Transaction, rid: Rid, other: Rid, officer: str, signature: str) -> list[str]:

@@ -285,7 +285,9 @@ class RegistryServices:
                     field="caso",
                 )
         until = self.calendar.add(request.today, BENEFIT_HOLD_DAYS) if body["estado"] == "ABIERTO" else None
-        entry = CaseEntry(body["caso"], request.context.member, person.rid, benefit, body["estado"])
+        entry = CaseEntry(
+            body["caso"], request.context.member, person.rid, benefit, body["estado"], body["pid"]
+        )
         done = register_case(
             self.store.database,
             entry,

@@ -28,12 +28,15 @@ from social_security.registry.curpstates import (
     curp_state,
     take_states,
 )
-from social_security.registry.events import EventReport, links_of, reconcile, reports_of
+from social_security.registry.events import EventReport, links_of, notify_joined, reconcile, reports_of
 from social_security.registry.merging import (
     Merge,
     check_officer_key,
     find_merge,
+    line_of,
     merge_records,
+    merges_into,
+    note_brought,
     settle_distinct,
     statement,
     unmerge_records,
@@ -230,6 +233,7 @@ class RegistryStore:
         ``is_announced`` says that nobody but the member itself has said so.
         """
         noted = now.isoformat() if is_announced else None
+        was_linked = (member, pid) in links_of(connection, rid)
         connection.execute(
             "INSERT INTO link (member, pid, rid, since, has_history, key_version, noted_at) "
             "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (member, pid) DO UPDATE SET "
@@ -238,11 +242,40 @@ class RegistryStore:
             "since = CASE WHEN excluded.since < link.since THEN excluded.since ELSE link.since END",
             (member, pid, rid, since.isoformat(), int(has_history), self._keys.version, noted),
         )
+        if not was_linked:
+            notify_joined(connection, rid, member, pid, now)
         reconcile(connection, rid, now)
 
-    def known_as(self, connection: Transaction, rid: Rid, member: str, at: date) -> Pid:
-        """The PID by which a member knows a person, made when it is needed, as part of a transaction."""
-        return self._pid(connection, rid, member, at)
+    def heir_pid(self, connection: Transaction, member: str, pid: Pid, heir: str, at: date) -> Pid:
+        """The PID by which a successor knows whom a member knew as ``pid``, made when it is needed, as part of a transaction.
+
+        Of the record that pseudonym was made for: where it has become part of another, both part again with what is theirs.
+        Raises LookupError for a pseudonym that leads to nobody.
+        """
+        rows = connection.execute(
+            "SELECT rid FROM pseudonym WHERE member = ? AND pid = ?", (member, pid)
+        ).fetchall()
+        if not rows:
+            raise LookupError(f"{member} knows nobody by this pseudonym")
+        rid = Rid(bytes(rows[0][0]))
+        merges = merges_into(connection, rid)
+        if not merges:
+            return self._pid(connection, rid, heir, at)
+        line = line_of(merges, member, pid)
+        for (known,) in connection.execute(
+            "SELECT pid FROM pseudonym WHERE rid = ? AND member = ? ORDER BY since, pid", (rid, heir)
+        ).fetchall():
+            if line_of(merges, heir, str(known)) == line:
+                return Pid(known)
+        own = line[0].other if line else rid
+        made = self._new_pid(connection, rid, heir, at, of=own)
+        note_brought(connection, line, heir, made)
+        return made
+
+    def pid_at_heir(self, member: str, pid: Pid, heir: str, at: date) -> Pid:
+        """`heir_pid` in a transaction of its own. Raises LookupError."""
+        with self._database.transaction() as connection:
+            return self.heir_pid(connection, member, pid, heir, at)
 
     def _pid(self, connection: Transaction, rid: Rid, member: str, at: date) -> Pid:
         """Stored, never computed again: after a merge the PID that an institute keeps is not the one its RID would give."""
@@ -254,7 +287,11 @@ class RegistryStore:
         ).fetchall()
         if rows:
             return Pid(rows[0][0])
-        pid = institute_pid(self._keys.pid, self._keys.version, rid, member)
+        return self._new_pid(connection, rid, member, at, of=rid)
+
+    def _new_pid(self, connection: Transaction, rid: Rid, member: str, at: date, *, of: Rid) -> Pid:
+        """A pseudonym that leads to a record, made for it or ``of`` one that has become part of it."""
+        pid = institute_pid(self._keys.pid, self._keys.version, of, member)
         connection.execute(
             "INSERT INTO pseudonym (member, pid, rid, key_version, since) VALUES (?, ?, ?, ?, ?)",
             (member, pid, rid, self._keys.version, at.isoformat()),
@@ -263,19 +300,22 @@ class RegistryStore:
 
     def _link(self, connection: Transaction, rid: Rid, member: str, at: date, *, has_history: bool) -> Pid:
         pid = self._pid(connection, rid, member, at)
+        moment, was_linked = datetime.combine(at, time(), UTC), (member, pid) in links_of(connection, rid)
         connection.execute(
             "INSERT INTO link (member, pid, rid, since, has_history, key_version) VALUES (?, ?, ?, ?, ?, ?) "
             "ON CONFLICT (member, pid) DO UPDATE SET until = NULL, has_history = "
             "CASE WHEN excluded.has_history = 1 THEN 1 ELSE link.has_history END",
             (member, pid, rid, at.isoformat(), int(has_history), self._keys.version),
         )
-        reconcile(connection, rid, datetime.combine(at, time(), UTC))
+        if not was_linked:
+            notify_joined(connection, rid, member, pid, moment)
+        reconcile(connection, rid, moment)
         return pid
 
     def holders(self, rid: Rid) -> list[str]:
         """The members that hold a history of the person."""
         rows = self._database.query(
-            "SELECT member FROM link WHERE rid = ? AND has_history = 1 AND until IS NULL ORDER BY member",
+            "SELECT DISTINCT member FROM link WHERE rid = ? AND has_history = 1 AND until IS NULL ORDER BY member",
             (rid,),
         )
         return [str(r[0]) for r in rows]

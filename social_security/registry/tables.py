@@ -29,6 +29,13 @@ HOLDING_STEP = """
 LINK_NOTED_STEP = "ALTER TABLE link ADD COLUMN noted_at TEXT"
 # Of a case that ended because its institute left, the day on which she applied; of the one that goes on with it, the same day.
 CASE_FIRST_DAY_STEP = "ALTER TABLE case_entry ADD COLUMN first_day TEXT"
+# By which pseudonym its member registered a case: where records that were made one are made two again, it goes with that one.
+# ``taken_by``: the case that goes on with the first day of one that ended because its institute left; no other takes it again.
+CASE_PID_STEP = """
+    ALTER TABLE case_entry ADD COLUMN pid TEXT;
+    ALTER TABLE case_entry ADD COLUMN taken_by TEXT;
+    CREATE INDEX merged_rid ON merged (rid);
+"""
 STEPS = (
     """
     CREATE TABLE person (
@@ -121,4 +128,5 @@ STEPS = (
     HOLDING_STEP,
     LINK_NOTED_STEP,
     CASE_FIRST_DAY_STEP,
+    CASE_PID_STEP,
 )

@@ -25,6 +25,8 @@ from social_security.registry.events import (
     ALIVE,
     ANNULMENT,
     DEATH,
+    MERGED,
+    PARTED,
     EventReport,
     add_report,
     annulled,
@@ -43,6 +45,8 @@ from social_security.wire.gatewayclient import GatewayClient, Why
 from social_security.wire.service import DomainAnswer, DomainRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from serving.storage.transactions import Transaction
     from social_security.keys import RegistryKeys
     from social_security.registry.store import Person, RegistryStore
@@ -265,7 +269,7 @@ async def deliver(
         # A notice queued before notices carried the institute's own PID.
         pid = store.pid_of(Rid(bytes.fromhex(rid)), notice.member, national_day(now))
     person = store.find_by_pid(notice.member, pid)
-    if jwk is None or person is None:
+    if jwk is None or person is None or not is_in_turn(store, notice):
         return False
     issued = now.replace(microsecond=0)
     claims = tokens.Claims(
@@ -290,6 +294,25 @@ async def deliver(
             extra={"event": "notice_refused", "member": notice.member, "code": response.body["codigo"]},
         )
     return response.is_done
+
+
+def is_in_turn(store: RegistryStore, notice: OutboxItem) -> bool:
+    """Whether an institute has been told all that was queued before of the same records' becoming one and two again."""
+    if notice.body["tipo"] not in (MERGED, PARTED):
+        return True
+    rows = store.database.query(
+        "SELECT o.body FROM outbox o JOIN outbox n ON n.member = o.member AND o.id < n.id "
+        "WHERE n.notice_id = ? AND n.member = ? AND o.acknowledged_at IS NULL AND o.dead_at IS NULL",
+        (notice.notice_id, notice.member),
+    )
+    earlier = [load_json(r[0]) for r in rows]
+    return not any(
+        e["tipo"] in (MERGED, PARTED) and not _pids(e).isdisjoint(_pids(notice.body)) for e in earlier
+    )
+
+
+def _pids(body: Mapping[str, Any]) -> set[str]:
+    return {str(body[n]) for n in ("pid", "otroPid") if n in body}
 
 
 def _replace(report: EventReport, **changes: Any) -> EventReport:

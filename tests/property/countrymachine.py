@@ -49,6 +49,7 @@ _ONWARD = {
     "PROYECTO_RESOLUCION": "CONFORMAR", "CONFORMIDAD_TITULAR": "CONFIRMAR_TRANSFERENCIA",
     "TRANSFERIDA": "RESOLVER", "RESUELTA": "CERRAR", "RECURRIDA": "ADMITIR",
 }  # fmt: skip
+_PIDS = {p["name"]: p["pids"] for p in pack.persons()["persons"]}
 INSTITUTE = st.sampled_from(INSTITUTES)
 WHO = st.sampled_from(PEOPLE)
 DAY = st.dates(date(1985, 1, 1), date(2025, 12, 31))
@@ -68,6 +69,8 @@ class CountryMachine(RuleBasedStateMachine):
         self.acknowledged: dict[tuple[str, int], str] = {}
         self.deaths: list[tuple[str, str, str]] = []
         self.versions: dict[tuple[str, str], int] = {}
+        # Whose each period is, by the name that it had where it was certified first.
+        self.owners: dict[str, str] = {}
         # Whom the registry answers nothing but what persons ask through them.
         self.suspended: set[str] = set()
         # Who has left, and who holds its persons since.
@@ -285,6 +288,16 @@ class CountryMachine(RuleBasedStateMachine):
             number, _, _ = self.merged.pop()
             self.c.registry.store.unmerge(number, "of-2", "11", self.c.now)
 
+    @rule()
+    def unmerge_any(self) -> None:
+        """The first merge is undone, or another stands on top of it and it is refused."""
+        if self.merged:
+            number, stays, goes = self.merged[0]
+            if any(m[2] in (stays, goes) for m in self.merged[1:]):
+                return
+            self.merged.remove((number, stays, goes))
+            self.c.registry.store.unmerge(number, "of-2", "11", self.c.now)
+
     @rule(days=st.integers(0, 45))
     def days_pass(self, days: int) -> None:
         """Time passes; routines run, and what is queued is sent."""
@@ -383,6 +396,15 @@ class CountryMachine(RuleBasedStateMachine):
                 assert rows == [("VIVA",)], who
 
     @invariant()
+    def every_period_is_its_person_s(self) -> None:
+        """Under whichever pseudonym, at whichever institute: a period leads to the record of her for whom it was certified."""
+        for code, services in self.c.institutes.items():
+            for period_id, pid in services.database.query("SELECT DISTINCT period_id, pid FROM period"):
+                found = self.c.registry.store.find_by_pid(MEMBERS[code], pid)
+                assert found is not None, (code, period_id)
+                assert found.rid == self._rid(self.owners[_first_name(period_id)]), (code, period_id)
+
+    @invariant()
     def what_was_acknowledged_is_in_the_chain_as_it_was(self) -> None:
         """An event that the responsible took is there, once, as it was sent; chains of others are no other chains."""
         for services in self.c.institutes.values():
@@ -464,6 +486,10 @@ class CountryMachine(RuleBasedStateMachine):
         for code, services in self.c.institutes.items():
             for (period_id,) in services.database.query("SELECT DISTINCT period_id FROM period"):
                 self.versions.setdefault((code, period_id), 1)
+            for period_id, pid in services.database.query("SELECT DISTINCT period_id, pid FROM period"):
+                who = next((w for w in PEOPLE if pid == _PIDS[w].get(code)), None)
+                if who is not None:
+                    self.owners.setdefault(_first_name(period_id), who)
 
     def _pick(self, pick: int) -> Case | None:
         cases = [c for s in self.c.institutes.values() for c in s.cases.all() if c.responsible == s.member]
@@ -599,6 +625,11 @@ class CountryMachine(RuleBasedStateMachine):
         self.loop.run_until_complete(
             self._post(case, CODE_OF[case.responsible], role, self._event(case, name, to))
         )
+
+
+def _first_name(period_id: str) -> str:
+    """A period's name without those of the institutes to which it was handed over since."""
+    return ":".join(period_id.split(":")[-2:])
 
 
 def hand_over_files(c: DirectCountry, code: str, heir: str, out: Path) -> None:

@@ -159,6 +159,16 @@ class PersonStore:
             int(level),
         )
 
+    def files_of(self, pid: Pid) -> list[Pid]:
+        """The pseudonyms under which this institute has a person: this one first, and those of records that are one with hers."""
+        rows = self._database.query(
+            "WITH RECURSIVE hers (pid) AS (SELECT CAST(? AS TEXT) UNION "
+            "SELECT CASE WHEN s.pid = h.pid THEN s.other ELSE s.pid END FROM same_person s JOIN hers h "
+            "ON s.pid = h.pid OR s.other = h.pid) SELECT pid FROM hers WHERE pid <> ? ORDER BY pid",
+            (pid, pid),
+        )
+        return [pid, *(Pid(r[0]) for r in rows)]
+
     def remember_pair(self, pidp: Pid, member: str, purpose: str, pid: Pid, level: int) -> None:
         """Note that a member speaks of this person as ``pidp``."""
         with self._database.transaction() as connection:

@@ -16,7 +16,7 @@ from social_security.institute.stores.measures import MEASURE_STEP
 from social_security.institute.stores.periods import HISTORY_STEP
 from social_security.institute.stores.retirees import RETIREE_STEP
 from social_security.institute.stores.rights import BLOCKED_STEP, OPPOSITION_STEP, RIGHTS_STEP
-from social_security.institute.stores.vital import VITAL_STEP
+from social_security.institute.stores.vital import SAME_PERSON_STEP, VITAL_STEP
 from social_security.wire.gatewayrefusals import REFUSALS_STEP
 from social_security.wire.outbox import OUTBOX_ENDS_STEP, OUTBOX_STEP
 
@@ -50,4 +50,5 @@ STEPS = (
     IMPORT_STEP,
     ANNOUNCED_STEP,
     PORTABILITY_PRESENTED_STEP,
+    SAME_PERSON_STEP,
 )

@@ -34,6 +34,16 @@ VITAL_STEP = """
 """
 
 
+# Two pseudonyms of one person here, since two records of hers have become one; gone when they are made two again.
+SAME_PERSON_STEP = """
+    CREATE TABLE same_person (
+        pid TEXT PRIMARY KEY,
+        other TEXT NOT NULL
+    );
+    CREATE INDEX same_person_other ON same_person (other);
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Applied:
     """An event as it was applied here."""
@@ -88,6 +98,22 @@ class VitalStore:
         """Note an event that changes nothing here."""
         with self._database.transaction() as connection:
             _add(connection, event, at)
+
+    def note_joined(self, event: Applied, other: str | None, at: str) -> None:
+        """Note that a person's record has become one with another's, or two again; ``other``: the pseudonym here that is hers too."""
+        # Both on disk together: after a crash the notice comes again and finds neither.
+        with self._database.transaction() as connection:
+            _add(connection, event, at)
+            if event.type == "SEPARACION":
+                connection.execute(
+                    "DELETE FROM same_person WHERE pid = ? OR other = ?", (event.pid, event.pid)
+                )
+            if other is not None:
+                connection.execute(
+                    "INSERT INTO same_person (pid, other) VALUES (?, ?) "
+                    "ON CONFLICT (pid) DO UPDATE SET other = excluded.other",
+                    (event.pid, other),
+                )
 
     def bury(self, event: Applied, at: str, survivors_case: str | None) -> None:
         """Note a death with the state it leads to; with a survivors' case, a pension is stopped from that day on."""
