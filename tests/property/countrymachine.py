@@ -24,7 +24,7 @@ from social_security.domain.calendars import load_calendar
 from social_security.domain.edition import package_edition
 from social_security.domain.faults import APPEAL_DAYS
 from social_security.domain.history import parse_rules, share, total
-from social_security.domain.pseudonyms import Rid
+from social_security.domain.pseudonyms import Rid, institute_pid
 from social_security.importing.layouts import LAYOUTS, PIDS
 from social_security.importing.quality import QualityReport
 from social_security.importing.rows import Import, import_file, read_known
@@ -33,8 +33,10 @@ from social_security.institute.portability import all_periods
 from social_security.institute.portabilityrules import senders_of_round
 from social_security.institute.stores.cases import Case
 from social_security.institute.stores.periods import Certified
+from social_security.keys import load_registry_keys
 from tests.directgateway import INSTITUTES, DirectCountry
 from tests.registrybooks import ACT
+from tests.social import SECRET, seeded
 
 PEOPLE = ("ana", "jose-teodoro", "maria-ines")
 CONVENTION = next(c for c in pack.document("fixture.json")["conventions"] if c["id"] == "CONV-DEMO-2025-01")
@@ -49,7 +51,6 @@ _ONWARD = {
     "PROYECTO_RESOLUCION": "CONFORMAR", "CONFORMIDAD_TITULAR": "CONFIRMAR_TRANSFERENCIA",
     "TRANSFERIDA": "RESOLVER", "RESUELTA": "CERRAR", "RECURRIDA": "ADMITIR",
 }  # fmt: skip
-_PIDS = {p["name"]: p["pids"] for p in pack.persons()["persons"]}
 INSTITUTE = st.sampled_from(INSTITUTES)
 WHO = st.sampled_from(PEOPLE)
 DAY = st.dates(date(1985, 1, 1), date(2025, 12, 31))
@@ -71,6 +72,12 @@ class CountryMachine(RuleBasedStateMachine):
         self.versions: dict[tuple[str, str], int] = {}
         # Whose each period is, by the name that it had where it was certified first.
         self.owners: dict[str, str] = {}
+        keys = load_registry_keys(seeded() / "00-RNSS" / "keys.json", SECRET)
+        self._made_for = {
+            (code, institute_pid(keys.pid, keys.version, rid_of(p["name"]), MEMBERS[code])): str(p["name"])
+            for p in pack.persons()["persons"]
+            for code in INSTITUTES
+        }
         # Whom the registry answers nothing but what persons ask through them.
         self.suspended: set[str] = set()
         # Who has left, and who holds its persons since.
@@ -487,9 +494,7 @@ class CountryMachine(RuleBasedStateMachine):
             for (period_id,) in services.database.query("SELECT DISTINCT period_id FROM period"):
                 self.versions.setdefault((code, period_id), 1)
             for period_id, pid in services.database.query("SELECT DISTINCT period_id, pid FROM period"):
-                who = next((w for w in PEOPLE if pid == _PIDS[w].get(code)), None)
-                if who is not None:
-                    self.owners.setdefault(_first_name(period_id), who)
+                self.owners.setdefault(_first_name(period_id), self._made_for[code, pid])
 
     def _pick(self, pick: int) -> Case | None:
         cases = [c for s in self.c.institutes.values() for c in s.cases.all() if c.responsible == s.member]
