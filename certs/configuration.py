@@ -193,12 +193,13 @@ class TrustedConfiguration:
         now: datetime | None = None,
         strict: bool = True,
         profiles: CertificateProfiles = STANDARD_PROFILES,
+        known: Sequence[SharedParameters] = (),
     ) -> TrustedConfiguration:
         """Read a stored configuration: ``instance-identifier`` and ``<folder>/<part>`` with optional ``.metadata``.
 
         Expired foreign instances are left out when ``now`` is given. ``strict`` refuses an instance that cannot be
-        read; otherwise it is left out. ``profiles`` read the subjects of signing certificates. Raises `Fault` when the own
-        instance is not there.
+        read; otherwise it is left out. ``profiles`` read the subjects of signing certificates. Parameters that are among ``known``,
+        byte by byte, are not read again. Raises `Fault` when the own instance is not there.
         """
         if "instance-identifier" not in files:
             raise Fault(
@@ -212,7 +213,7 @@ class TrustedConfiguration:
         stored: dict[str, bytes] = {}
         for folder in folders:
             try:
-                loaded = _load_instance(folder, files)
+                loaded = _load_instance(folder, files, known)
             except Fault:
                 if strict:
                     raise
@@ -256,6 +257,10 @@ class TrustedConfiguration:
             )
 
     # Members, servers, groups
+
+    def all_shared(self) -> tuple[SharedParameters, ...]:
+        """The shared parameters of every instance at hand."""
+        return tuple(loaded.shared for loaded in self.instances.values())
 
     def shared(self, instance: str) -> SharedParameters | None:
         """The shared parameters of an instance at hand."""
@@ -438,12 +443,16 @@ class TrustedConfiguration:
         return 60 if self.private is None else self.private.timestamping_interval_s
 
 
-def _load_instance(folder: str, files: Mapping[str, bytes]) -> InstanceConfiguration | None:
+def _load_instance(
+    folder: str, files: Mapping[str, bytes], known: Sequence[SharedParameters]
+) -> InstanceConfiguration | None:
     shared_name = f"{folder}/{FILE_NAMES[SHARED_ID]}"
     if shared_name not in files:
         return None
     shared_metadata = _metadata(files.get(f"{shared_name}.metadata"))
-    shared = parse_shared(files[shared_name], shared_metadata[0])
+    raw, version = files[shared_name], shared_metadata[0]
+    same = (s for s in known if s.version == version and s.raw == raw)
+    shared = next(same, None) or parse_shared(raw, version)
     for certificate in _ca_bytes(shared):
         parse_certificate(certificate)
     private_name = f"{folder}/{FILE_NAMES[PRIVATE_ID]}"

@@ -19,7 +19,7 @@ import shutil
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit
 
 import aiohttp
 
@@ -27,6 +27,14 @@ from certs.configuration import TrustedConfiguration, verify_directory
 from certs.edges.configurationfiles import read_configuration_files
 from certs.edges.tokenfiles import sync_folder, write_whole
 from certs.profiles import STANDARD_PROFILES
+from gateway.edges.configurationsources import (
+    Location,
+    federation_filter,
+    resolve,
+    stored_locations,
+    with_https_twins,
+    with_version,
+)
 from gateway.edges.httpclock import clock_offset_s
 from schemas.faults import Fault, Kind, UnexpectedStatus
 from schemas.globalconf.anchor import Anchor, parse_anchor
@@ -43,7 +51,7 @@ from schemas.globalconf.parts import (
     parse_verify_next_update,
 )
 from schemas.globalconf.private import parse_private
-from schemas.globalconf.shared import CURRENT_VERSION, MINIMUM_VERSION, Source, parse_shared
+from schemas.globalconf.shared import CURRENT_VERSION, MINIMUM_VERSION, SharedParameters, parse_shared
 from schemas.globalconf.witnesses import parse_appointments
 from schemas.jsontext import dump_json
 from serving.process.failing import FailureReason, gathered, reason_of
@@ -52,7 +60,7 @@ from serving.process.memory import give_back_freed
 from serving.process.pace import Pace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
     from certs.profiles import CertificateProfiles
@@ -74,14 +82,6 @@ class ConfigurationSettings:
     poll_s: float = 60.0
     conditional_poll_s: float = 3.0
     federations: str = "none"
-
-
-@dataclass(frozen=True, slots=True)
-class Location:
-    """A URL to try, and the certificates its directory may be verified with."""
-
-    url: str
-    certificates: tuple[bytes, ...]
 
 
 @dataclass(slots=True)
@@ -128,6 +128,8 @@ class ConfigurationClient:
         self._offered_etag: str | None = None
         self._refusals: dict[str, str] = {}
         self._refusal_listeners: list[Callable[[str, str], None]] = []
+        # By instance, what was read when it was looked at, until it comes into force.
+        self._checked: dict[str, SharedParameters] = {}
         self.current: TrustedConfiguration | None = None
         self.last_failure: FailureReason | None = None
         # By how many seconds this clock was ahead of a source's, by its last answer, and which source that was.
@@ -214,7 +216,9 @@ class ConfigurationClient:
             now=self._clock(),
             strict=False,
             profiles=self._profiles,
+            known=[*(() if self.current is None else self.current.all_shared()), *self._checked.values()],
         )
+        self._checked.clear()
         give_back_freed()
         return found
 
@@ -345,10 +349,12 @@ class ConfigurationClient:
                 continue
             content = self._unchanged(instance, part)
             if content is None:
-                content = await self._get(_resolve(url, part.location), LARGEST_PART) or b""
+                content = await self._get(resolve(url, part.location), LARGEST_PART) or b""
                 part.check(content)
                 # In a thread: of a country's members it takes a second.
-                await asyncio.to_thread(check_part, part, content, directory.version, instance)
+                read = await asyncio.to_thread(check_part, part, content, directory.version, instance)
+                if read is not None:
+                    self._checked[instance] = read
             fetched.parts[file_name_of(part)] = (part, content)
         needed = (SHARED_ID, PRIVATE_ID) if own else (SHARED_ID,)
         there = {part.content_id for part, _ in fetched.parts.values()}
@@ -391,22 +397,25 @@ class ConfigurationClient:
         return True
 
 
-def check_part(part: DirectoryPart, content: bytes, version: int, instance: str) -> None:
-    """Refuse parameters and optional parts that cannot be read, and parameters of another instance."""
+def check_part(part: DirectoryPart, content: bytes, version: int, instance: str) -> SharedParameters | None:
+    """Refuse parameters and optional parts that cannot be read, and parameters of another instance; shared ones as they were read."""
+    shared = None
     if part.content_id == SHARED_ID:
-        found = parse_shared(content, version).instance
+        shared = parse_shared(content, version)
+        found = shared.instance
     elif part.content_id == PRIVATE_ID:
         found = parse_private(content).instance
     else:
         reader = _OPTIONAL.get(part.content_id)
         if reader is not None:
             reader(content)
-        return
+        return None
     if found != instance:
         raise Fault(
             Kind.MALFORMED_GLOBAL_CONF,
             f"{part.content_id} says it is of instance {found}; {instance} was expected",
         )
+    return shared
 
 
 _OPTIONAL: dict[str, Callable[[bytes], object]] = {
@@ -439,61 +448,3 @@ def metadata(part: DirectoryPart, directory: Directory) -> bytes:
     values["contentLocation"] = part.location
     values["configurationVersion"] = str(directory.version)
     return dump_json(values).encode()
-
-
-def with_version(url: str, version: int) -> str:
-    """A configuration URL with a version parameter in place of any other."""
-    parts = urlsplit(url)
-    kept = [p for p in parts.query.split("&") if p and not p.startswith("version=")]
-    return urlunsplit(parts._replace(query="&".join([*kept, f"version={version}"])))
-
-
-def with_https_twins(locations: Sequence[Location]) -> list[Location]:
-    """For each http location its https twin first; https ones of the list itself are kept too."""
-    http = [location for location in locations if location.url.startswith("http://")]
-    https = [location for location in locations if location.url.startswith("https://")]
-    found: dict[str, Location] = {}
-    for location in (*_https_twins(http), *https, *http):
-        found.setdefault(location.url, location)
-    return list(found.values())
-
-
-def _https_twins(http: Sequence[Location]) -> list[Location]:
-    return [Location("https://" + each.url.removeprefix("http://"), each.certificates) for each in http]
-
-
-def stored_locations(sources: Sequence[Source], anchor_url: str) -> list[Location]:
-    """Locations built from the nodes that shared parameters name, with the path of the anchor's first http URL."""
-    parts = urlsplit(anchor_url)
-    if parts.path in ("", "/"):
-        return []
-    name = parts.path.rpartition("/")[2]
-    found = []
-    for source in sources:
-        certificates: Mapping[str, tuple[bytes, ...]] = {
-            "internalconf": source.internal_certificates,
-            "externalconf": source.external_certificates,
-        }
-        both = source.internal_certificates + source.external_certificates
-        found.append(Location(f"http://{source.address}{parts.path}", certificates.get(name, both)))
-    return [*_https_twins(found), *found]
-
-
-def federation_filter(allowed: str, own: str) -> Callable[[str], bool]:
-    """Which instances may be federated: ``none`` anywhere wins, then ``all``, then the list, whatever the case."""
-    names = {name.strip().lower() for name in allowed.split(",") if name.strip()}
-
-    def is_allowed(instance: str) -> bool:
-        if instance.lower() == own.lower():
-            return True
-        return "none" not in names and ("all" in names or instance.strip().lower() in names)
-
-    return is_allowed
-
-
-def _resolve(directory_url: str, location: str) -> str:
-    if re.match(r"https?://", location):
-        return location
-    parts = urlsplit(directory_url)
-    path = location if location.startswith("/") else f"{parts.path.rpartition('/')[0]}/{location}"
-    return urlunsplit((parts.scheme, parts.netloc, path, "", ""))

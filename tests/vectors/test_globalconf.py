@@ -21,8 +21,8 @@ from lxml import etree
 from certs.configuration import TrustedConfiguration, verify_directory
 from certs.edges.configurationfiles import load_configuration_folder
 from certs.verify.chain import ChainPolicy, verify_chain
-from gateway.edges.configuration import (
-    ConfigurationClient,
+from gateway.edges.configuration import ConfigurationClient
+from gateway.edges.configurationsources import (
     Location,
     federation_filter,
     stored_locations,

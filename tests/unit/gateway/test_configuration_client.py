@@ -13,6 +13,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from cryptography.hazmat.primitives.serialization import Encoding
 
+import certs.configuration
+import gateway.edges.configuration
 from central_server.config import Publishing
 from central_server.publication.node import CentralNode
 from central_server.publication.publish import add_routes
@@ -23,6 +25,7 @@ from certs.tls import TlsCredentials, system_server_context
 from gateway.edges.configuration import ConfigurationClient
 from schemas.faults import Fault
 from schemas.globalconf.anchor import Anchor, AnchorSource, parse_anchor, render_anchor
+from schemas.globalconf.shared import SharedParameters, parse_shared
 from serving.storage.selfsigned import self_signed
 from tests.instance import Instance
 
@@ -184,3 +187,35 @@ async def test_a_configuration_is_had_over_https_from_a_server_whose_certificate
                     assert client.current is None
     finally:
         await server.close()
+
+
+async def test_parameters_are_read_once_and_not_again_while_they_are_the_same(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+
+    def counted(raw: bytes, version: int) -> SharedParameters:
+        read.append(len(raw))
+        return parse_shared(raw, version)
+
+    for module in (certs.configuration, gateway.edges.configuration):
+        monkeypatch.setattr(module, "parse_shared", counted)
+    client = source.client
+    await client.refresh()
+    assert len(read) == 1
+    first = client.current
+    assert first is not None
+    later = NOW + timedelta(seconds=30)
+    await source.publish(later)  # private parameters and the directory alone
+    await client.refresh()
+    assert client.current is not None
+    assert client.current.timestamping_interval_s == later.second
+    assert client.current.expires_at > first.expires_at
+    assert client.current.own.shared is first.own.shared
+    assert len(read) == 1
+    with source.node.store.change(ANA, later) as records:
+        records.set_parameter("ocsp_freshness_s", "77")
+    assert await source.node.publish_if_due(later)
+    await client.refresh()
+    assert client.current.ocsp_freshness_s == 77
+    assert len(read) == 2
