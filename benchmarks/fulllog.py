@@ -205,6 +205,7 @@ def run(options: argparse.Namespace, folder: Path, addresses: Sequence[str]) -> 
         DataFolder(folder / name, where) for name, where in zip(("empty", "full"), addresses, strict=True)
     )
     begun = time.perf_counter()
+    full.log.mkdir(parents=True, exist_ok=True)  # of archives, wherever the log is
     asyncio.run(open_log(full).close())  # once opened, it is known that nothing in it is in clear
     with contextlib.closing(full.message_log.open()) as database:
         fill(database, options)
