@@ -103,13 +103,20 @@ def container_name(record: LogRecord) -> str:
     return asic.file_name(record.message_id, is_response=record.is_response, record_id=record.id)
 
 
-def write_record(out: IO[bytes], record: LogRecord, reader: LogReader, *, digests_only: bool = False) -> None:
-    """Write a record's container, its bodies streamed; of what is withheld, its digests. Raises `Fault`."""
+def write_record(
+    out: IO[bytes],
+    record: LogRecord,
+    reader: LogReader,
+    *,
+    digests_only: bool = False,
+    key: bytes | None = None,
+) -> None:
+    """Write a record's container, its bodies streamed; of what is withheld, its digests. ``key`` as `LogReader.open_message`. Raises `Fault`."""
     in_batch = record.timestamp_result is not None
     withheld = withheld_of(record, digests_only=digests_only)
     has_message = withheld is None or withheld.reason in (Reason.CUT, Reason.NOT_LOGGED)
     container = asic.Container(
-        message=reader.open_message(record) if has_message else b"",
+        message=reader.open_message(record, key) if has_message else b"",
         signature=record.signature,
         sig_hash_chain_result=record.hash_chain_result,
         sig_hash_chain=record.hash_chain,
@@ -119,7 +126,7 @@ def write_record(out: IO[bytes], record: LogRecord, reader: LogReader, *, digest
         withheld=withheld,
     )
     kept = [a for a in record.attachments if has_message and a.kept_bytes != 0]
-    named = [(f"attachment{a.number}", reader.open_body(record, a)) for a in kept]
+    named = [(f"attachment{a.number}", reader.open_body(record, a, key)) for a in kept]
     asic.write_container(out, container, record.at, named)
 
 

@@ -136,11 +136,18 @@ class LogKeys:
 
     def record_key(self, record_id: int) -> bytes:
         """The key of a record. Raises `Destroyed`, or `Fault` while the keys are closed."""
+        return self.record_keys([record_id])[0]
+
+    def record_keys(self, record_ids: Sequence[int]) -> list[bytes]:
+        """The keys of records, of one look at the file. Raises `Destroyed` for the first that has none, `Fault` as `record_key`."""
         with self._lock:
             self._refresh()
-            for tree in reversed(self._trees):
-                if tree.first <= record_id < tree.end:
-                    return tree.key(record_id)
+            return [self._known_key(record_id) for record_id in record_ids]
+
+    def _known_key(self, record_id: int) -> bytes:
+        for tree in reversed(self._trees):
+            if tree.first <= record_id < tree.end:
+                return tree.key(record_id)
         raise Destroyed(record_id)
 
     def new_keys(self, record_id: int, moments: Sequence[datetime]) -> list[bytes]:

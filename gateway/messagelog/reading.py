@@ -113,10 +113,14 @@ class LogReader:
 
     def record(self, record_id: int) -> LogRecord:
         """One record, for threads. Raises `Fault` when it is not there."""
-        found = self._records("record.id = ?", [record_id])
-        if not found:
-            raise Fault(Kind.LOGGING_FAILED, f"the message log has no record {record_id}")
-        return found[0]
+        return self.records([record_id])[0]
+
+    def records(self, ids: Sequence[int]) -> list[LogRecord]:
+        """Records by their numbers, in the order of these, for threads. Raises `Fault` when one is not there."""
+        found = self._records(f"record.id IN ({', '.join('?' * len(ids))})", list(ids))
+        if missing := set(ids) - {record.id for record in found}:
+            raise Fault(Kind.LOGGING_FAILED, f"the message log has no record {min(missing)}")
+        return found
 
     def select(self, condition: str, parameters: Sequence[object], limit: int) -> list[LogRecord]:
         """At most ``limit`` records that meet a condition in SQL, oldest first, for threads."""
@@ -135,30 +139,54 @@ class LogReader:
         self, where: str, parameters: Sequence[object], limit: int = 10_000, *, order: str = "record.id"
     ) -> list[LogRecord]:
         found = self.query(f"{rows.SELECT_RECORDS} WHERE {where} ORDER BY {order} LIMIT {limit}", parameters)
-        return [self._record(row) for row in found]
+        attachments = self._attachments(found)
+        return [self._record(row, attachments) for row in found]
 
-    def _record(self, row: Sequence[object]) -> LogRecord:
-        attachments = self.query(rows.SELECT_ATTACHMENTS, [row[0]])
+    def _attachments(self, found: Sequence[Sequence[object]]) -> dict[object, list[Sequence[object]]]:
+        """The rows of the attachments of some records, by their number; many in one question."""
+        attachments: dict[object, list[Sequence[object]]] = {}
+        for begin in range(0, len(found), _TOGETHER):
+            numbers = [row[0] for row in found[begin : begin + _TOGETHER]]
+            marks = ", ".join("?" * len(numbers))
+            for number, *attachment in self.query(rows.SELECT_ATTACHMENTS.format(marks=marks), numbers):
+                attachments.setdefault(number, []).append(attachment)
+        return attachments
+
+    def _record(self, row: Sequence[object], attachments: dict[object, list[Sequence[object]]]) -> LogRecord:
         with reading_row(self.database.place, "record", "id", row[0], _PARTS):
-            return rows.record_of(row, attachments)
+            return rows.record_of(row, attachments.get(row[0], ()))
 
     # Content
 
-    def open_message(self, record: LogRecord) -> bytes:
-        """The message as it is in the log. Raises `Fault` when it does not open, or was erased."""
+    def keys_of(self, records: Sequence[LogRecord]) -> dict[int, bytes]:
+        """The keys of records by their numbers, of those that are not erased; in one look. Raises `Fault`."""
+        numbers = [record.id for record in records if record.erasure is None]
+        try:
+            return dict(zip(numbers, self._keys.record_keys(numbers), strict=True))
+        except Destroyed as destroyed:
+            raise Fault(
+                Kind.LOGGING_FAILED,
+                f"the key of record {destroyed.args[0]} is destroyed or was never in these keys",
+            ) from None
+
+    def open_message(self, record: LogRecord, key: bytes | None = None) -> bytes:
+        """The message as it is in the log, by the record's key where the caller has it. Raises `Fault` when it does not open, or was erased."""
         if record.form is RecordForm.CLEAR:
             return record.message
-        return open_sealed(self._key(record), record.message, sealed_label(record.id, "message"))
+        return open_sealed(key or self._key(record), record.message, sealed_label(record.id, "message"))
 
-    def open_body(self, record: LogRecord, attachment: LoggedAttachment) -> Iterable[bytes]:
+    def open_body(
+        self, record: LogRecord, attachment: LoggedAttachment, key: bytes | None = None
+    ) -> Iterable[bytes]:
         """A body's chunks, as much of it as is in the log, to be drawn as often as wanted. Raises `Fault` as `open_message` does."""
         what = f"attachment {attachment.number}"
         if attachment.content is not None:
-            return (open_sealed(self._key(record), attachment.content, sealed_label(record.id, what)),)
+            return (open_sealed(key or self._key(record), attachment.content, sealed_label(record.id, what)),)
         if attachment.file_name is None or attachment.file_key is None:
             return ()
-        key = open_sealed(self._key(record), attachment.file_key, sealed_label(record.id, f"key of {what}"))
-        return Redrawn(partial(self._bodies.chunks, attachment.file_name, key))
+        label = sealed_label(record.id, f"key of {what}")
+        of_body = open_sealed(key or self._key(record), attachment.file_key, label)
+        return Redrawn(partial(self._bodies.chunks, attachment.file_name, of_body))
 
     def _key(self, record: LogRecord) -> bytes:
         if record.erasure is not None:
@@ -166,12 +194,7 @@ class LogReader:
                 Kind.LOGGING_FAILED,
                 f"the content of record {record.id} was erased by order {record.erasure.reference}",
             )
-        try:
-            return self._keys.record_key(record.id)
-        except Destroyed:
-            raise Fault(
-                Kind.LOGGING_FAILED, f"the key of record {record.id} is destroyed or was never in these keys"
-            ) from None
+        return self.keys_of([record])[record.id]
 
     # The chain
 
@@ -205,10 +228,10 @@ class LogReader:
     def _readable(self, first: object, last: object) -> dict[int, LogRecord]:
         """The records between two, by number, without those that nothing can be made of."""
         found = self.query(f"{rows.SELECT_RECORDS} WHERE record.id BETWEEN ? AND ?", [first, last])
-        records = {}
+        attachments, records = self._attachments(found), {}
         for row in found:
             with contextlib.suppress(OperatorError):
-                record = self._record(row)
+                record = self._record(row, attachments)
                 records[record.id] = record
         return records
 

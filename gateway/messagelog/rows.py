@@ -31,8 +31,8 @@ SELECT_RECORDS = (
     "LEFT JOIN erasure ON erasure.id = erased.erasure_id "
 )
 SELECT_ATTACHMENTS = (
-    "SELECT number, size_bytes, digest, content, file_name, file_key, kept_bytes FROM attachment "
-    "WHERE record_id = ? ORDER BY number"
+    "SELECT record_id, number, size_bytes, digest, content, file_name, file_key, kept_bytes FROM attachment "
+    "WHERE record_id IN ({marks}) ORDER BY record_id, number"
 )
 INSERT_RECORDS = (
     f"INSERT INTO record (id, {DIGESTED}, form, links, message_digest, is_reduced, chain) VALUES "
@@ -89,7 +89,7 @@ def digested_row(entry: LogEntry, message: bytes) -> list[Field]:
 
 
 def record_of(row: Sequence[object], attachments: Sequence[Sequence[object]]) -> LogRecord:
-    """A row of `SELECT_RECORDS` and its rows of `SELECT_ATTACHMENTS` as a record. Raises `TypeError` or `ValueError` for what no column holds."""
+    """A row of `SELECT_RECORDS` and its rows of `SELECT_ATTACHMENTS`, without their first column, as a record. Raises `TypeError` or `ValueError` for what no column holds."""
     return LogRecord(
         id=number_of(row[0]),
         message_id=text_of(row[1]),

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 import sqlite3
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from certs.verify.container import verify_container
 from gateway.messagelog.archive import Grouping, verify_archive
-from gateway.messagelog.retention import Retention, RetentionSettings
+from gateway.messagelog.retention import LONGEST_WRITING, READ_TOGETHER, Retention, RetentionSettings
 from gateway.messagelog.steps import DATABASE
 from gateway.messagelog.store import MessageLog
 from gateway.messagelog.transfer import TransferSettings
@@ -33,8 +35,10 @@ async def message_log(tmp_path: Path) -> AsyncIterator[MessageLog]:
     await opened.close()
 
 
-def retention(log: MessageLog, folder: Path, **settings: object) -> Retention:
-    return Retention(log, folder, lambda: NOW, RetentionSettings(**{"seal": False, **settings}))  # type: ignore[arg-type]
+def retention(
+    log: MessageLog, folder: Path, now: Callable[[], datetime] = lambda: NOW, **settings: object
+) -> Retention:
+    return Retention(log, folder, now, RetentionSettings(**{"seal": False, **settings}))  # type: ignore[arg-type]
 
 
 @pytest.mark.xroad("F105")
@@ -135,7 +139,8 @@ async def test_numbers_and_chain_go_on_after_everything_was_removed(
 LONG_TABLES = frozenset({"record", "attachment", "stamped", "archived", "stamp"})
 
 
-async def test_no_round_walks_through_a_whole_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def traced_statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every statement to SQLite from now on, with its values in it."""
     statements: list[str] = []
 
     def traced(path: Path) -> sqlite3.Connection:
@@ -144,6 +149,11 @@ async def test_no_round_walks_through_a_whole_table(tmp_path: Path, monkeypatch:
         return connection
 
     monkeypatch.setattr(database, "connect", traced)
+    return statements
+
+
+async def test_no_round_walks_through_a_whole_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    statements = traced_statements(monkeypatch)
     log = open_log(tmp_path)
     ids = [await append_signed(log, tmp_path, days_ago=days) for days in (40, 10)]
     statements.clear()
@@ -173,6 +183,54 @@ async def test_no_round_walks_through_a_whole_table(tmp_path: Path, monkeypatch:
                 ).fetchall()
                 assert plan[3].startswith("SEARCH "), (table, column)
     explained.close()
+    await log.close()
+
+
+class Killed(BaseException):
+    """The end of a process, in the middle of what it does."""
+
+
+@pytest.mark.parametrize("seal", [True, False])
+async def test_a_slow_archiver_that_is_killed_again_and_again_gets_on(tmp_path: Path, seal: bool) -> None:
+    """Each record takes it seconds, and each of its lives ends before the log is through."""
+    log, clock = open_log(tmp_path), [NOW]
+    ids = [await append_signed(log, tmp_path) for _ in range(20)]
+    await stamp_alone(log, *ids)
+
+    def now() -> datetime:
+        clock[0] += LONGEST_WRITING / 4
+        if clock[0] > ends_at:
+            raise Killed
+        return clock[0]
+
+    lives, archived = 0, [0]
+    while archived[-1] < len(ids):
+        ends_at = clock[0] + 3 * LONGEST_WRITING
+        lives += 1
+        with contextlib.suppress(Killed):
+            await retention(log, tmp_path, now, seal=seal).archive()
+        count = int(str(log.reader.query("SELECT count(*) FROM archived")[0][0]))
+        assert count > archived[-1], f"life {lives} got nowhere"
+        archived.append(count)
+    assert lives > 2
+    await log.close()
+
+
+async def test_records_are_read_many_in_one_question(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    statements = traced_statements(monkeypatch)
+    log = open_log(tmp_path)
+    ids = [await append_signed(log, tmp_path) for _ in range(READ_TOGETHER + 1)]
+    await stamp_alone(log, *ids)
+    statements.clear()
+    looks: list[object] = []
+    monkeypatch.setattr(log.keys, "_refresh", lambda: looks.append(0))
+    await retention(log, tmp_path, seal=True).archive()
+    assert sum("FROM attachment" in sql for sql in statements) == 2
+    assert sum("message_digest" in sql for sql in statements) == 2
+    assert len(looks) == 2
+    statements.clear()
+    assert await log.verify_chain() is None
+    assert sum("FROM attachment" in sql for sql in statements) == 1
     await log.close()
 
 
