@@ -57,6 +57,8 @@ class PartEnd(msgspec.Struct, frozen=True):
     """The part under way is complete."""
 
 
+# RFC 9110 5.6.4: a backslash in a quoted text stands for what follows it.
+_QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 _BLANK_LINE = re.compile(rb"\n\r?\n")
 FramingEvent = PartStart | PartData | PartEnd
 _PART_END = PartEnd()
@@ -128,8 +130,6 @@ class MultipartParser:
 
     def close(self) -> None:
         """Say that no more comes. Raises when the closing delimiter is missing."""
-        if self._state is _State.DELIMITER and self._buffer == b"--":
-            self._state = _State.EPILOGUE
         if self._state is not _State.EPILOGUE:
             raise BadMessage(
                 Kind.MIME_PARSING_FAILED, "the multipart body ended before its closing delimiter"
@@ -343,7 +343,7 @@ def _parse_content_type(value: str) -> tuple[str, tuple[tuple[str, str], ...]]:
             continue
         text = text.strip()
         if len(text) >= 2 and text[0] == text[-1] == '"':
-            text = text[1:-1].replace('\\"', '"').replace("\\\\", "\\")
+            text = _QUOTED_PAIR.sub(r"\1", text[1:-1])
         if parameters.setdefault(name.strip().lower(), text) != text:
             raise BadMessage(
                 Kind.INVALID_CONTENT_TYPE,

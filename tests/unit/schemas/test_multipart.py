@@ -66,6 +66,7 @@ def test_a_line_feed_alone_a_preamble_and_an_epilogue_are_read_alike(pieces: int
         PART + b"--b\r\n\r\n\r\n--b--\r\n",
         PART.replace(b"\r\n", b"\n") + b"--b\n\n\n--b--",
         b"text\r\n" + PART + b"--b\r\n\r\n\r\n--b--\r\nmore",
+        PART[:-2] + b"\n--b\r\n\r\n\r\n--b--\r\n",
     ):
         assert read(raw, pieces) == expected
 
@@ -84,5 +85,7 @@ def test_a_header_goes_on_in_the_next_line_within_the_bound() -> None:
 
 def test_a_content_type_names_nothing_twice_with_different_values() -> None:
     assert parse_content_type('A/B; x="1;2"; X="1;2"; y') == ("a/b", {"x": "1;2"})
+    quoted = r'a/b; x="1\";\\"; y=\; z="\a\\\""'
+    assert parse_content_type(quoted) == ("a/b", {"x": '1";\\', "y": "\\", "z": 'a\\"'})
     with pytest.raises(BadMessage, match="names x twice"):
         parse_content_type("a/b; x=1; x=2")
