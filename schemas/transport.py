@@ -362,8 +362,8 @@ class ProxyMessageParser:
             case _Part.REST_BODY:
                 events.append(AttachmentEnd(1))
             case _Part.ATTACHMENTS:
-                if self._inner is not None:
-                    self._inner.close()
+                assert self._inner is not None, "it began with the part"
+                self._inner.close()
                 self._inner = None
             case _Part.FAULT:
                 events.append(_fault(raw))

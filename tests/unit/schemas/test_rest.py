@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 import msgspec
 import pytest
+from lxml import etree
 
 from schemas import rest
-from schemas.faults import BadMessage, Fault, Kind
+from schemas.faults import BadMessage, Fault, Kind, Spelling
+from schemas.identifiers import ClientId
 
 CLIENT = ("X-Road-Client", "MX/GOB/1/AFIL")
 PATH = "/r1/MX/GOB/2/INDICE/people/7"
@@ -126,3 +129,44 @@ def test_an_answer_to_another_request_is_refused_whatever_differs(field: str) ->
     with pytest.raises(BadMessage, match=r"the response's .* is .*; the request's is") as caught:
         rest.check_answers(asking, msgspec.structs.replace(answer, **{field: changed}), "aGFzaA==")
     assert caught.value.kind is Kind.INCONSISTENT_RESPONSE
+
+
+@pytest.mark.parametrize("party", ["26", "GOB/26", "a%2Fb/%C3%B1"])
+def test_a_represented_party_is_a_code_or_a_class_and_a_code(party: str) -> None:
+    assert request(("X-Road-Represented-Party", party)).represented_party == party
+
+
+def test_the_signer_of_kept_evidence_is_found_in_what_would_be_refused_today() -> None:
+    asking = (
+        b"GET\r\n/r1/any/../path\r\nx-road-client:MX/GOB/2\r\nX-Road-Client:MX/GOB/1/A\r\nx:\xff\r\n"
+        + b"x-road-id:1\r\n"
+    )
+    assert rest.signer_of(asking) == (ClientId("MX", "GOB", "1", "A"), "1")
+    answer = b"200\r\nOK\r\nx-road-service:MX/GOB/2/S/people\r\nx-road-id:2\r\n"
+    assert rest.signer_of(answer) == (ClientId("MX", "GOB", "2", "S"), "2")
+
+
+XML, OTHER_XML, JSON = "text/xml;charset=utf-8", "application/xml;charset=utf-8", "application/json"
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type"),
+    [
+        (None, JSON), ("", JSON), ("text/html, image/*", JSON), ("*/*", JSON), ("application/json, text/xml", JSON),
+        ("text/xml", XML), ("text/html, TEXT/*;q=0.1, application/json", XML), ("application/xml;q=1, text/xml", OTHER_XML),
+    ],
+)  # fmt: skip
+def test_an_error_comes_in_the_first_form_that_is_accepted(accept: str | None, content_type: str) -> None:
+    fault = BadMessage(Kind.BAD_REQUEST, "a < b\x00ñ")
+    fault.id = "7"
+    answer = rest.render_error(fault, accept, Spelling.CAMEL)
+    assert (answer.status, answer.headers) == (
+        400,
+        (("X-Road-Error", "BadRequest"), ("Content-Type", content_type)),
+    )
+    if content_type is JSON:
+        fields = json.loads(answer.body)
+    else:
+        fields = {e.tag: e.text for e in etree.fromstring(answer.body)}
+    detail = "a < b\x00ñ" if content_type is JSON else "a < bñ"
+    assert fields == {"type": "BadRequest", "message": detail, "detail": "7"}

@@ -6,22 +6,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.faults import BadMessage, Kind
+from schemas import soap
+from schemas.faults import BadMessage, Kind, WireFault
 from schemas.faultxml import render_soap_fault
+from schemas.identifiers import ClientId, ServiceId
 from schemas.multipart import MultipartLimits
 from schemas.transport import (
     AttachmentData,
+    AttachmentEnd,
+    AttachmentStart,
     Event,
     FaultPart,
     OcspResponse,
     ProxyMessageParser,
     ProxyMessageWriter,
+    RestPart,
     SignaturePart,
+    SoapPart,
     TransportLimits,
 )
 from tests import worlds
 
 WRITER = ProxyMessageWriter("xtopabc")
+MEMBER = ClientId("MX", "GOB", "1")
 REST = b"GET /r1/MX/GOB/A/B/s HTTP/1.1\nx-road-client:MX/GOB/C/D\n\n"
 FAULT = render_soap_fault("Server.X", "no")
 SOAP = b"<e:Envelope xmlns:e='http://schemas.xmlsoap.org/soap/envelope/'><e:Body/></e:Envelope>"
@@ -61,6 +68,35 @@ def written(names: str) -> bytes:
 )
 def test_parts_come_in_the_order_of_the_grammar(names: str) -> None:
     assert len(read(written(names))) >= len(names.split())
+
+
+EMPTY = (
+    WRITER.attachments_start() + WRITER.attachment_start("a/b") + WRITER.body_end() + WRITER.attachments_end()
+)
+CALLED_FAULT = soap.render_request(MEMBER, ServiceId(MEMBER, "a"), "1", "<a><o:Fault xmlns:o='urn:o'/></a>")
+
+
+@pytest.mark.parametrize("step", [0, 1, 7])
+@pytest.mark.parametrize(
+    ("raw", "events"),
+    [
+        (PARTS["rest"] + WRITER.body_start() + WRITER.body_end(), [RestPart, AttachmentStart, AttachmentEnd]),
+        (PARTS["soap"] + EMPTY, [SoapPart, AttachmentStart, AttachmentEnd]),
+        (WRITER.soap(CALLED_FAULT, "text/xml"), [SoapPart]),
+        (PARTS["rest"], [RestPart]),
+    ],
+)
+def test_empty_bodies_and_envelopes_that_only_name_a_fault_are_messages(
+    raw: bytes, events: list[type], step: int
+) -> None:
+    found = read(raw + PARTS["signature"] + PARTS["close"], step=step)
+    assert [type(event) for event in found] == [*events, SignaturePart]
+
+
+def test_nothing_and_a_fault_alone_are_answers_too() -> None:
+    assert read(b"") == []
+    alone = read(WRITER.soap(FAULT, "text/xml") + PARTS["close"])
+    assert alone == [FaultPart(WireFault("Server.X", "no"), FAULT)]
 
 
 @pytest.mark.parametrize(
