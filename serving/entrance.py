@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from certs.edges.tokenfiles import write_whole
+from certs.edges.tokenfiles import sync_folder, write_whole
 from schemas.jsontext import load_json
 from schemas.names import spelled, unsuitable_characters
 
-__all__ = ["load_json", "spelled", "unsuitable_characters", "write_whole"]
+__all__ = ["load_json", "spelled", "sync_folder", "unsuitable_characters", "write_whole"]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hmac
-import os
 import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -32,6 +31,7 @@ from social_security.keys import (
     save_institute_keys,
     save_registry_keys,
 )
+from social_security.newfiles import new_file
 from social_security.oniess.tables import STEPS as ONIESS_STEPS
 from social_security.registry.store import RegistryStore
 from social_security.registry.tables import STEPS as REGISTRY_STEPS
@@ -190,13 +190,9 @@ def first_secret(file: Path) -> str:
     """The passphrase in a file that its owner alone reads; made, random, when the file is not there. Raises ValueError."""
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(
-            os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii"
-        ) as new:
+        # On disk before any key is sealed by it, whole: a key without its passphrase would be lost.
+        with new_file(file) as new:
             new.write(secrets.token_urlsafe(24) + "\n")
-            new.flush()
-            # On disk before any key is sealed by it: a key without its passphrase would be lost.
-            os.fsync(new.fileno())
     return SecretSource(file=str(file)).read({})
 
 

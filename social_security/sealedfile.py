@@ -6,7 +6,6 @@ Written whole, readable by its owner only. What does not open says so, and never
 from __future__ import annotations
 
 import base64
-import os
 import secrets
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from schemas.jsontext import dump_json, load_json
 from serving.errors import OperatorError
 from serving.language import N_
+from social_security.newfiles import new_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,11 +38,9 @@ def write_sealed(path: Path, value: object, secret: str) -> None:
     clear = dump_json(value).encode()
     sealed = nonce + AESGCM(_stretch(secret, salt)).encrypt(nonce, clear, path.name.encode())
     record = {"format": FORMAT, "salt": _text(salt), "sealed": _text(sealed)}
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+    # On disk when this returns: keys that nothing else holds. A crash before leaves nothing at the path.
+    with new_file(path) as file:
         file.write(dump_json(record))
-        file.flush()
-        # On disk when this returns: keys that nothing else holds. A crash before leaves a damaged new file, to be removed.
-        os.fsync(file.fileno())
 
 
 def read_sealed(path: Path, secret: str) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +21,7 @@ from social_security.importing.layouts import (
     read_rows,
 )
 from social_security.importing.quality import QualityReport
+from social_security.newfiles import new_file, part_of
 from social_security.registry.homonyms import find_homonyms
 
 if TYPE_CHECKING:
@@ -87,7 +87,9 @@ def import_persons(
 ) -> tuple[str, int]:
     """Enrol the persons of ``expediente,curp,nivel`` and write ``expediente,pid``: what was done, in words, and how many problems there
     are. Raises ValueError."""
-    if out.exists():
+    # The report comes last: with its part beside it, what is at ``out`` is of a run that was killed just before its end.
+    is_resumed = part_of(report_file).exists() and not report_file.exists()
+    if out.exists() and not is_resumed:
         raise ValueError(_("{out} is there already; it is a new file", out=out))
     with QualityReport(report_file) as report, advancing(_("Persons"), measure(file)[1]) as advance:
         enrolment = Enrolment(store, member, today, report, is_dry=dry_run)
@@ -97,10 +99,11 @@ def import_persons(
             except InputError as err:
                 report.add_error(number, err)
             advance(number)
-    if not dry_run:
-        handle = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as opened:
-            csv.writer(opened).writerows((PIDS, *enrolment.lines))
+        if not dry_run:
+            # On disk now: the persons, each with her pseudonym, which the same file gives again.
+            out.unlink(missing_ok=True)
+            with new_file(out) as opened:
+                csv.writer(opened).writerows((PIDS, *enrolment.lines))
     outcome = _(
         "{made} new persons, {known} known already; {count} problems in {report}",
         made=enrolment.made,

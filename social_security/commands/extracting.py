@@ -5,19 +5,14 @@ What comes out is checked by `import` like any other file, with its dry run, its
 
 from __future__ import annotations
 
-import csv
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from serving.config.secret import SecretSource
 from serving.language import _
 from social_security.importing.mapping import MAPPED, extract_rows, read_database, read_mapping
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+from social_security.newfiles import new_folder, write_rows
 
 
 @click.command("extract")
@@ -34,26 +29,12 @@ def extract(file: Path, out: Path) -> None:
     try:
         read = read_mapping(file)
         password = SecretSource(file=read.password_file).read({}) if read.password_file else ""
-        out.mkdir(mode=0o700, parents=True)
-        for name, mapping in read.tables.items():
-            rows = extract_rows(read_database(read.url, password, mapping.sql), MAPPED[name], mapping)
-            count = _write(out / f"{name}.csv", MAPPED[name], rows)
-            click.echo(f"{out / f'{name}.csv'}: {count}")
+        with new_folder(out) as folder:
+            for name, mapping in read.tables.items():
+                rows = extract_rows(read_database(read.url, password, mapping.sql), MAPPED[name], mapping)
+                count = write_rows(folder / f"{name}.csv", MAPPED[name], rows)
+                click.echo(f"{out / f'{name}.csv'}: {count}")
     except FileExistsError as err:
         raise click.ClickException(_("{out} is there already; it is a new folder", out=out)) from err
     except ValueError as err:
         raise click.ClickException(str(err)) from err
-
-
-def _write(file: Path, layout: Sequence[str], rows: Iterator[list[str]]) -> int:
-    """A CSV that only its owner reads: it holds persons' data."""
-    count = 0
-    with os.fdopen(
-        os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8", newline=""
-    ) as opened:
-        writer = csv.writer(opened)
-        writer.writerow(layout)
-        for row in rows:
-            writer.writerow(row)
-            count += 1
-    return count

@@ -8,8 +8,6 @@ Layouts and order of steps: docs/importar.md and docs/import.md.
 from __future__ import annotations
 
 import asyncio
-import csv
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -34,6 +32,7 @@ from social_security.importing.layouts import (
 from social_security.institute.announcing import queue_withdrawal
 from social_security.institute.ownsystem import open_own_system
 from social_security.institute.stores.steps import STEPS
+from social_security.newfiles import new_folder, write_rows
 from social_security.registry.holding import LEFT, membership
 from social_security.wire.books import holds, open_books, settings_in
 
@@ -110,13 +109,13 @@ def write_hand_over(database: AnyDatabase, out: Path, mapping: str = "") -> dict
 
     Raises FileExistsError, ValueError, `DomainError`.
     """
-    out.mkdir(mode=0o700, parents=True)
     counts: dict[str, int] = {}
-    for name, (columns, query) in _QUERIES.items():
-        rows: Iterable[Sequence[object]] = database.query(query)
-        if name == "periodos.csv" and mapping:
-            rows = asyncio.run(_read_elsewhere(Path(mapping), database))
-        counts[name] = write_rows(out / name, columns, rows)
+    with new_folder(out) as folder:
+        for name, (columns, query) in _QUERIES.items():
+            rows: Iterable[Sequence[object]] = database.query(query)
+            if name == "periodos.csv" and mapping:
+                rows = asyncio.run(_read_elsewhere(Path(mapping), database))
+            counts[name] = write_rows(folder / name, columns, rows)
     return counts
 
 
@@ -207,16 +206,3 @@ def translate_rows(store: RegistryStore, leaving: str, file: Path) -> Iterable[t
                 )
             ) from err
         yield row["expediente"], made
-
-
-def write_rows(file: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> int:
-    """Write a new CSV that only its owner reads; how many rows. Raises FileExistsError."""
-    count = 0
-    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8", newline="") as opened:
-        writer = csv.writer(opened)
-        writer.writerow(columns)
-        for row in rows:
-            writer.writerow("" if cell is None else cell for cell in row)
-            count += 1
-    return count

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +31,7 @@ from social_security.domain.published import (
     sign_payload,
     verify_published,
 )
+from social_security.newfiles import new_file
 from social_security.oniess.membership import standings
 from social_security.oniess.store import OniessStore
 from social_security.oniess.tables import STEPS
@@ -65,14 +65,18 @@ def make_key(secret_file: Path, out: Path) -> None:
     """Make the key that publications are signed with: OUT, sealed by the passphrase, and OUT.pub, which every system trusts."""
     key, secret = Ed25519PrivateKey.generate(), SecretSource(file=str(secret_file)).read({})
     sealed = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(secret.encode()))
+    public = out.with_name(out.name + ".pub")
     try:
-        handle = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with new_file(out) as opened:
+            opened.write(sealed.decode("ascii"))
+            # On disk first: the key, not in its place yet, and what everybody trusts. A crash here leaves no key, and it is made anew.
+            write_whole(
+                public,
+                key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
+                mode=0o644,
+            )
     except FileExistsError as err:
         raise click.ClickException(_("{out} is there already; a key is made once", out=out)) from err
-    with os.fdopen(handle, "wb") as opened:
-        opened.write(sealed)
-    public = out.with_name(out.name + ".pub")
-    public.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     click.echo(_("{public}, to be read aloud: {digest}", public=public, digest=key_id(key.public_key())))
 
 

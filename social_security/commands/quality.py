@@ -17,6 +17,7 @@ import click
 
 from serving.language import _, language_of
 from social_security.importing.quality import COLUMNS
+from social_security.newfiles import new_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,14 +40,13 @@ def quality_page(report: Path, out: Path) -> None:
     """Make a page of an import's quality report: problems counted by column and kind, with their rows and suggestions."""
     try:
         text = render_quality(report, language_of(os.environ))
-        handle = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        # A private file, as the report is: suggestions may be persons' data.
+        with new_file(out) as file:
+            file.write(text)
     except FileExistsError as err:
         raise click.ClickException(_("{path} is there already; a page is a new file", path=out)) from err
     except (ValueError, csv.Error) as err:
         raise click.ClickException(str(err)) from err
-    # A private file, as the report is: suggestions may be persons' data.
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
     click.echo(str(out))
 
 

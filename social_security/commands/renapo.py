@@ -45,8 +45,8 @@ def curp_states(data: Path, report: Path, file: Path, *, dry_run: bool) -> None:
     try:
         with QualityReport(report) as problems:
             rows = list(_parse(file, problems, national_day(now)))
-        done = FeedOutcome() if dry_run else store.take_curp_states(rows, now)
-        _note_accesses(store, done, now)
+            done = FeedOutcome() if dry_run else store.take_curp_states(rows, now)
+            _note_accesses(store, done, now)
     except ValueError as err:
         raise click.ClickException(str(err)) from err
     finally:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-import os
 from typing import TYPE_CHECKING, Final
 
 from serving.errors import OperatorError
 from serving.language import N_
+from social_security.newfiles import NewFile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,19 +22,17 @@ COLUMNS: Final = ("fila", "campo", "problema", "valor_sugerido", "problem")
 class QualityReport:
     """The quality report: a new file that only its owner reads. Raises ValueError where one is there.
 
-    As a context it is closed at the end; where a file was refused whole (ValueError before any problem of a row), the empty report
-    goes again, so that the same command may be run once the file is mended.
+    As a context it is in its place at the end; where a file was refused whole (ValueError before any problem of a row), or the run
+    was broken off, there is no report, so that the same command may be given again.
     """
 
     def __init__(self, path: Path) -> None:
         try:
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            self._file = NewFile(path)
         except FileExistsError as err:
             raise OperatorError(N_("{path} is there already; a report is a new file", path=path)) from err
-        self._file = os.fdopen(handle, "w", encoding="utf-8", newline="")
-        self._csv = csv.writer(self._file)
+        self._csv = csv.writer(self._file.text)
         self._csv.writerow(COLUMNS)
-        self._path = path
         self.count = 0
 
     def __enter__(self) -> Self:
@@ -43,10 +41,10 @@ class QualityReport:
     def __exit__(
         self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
-        if isinstance(err, ValueError) and self.count == 0:
-            # The header alone was on the disk; a crash before leaves it, and the next run says that a report is there already.
-            self._path.unlink(missing_ok=True)
+        if err is None or (isinstance(err, ValueError) and self.count):
+            self.close()
+        else:
+            self._file.drop()
 
     def add(self, row: int, name: str, es: str, en: str, suggestion: str = "") -> None:
         """Note a problem of a row; the header is row 1."""
@@ -60,5 +58,5 @@ class QualityReport:
         self.add(row, err.subject, err.es, str(err), err.suggestion)
 
     def close(self) -> None:
-        """Write out and close the report's file."""
-        self._file.close()
+        """Put the report in its place, whole."""
+        self._file.publish()

@@ -16,7 +16,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from social_security.commands.handover import translate_rows, write_hand_over, write_rows
+from social_security.commands.handover import translate_rows, write_hand_over
 from social_security.commands.seed import rid_of
 from social_security.domain import eventchain, pack
 from social_security.domain import states as machines
@@ -34,6 +34,7 @@ from social_security.institute.portabilityrules import senders_of_round
 from social_security.institute.stores.cases import Case
 from social_security.institute.stores.periods import Certified
 from social_security.keys import load_registry_keys
+from social_security.newfiles import write_rows
 from tests.directgateway import INSTITUTES, DirectCountry
 from tests.registrybooks import ACT
 from tests.social import SECRET, seeded
