@@ -8,6 +8,7 @@ argon2id, printed codes as SHA-256.
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -83,6 +84,15 @@ STEPS = (
         until TEXT NOT NULL
     );
     """,
+    # Whose an account's name is for ever, by the digest of her PID: folios and a mandate go by the name.
+    # And the end of the PID that a certificate is about, as it stands on the paper; of earlier certificates it is not known.
+    """
+    CREATE TABLE holder (
+        name TEXT PRIMARY KEY,
+        sha256 TEXT NOT NULL
+    );
+    ALTER TABLE certificate ADD COLUMN pid_end TEXT NOT NULL DEFAULT '';
+    """,
 )
 
 
@@ -130,12 +140,13 @@ class Accounts:
     def issue(self, name: str, pid: str | None, issuer: str, role: str | None = None) -> NewAccount:
         """A new account, or new proofs for one that is there: a person's with her PID, else of a role, a guarantor's unless it is named.
 
-        Raises `OperatorError`.
+        Raises `OperatorError`: a name that has been another's is not given, nor one of who works here to a person.
         """
         if find_curp(name.upper()):
             raise OperatorError(N_("an account name must not be a CURP: it would stand in logs"))
         if pid is not None:
             parse_pid(pid)
+        self._claim(name, pid)
         password, secret = _printed(5), secrets.token_bytes(20)
         codes = tuple(_printed(4) for _ in range(LISTED_CODES))
         chosen_role = role or (GUARANTOR if pid is None else PERSON)
@@ -153,8 +164,32 @@ class Accounts:
             )
         return NewAccount(password, onetime.enrolment_uri(secret, name, issuer), codes)
 
+    def _claim(self, name: str, pid: str | None) -> None:
+        """Bind a name to a person, or to nobody in particular, before the account is made; what goes by the name is then hers alone."""
+        own, user = _digest(pid), self.logins.user(name)
+        with self._database.transaction() as connection:
+            row = connection.execute("SELECT sha256 FROM holder WHERE name = ?", (name,)).fetchone()
+            known = None if row is None else str(row[0])
+            if known is None and user is not None:
+                known = _digest(next(iter(user.scope), None))
+            elif (
+                known is None and connection.execute("SELECT 1 FROM folio WHERE name = ?", (name,)).fetchone()
+            ):
+                known = "of an account that was removed before holders were noted"
+            if known not in (None, own):
+                raise OperatorError(
+                    N_(
+                        "the account name {name} is, or was, another's: her requests go by it. Choose another name",
+                        name=name,
+                    )
+                )
+            # On disk now: the name is hers; a crash here leaves it to the same command again.
+            connection.execute(
+                "INSERT INTO holder (name, sha256) VALUES (?, ?) ON CONFLICT (name) DO NOTHING", (name, own)
+            )
+
     def remove(self, name: str) -> None:
-        """Forget an account and its proofs; sessions end. Folios stay, so that nobody gets one again."""
+        """Forget an account and its proofs; sessions end. Folios stay, and whose the name was, so that nobody gets one again."""
         self.logins.remove_user(name)
         with self._database.transaction() as connection:
             connection.execute("DELETE FROM second_proof WHERE name = ?", (name,))
@@ -214,19 +249,20 @@ class Accounts:
         """Note a certificate before it is handed out, so that every one that is out can be checked."""
         with self._database.transaction() as connection:
             connection.execute(
-                "INSERT INTO certificate (code, issued_at, days, overlap, complete, sha256) VALUES (?, ?, ?, ?, ?, ?)",
-                (c.code, c.issued_at.isoformat(), c.days, c.overlap, int(c.is_complete), c.sha256),
+                "INSERT INTO certificate (code, issued_at, days, overlap, complete, sha256, pid_end) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (c.code, c.issued_at.isoformat(), c.days, c.overlap, int(c.is_complete), c.sha256, c.pid_end),
             )
 
     def certificate(self, code: str) -> Certificate | None:
         """The certificate of a code, or None."""
         rows = self._database.query(
-            "SELECT code, issued_at, days, overlap, complete, sha256 FROM certificate WHERE code = ?", (code,)
+            "SELECT code, issued_at, days, overlap, complete, sha256, pid_end FROM certificate WHERE code = ?",
+            (code,),
         )
         if not rows:
             return None
         r = rows[0]
-        return Certificate(r[0], datetime.fromisoformat(r[1]), int(r[2]), int(r[3]), bool(r[4]), r[5])
+        return Certificate(r[0], datetime.fromisoformat(r[1]), int(r[2]), int(r[3]), bool(r[4]), r[5], r[6])
 
     # Folios
 
@@ -265,6 +301,11 @@ def pid_of(user: User) -> Pid:
     """The pseudonym of a person's account."""
     (pid,) = user.scope
     return parse_pid(pid)
+
+
+def _digest(pid: str | None) -> str:
+    """Whose a name is: of a person her PID's digest, else empty."""
+    return "" if pid is None else hashlib.sha256(pid.encode("ascii")).hexdigest()
 
 
 def _filed(row: tuple[str, str, str, str]) -> Filed:

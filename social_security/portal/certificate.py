@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 # Crockford's alphabet; 20 characters are a hundred bits, so that no code is found by trying.
 _LETTERS: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 CODE_LENGTH: Final = 20
+# Thirty bits: enough to tell persons apart, too few to find one by.
+PID_END: Final = 6
 _MARGIN_MM, _MODULE_MM = 18, 0.9
 _HEADINGS: Final = ("Instituto", "Desde", "Hasta", "Días", "Cómo se contaron")
 _WIDTHS: Final = (34, 20, 20, 14, 92)
@@ -37,7 +39,8 @@ _WIDTHS: Final = (34, 20, 20, 14, 92)
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A certificate as it is noted when it is issued: its code, what it says in numbers, and the digest of all it says."""
+    """A certificate as it is noted when it is issued: its code, what it says in numbers, the digest of all it says, and how the PID
+    on it ends, so that its code on a paper about somebody else is seen."""
 
     code: str
     issued_at: datetime
@@ -45,6 +48,7 @@ class Certificate:
     overlap: int
     is_complete: bool
     sha256: str
+    pid_end: str = ""
 
 
 def build_certificate(whole: Mapping[str, Any], pid: Pid, now: datetime) -> Certificate:
@@ -62,6 +66,7 @@ def build_certificate(whole: Mapping[str, Any], pid: Pid, now: datetime) -> Cert
         int(whole["totales"]["diasTraslape"]),
         bool(whole["constancia"]["completa"]),
         hashlib.sha256(canonical(content)).hexdigest(),
+        pid[-PID_END:],
     )
 
 

@@ -3,7 +3,7 @@
 The form is PAdES baseline B-B: ``ETSI.CAdES.detached``, SHA-256, the signer's certificate and its digest among what is signed. The
 signature is invisible; the reader shows who signed, and that nothing was changed since.
 
-Spec: ETSI EN 319 142-1 6.3.
+Spec: ETSI EN 319 142-1 6.3; ISO 32000-2 12.8.2.2 (DocMDP).
 """
 
 from __future__ import annotations
@@ -97,8 +97,15 @@ def sign_pdf(document: bytes, signer: PdfSigner, reason: str) -> bytes:
     key = signer.key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     store = registry.SimpleCertificateStore.from_certs(chain)
     made = signers.SimpleSigner(chain[0], keys.PrivateKeyInfo.load(key), store)
+    # Certified against any change: what is appended later (a note over a figure, a filled-in field) breaks it for every reader,
+    # where a plain signature would be shown as good with something added.
     form = signers.PdfSignatureMetadata(
-        field_name="firma", md_algorithm="sha256", subfilter=fields.SigSeedSubFilter.PADES, reason=reason
+        field_name="firma",
+        md_algorithm="sha256",
+        subfilter=fields.SigSeedSubFilter.PADES,
+        reason=reason,
+        certify=True,
+        docmdp_permissions=fields.MDPPerm.NO_CHANGES,
     )
     signed = io.BytesIO()
     signers.sign_pdf(IncrementalPdfFileWriter(io.BytesIO(document)), form, made, output=signed)
