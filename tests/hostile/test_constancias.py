@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -12,14 +13,13 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from pyhanko.keys import load_certs_from_pemder_data
-from pyhanko.pdf_utils import generic
-from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.validation import validate_pdf_signature
 from pyhanko_certvalidator import ValidationContext
 
 from serving.errors import OperatorError
 from social_security.domain.edition import package_edition
+from social_security.domain.pseudonyms import parse_pid
 from social_security.portal.accounts import COUNTER, REPRESENTATIVE, UNIT, Accounts, Filed
 from social_security.portal.certificate import PID_END, build_certificate, render_pdf
 from social_security.portal.pdfsigning import PdfSigner
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
+# pyHanko has no types.
+generic: Any = importlib.import_module("pyhanko.pdf_utils.generic")
+incremental: Any = importlib.import_module("pyhanko.pdf_utils.incremental_writer")
 NOW = datetime.now(UTC).replace(microsecond=0)
 WHOLE: dict[str, Any] = {
     "historias": [{"instituto": "MX/GOB/30-IPE", "periodos": [
@@ -70,10 +73,9 @@ SIGNER = own_signer()
 
 @pytest.fixture(scope="module")
 def signed() -> bytes:
-    made = build_certificate(WHOLE, PIDS["ana"], NOW)  # type: ignore[arg-type]
-    return render_pdf(
-        made, WHOLE, PIDS["ana"], "ISSEMYM", "https://portal.example/v", package_edition().named, SIGNER
-    )  # type: ignore[arg-type]
+    her = parse_pid(PIDS["ana"])
+    made, named = build_certificate(WHOLE, her, NOW), package_edition().named
+    return render_pdf(made, WHOLE, her, "ISSEMYM", "https://portal.example/v", named, SIGNER)
 
 
 def is_good(pdf: bytes) -> bool:
@@ -88,11 +90,11 @@ def is_good(pdf: bytes) -> bool:
     return bool(status.bottom_line)
 
 
-def updated(change: Callable[[IncrementalPdfFileWriter], None]) -> Callable[[bytes], bytes]:
+def updated(change: Callable[[Any], None]) -> Callable[[bytes], bytes]:
     """The document with an update behind it, as any editor appends one."""
 
     def made(pdf: bytes) -> bytes:
-        writer, out = IncrementalPdfFileWriter(io.BytesIO(pdf)), io.BytesIO()
+        writer, out = incremental.IncrementalPdfFileWriter(io.BytesIO(pdf)), io.BytesIO()
         change(writer)
         writer.write(out)
         return out.getvalue()
@@ -100,7 +102,7 @@ def updated(change: Callable[[IncrementalPdfFileWriter], None]) -> Callable[[byt
     return made
 
 
-def note_over_figure(writer: IncrementalPdfFileWriter) -> None:
+def note_over_figure(writer: Any) -> None:
     name = generic.pdf_name
     note = generic.DictionaryObject(
         {
@@ -115,7 +117,7 @@ def note_over_figure(writer: IncrementalPdfFileWriter) -> None:
     writer.update_container(page)
 
 
-def other_content(writer: IncrementalPdfFileWriter) -> None:
+def other_content(writer: Any) -> None:
     page = writer.root["/Pages"]["/Kids"][0]
     page[generic.pdf_name("/Contents")] = writer.add_object(
         generic.StreamObject(stream_data=b"BT /F1 12 Tf (9999) Tj ET")
@@ -123,7 +125,7 @@ def other_content(writer: IncrementalPdfFileWriter) -> None:
     writer.update_container(page)
 
 
-def other_title(writer: IncrementalPdfFileWriter) -> None:
+def other_title(writer: Any) -> None:
     writer.root[generic.pdf_name("/Lang")] = generic.pdf_string("en")
     writer.update_root()
 
