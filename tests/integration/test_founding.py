@@ -52,11 +52,13 @@ class Machines:
         base = free_base()
         self.folder = folder
         self.collector = TraceCollector()
-        self.ca, self.central, self.gateway = (f"{base}.{n}" for n in (2, 1, 10))
+        self.ca, self.central, self.gateway, self.systems = (f"{base}.{n}" for n in (2, 1, 10, 11))
         # Machines of their own need none of this: here all of them share one, each with an address.
         self.environ = {
             **os.environ,
-            **{f"SACBE_GATEWAY_LISTEN_{n}_HOST": self.gateway for n in ("CONSUMER", "PEER", "HEALTH")},
+            **{f"SACBE_GATEWAY_LISTEN_{n}_HOST": self.gateway for n in ("PEER", "HEALTH")},
+            # As on a machine of its own, what others reach is not what its own systems ask at.
+            "SACBE_GATEWAY_LISTEN_CONSUMER_HOST": self.systems,
             "SACBE_CENTRAL_LISTEN_HOST": self.central,
             "SACBE_GATEWAY_MONITORING_TRACE_URL": self.collector.url,
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -70,6 +72,7 @@ class Machines:
             ("ca.example", self.ca),
             ("central.example", self.central),
             ("gateway.example", self.gateway),
+            ("curl -sf --cacert", f"curl -sf --connect-to localhost:8443:{self.systems}:8443 --cacert"),
         ):
             command = command.replace(there, here)
         for program, module in (("gateway", "gateway"), ("central-server", "central_server")):
@@ -197,7 +200,7 @@ def check_internal_certificate(machines: Machines) -> None:
     context = ssl.create_default_context(cafile=str(machines.folder / "exported.pem"))
     for name in (machines.gateway, "localhost", "127.0.0.1"):
         with (
-            socket.create_connection((machines.gateway, 8443), 60) as plain,
+            socket.create_connection((machines.systems, 8443), 60) as plain,
             context.wrap_socket(plain, server_hostname=name) as secured,
         ):
             assert secured.version() in ("TLSv1.2", "TLSv1.3")

@@ -18,7 +18,7 @@ from social_security.domain.edition import package_edition
 from social_security.wire.gatewayfile import render_gateway
 from tests.integration.calling import until
 from tests.integration.pair import QUICK_CONFIGURATION, management_services
-from tests.integration.test_joining import BASE, NEW, Shell, steps
+from tests.integration.test_joining import BASE, NEW, SYSTEMS, Shell, steps
 from tests.paths import PROJECT
 
 if TYPE_CHECKING:
@@ -82,6 +82,7 @@ class Machine(Shell):
         super().__init__(federation)
         self.names = {
             "ipejal.example": NEW,
+            "localhost:8080": f"{SYSTEMS}:8080",
             "ca.example": federation.trust_address,
             "/var/lib/sacbe/gateway.pin": "gateway.pin",
             "/var/lib/sacbe/frase": "frase",
