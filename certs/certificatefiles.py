@@ -34,8 +34,8 @@ _SIGNED_DATA = bytes.fromhex("06092a864886f70d010702")
 _SEALED_KEY = bytes.fromhex("06092a864886f70d0105")  # PKCS#5, which PKCS#8 seals keys by
 _BEHIND = b"\r\n\t \x00\x1a"
 _WORDS = {
-    "CERTIFICATE REQUEST": "a certificate signing request, which goes to the CA; give the certificate that the CA made of it",
-    "NEW CERTIFICATE REQUEST": "a certificate signing request, which goes to the CA; give the certificate that the CA made of it",
+    "CERTIFICATE REQUEST": "a certificate signing request (give the certificate that the CA made of it)",
+    "NEW CERTIFICATE REQUEST": "a certificate signing request (give the certificate that the CA made of it)",
     "X509 CRL": "a list of revoked certificates",
     "PUBLIC KEY": "a public key without a certificate",
     "RSA PUBLIC KEY": "a public key without a certificate",

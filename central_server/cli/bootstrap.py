@@ -22,10 +22,10 @@ from central_server.cli.folder import (
     NEW_DATA,
     PIN,
     SETTINGS,
-    new_pin,
     open_logins,
     open_node,
     read_settings,
+    token_pin,
     utc_now,
 )
 from central_server.config import load
@@ -117,6 +117,8 @@ def bootstrap(
 ) -> None:
     chosen, who = read_preset(preset), Founder(**founder)
     _check(who)
+    if pin_file is not None and pin_file.exists():
+        read_secret_file(pin_file)
     desired = _read_desired(
         who, chosen, trust, load_profiles(data)
     )  # whatever is wrong with it is said before anything is made
@@ -164,11 +166,12 @@ async def _make_keys(data: Path, settings: Path, pin_file: Path | None, kind: st
     async with open_node(data, settings, kind=kind) as node:
         if await node.keys.is_made():
             missing = [s for s in SOURCES if not signing_keys(node.store.read(), s)]
-            if missing:
-                await node.keys.log_in(new_pin(pin_file), OPERATOR, utc_now())
+            # A PIN that was given is proved even where nothing is missing: the command printed at the end names its file.
+            if missing or pin_file is not None:
+                await node.keys.log_in(await token_pin(node, pin_file), OPERATOR, utc_now())
         else:
             missing = list(SOURCES)
-            await node.keys.make_token(new_pin(pin_file))
+            await node.keys.make_token(await token_pin(node, pin_file))
             # On disk now: a token without signing keys. A crash here is completed by the same command.
         for source in missing:
             await node.keys.make_signing_key(source, f"{source} configuration", OPERATOR, utc_now())

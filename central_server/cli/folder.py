@@ -21,7 +21,8 @@ from serving.cli.commands import ask_secret
 from serving.cli.serverfolder import ServerFolders
 from serving.cli.usercommands import CALLS, Where
 from serving.config.secret import read_secret_file
-from serving.language import _
+from serving.errors import OperatorError
+from serving.language import N_, _
 from serving.login.users import Logins
 from serving.process.devices import build_devices
 from serving.storage.audit import AuditLog
@@ -84,6 +85,19 @@ def new_pin(pin_file: Path | None) -> str:
     if pin_file is not None and not pin_file.exists():
         write_whole(pin_file, f"{secrets.token_urlsafe(15)}\n".encode())
         click.echo(_("new PIN in {pin_file}; keep it elsewhere too", pin_file=pin_file))
+    return read_pin(pin_file)
+
+
+async def token_pin(node: CentralNode, pin_file: Path | None) -> str:
+    """The PIN of a node's software token; as `new_pin` does while there is no token. Raises `OperatorError`."""
+    return _known_pin(pin_file) if await node.keys.is_made() else new_pin(pin_file)
+
+
+def _known_pin(pin_file: Path | None) -> str:
+    if pin_file is not None and not pin_file.exists():
+        raise OperatorError(
+            N_("{file} is not there, and there is a PIN already", file=pin_file),
+        )
     return read_pin(pin_file)
 
 

@@ -21,12 +21,12 @@ from central_server.cli.folder import (
     PIN,
     SETTINGS,
     WHERE,
-    new_pin,
     open_node,
     opened_store,
     read_pin,
     read_settings,
     settings_file,
+    token_pin,
     utc_now,
 )
 from central_server.cli.keys import key
@@ -78,11 +78,9 @@ def main() -> None: ...
 )
 @report_errors
 def init(data: Path, pin_file: Path | None, settings: Path | None, kind: str) -> None:
-    pin = new_pin(pin_file)
-
     async def make() -> None:
         async with open_node(data, settings, kind=kind) as node:
-            await node.keys.make_token(pin)
+            await node.keys.make_token(await token_pin(node, pin_file))
             for source in SOURCES:
                 await node.keys.make_signing_key(source, f"{source} configuration", OPERATOR, utc_now())
 

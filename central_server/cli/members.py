@@ -24,7 +24,7 @@ from serving.cli.usercommands import JSON
 from serving.language import _
 
 if TYPE_CHECKING:
-    from central_server.store.records import CentralStore
+    from central_server.store.records import CentralStore, Records
     from central_server.store.requests import KeptRequest
 
 LOOK_S = 0.5
@@ -44,12 +44,25 @@ def member() -> None: ...
 def add(data: Path, settings: Path | None, name: str, subsystems: tuple[str, ...], identifier: str) -> None:
     member_id = _member(identifier)
     with opened_store(data, settings) as store, store.change(_actor(), utc_now()) as records:
-        if find_client(records, member_id) is None:
-            add_member(records, member_id, name)
+        line = _added(records, member_id, name)
         for code in subsystems:
             if find_client(records, member_id.subsystem(code)) is None:
                 add_subsystem(records, member_id.subsystem(code), None)
-    click.echo(_("{path} is in the registry", path=member_id.path()))
+    click.echo(line)
+
+
+def _added(records: Records, member_id: ClientId, name: str) -> str:
+    """The line that says that a member is in the registry now, or was already, under the name that it keeps."""
+    there = find_client(records, member_id)
+    if there is None:
+        add_member(records, member_id, name)
+    elif there.name != name:
+        return _(
+            "{path} is in the registry already, as {name}; another name is given by 'central-server apply' or in the console",
+            path=member_id.path(),
+            name=there.name,
+        )
+    return _("{path} is in the registry", path=member_id.path())
 
 
 @member.command(
@@ -69,9 +82,8 @@ def admit(
     deadline = time.monotonic() + wait_s
     with opened_store(data, settings) as store:
         with store.change(_actor(), utc_now()) as records:
-            if find_client(records, member_id) is None:
-                add_member(records, member_id, name)
-        click.echo(_("{path} is in the registry", path=member_id.path()))
+            line = _added(records, member_id, name)
+        click.echo(line)
         needed = {member_id.subsystem(code) for code in subsystems}
         while left := _unregistered(store, member_id, needed):
             for found in _waiting_requests_of(store, member_id, left):

@@ -14,11 +14,11 @@ from central_server.cli.folder import (
     NEW_DATA,
     PIN,
     SETTINGS,
-    new_pin,
     open_node,
     opened_store,
     read_settings,
     settings_file,
+    token_pin,
     utc_now,
 )
 from central_server.publication.anchors import remake_anchors
@@ -186,7 +186,7 @@ async def _add_node(data: Path, settings: Path | None, pin_file: Path | None, ad
                     known=known,
                 )
             )
-        pin = new_pin(pin_file)
+        pin = await token_pin(node, pin_file)
         if known is None:
             await node.initialise(instance, address, pin, OPERATOR, utc_now())
         else:

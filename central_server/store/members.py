@@ -9,6 +9,7 @@ from central_server.registry.refusals import RegistryCode, refuse
 from central_server.store.records import read_rows
 from schemas.identifiers import ClientId, check_identifier
 from schemas.names import check_code, check_name
+from serving.language import N_
 
 if TYPE_CHECKING:
     from central_server.store.records import Records
@@ -153,7 +154,12 @@ def member_class_description(records: Records, code: str) -> str:
     """A class's description. Raises `Refused`."""
     row = records.row("SELECT description FROM member_class WHERE code = ?", code)
     if row is None:
-        raise refuse(RegistryCode.MEMBER_CLASS_NOT_FOUND, "code", code)
+        text = N_(
+            "there is no member class {code}; there are: {known}",
+            code=code,
+            known=", ".join(known for known, _description in list_member_classes(records)) or "-",
+        )
+        raise refuse(RegistryCode.MEMBER_CLASS_NOT_FOUND, "code", code, text=text)
     return str(row[0])
 
 
@@ -207,6 +213,16 @@ def add_subsystem(records: Records, subsystem: ClientId, name: str | None) -> Ke
 
 def _add(records: Records, client: ClientId, name: str | None, event: str) -> KeptClient:
     check_identifier(client, "member" if client.is_member else "subsystem")
+    if client.instance != records.instance:
+        raise refuse(
+            RegistryCode.INVALID_MEMBER_ID,
+            client.encoded(),
+            text=N_(
+                "{path} is not of this registry's instance, {instance}",
+                path=client.path(),
+                instance=records.instance,
+            ),
+        )
     _check_name(client, name)
     number = records.insert(
         "client",

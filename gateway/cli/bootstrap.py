@@ -28,11 +28,11 @@ from gateway.server.partsettings import configuration_settings
 from gateway.settings.config import GatewaySettings, load
 from gateway.settings.datafolder import DataFolder, find_folder
 from gateway.settings.nodesettings import FILE
-from schemas.globalconf.anchor import parse_anchor
+from schemas.globalconf.anchor import Anchor, parse_anchor
 from serving.cli.safecommands import open_folder_safe
 from serving.config.presets import has_values, render_settings
-from serving.errors import Refused
-from serving.language import _
+from serving.errors import OperatorError, Refused
+from serving.language import N_, _
 from serving.process.outward import outward_session
 
 if TYPE_CHECKING:
@@ -97,6 +97,8 @@ def found_server(
         there = store.server_id() if store.is_initialised() else None
         if there not in (None, server):
             raise ValueError(_("{data} holds a gateway already ({there})", data=data, there=there))
+        if there is not None:
+            yield from _take_anchor(data, store, parsed)
         token = SoftToken(TokenFolder(data / "token"))
         if not (data / "token" / "token.json").exists():
             check_pin(pin, strict=strict_pin)
@@ -111,6 +113,23 @@ def found_server(
             yield _("{path} made in {data}", path=server.path(), data=data)
     finally:
         store.close()
+
+
+def _take_anchor(data: Path, store: ServerConfStore, given: Anchor) -> Iterator[str]:
+    """Another anchor than the first one given replaces it while nothing was proved by that. Raises `OperatorError` afterwards."""
+    if store.anchor() == given.raw:
+        return
+    if stored_configuration(data) is not None:
+        raise OperatorError(
+            N_(
+                "{data} works by another anchor, with the hash {kept}; if the central operator has made a new one, let the running gateway "
+                "take it: gateway globalconf replace-anchor",
+                data=data,
+                kept=parse_anchor(store.anchor()).hash_text(),
+            )
+        )
+    store.replace_anchor(given.raw)
+    yield _("another anchor, in the place of one by which nothing was proved yet")
 
 
 def write_settings(data: Path, preset: Preset, hosts: Sequence[str]) -> list[str]:
@@ -158,6 +177,17 @@ async def fetch_configuration(data: Path, anchor: bytes) -> None:
         )
         await client.load()
         await client.refresh()
+
+
+async def are_keys_there(data: Path) -> bool:
+    """Whether both keys have a certificate or a request, so that no configuration is needed to ask for one.
+
+    A gateway that runs keeps its configuration in the folder itself: who founds again fetches none beside it.
+    """
+    async with opened(data) as (operations, _tokens):
+        keys = [k for t in await operations.tokens() for k in t.keys]
+    known = {c.usage for k in keys for c in k.certificates} | {r.usage for k in keys for r in k.requests}
+    return {KeyUsage.AUTHENTICATION, KeyUsage.SIGNING} <= known
 
 
 async def make_requests(

@@ -13,7 +13,8 @@ import click
 from gateway.cli.keys import NEW_DATA
 from gateway.cli.localaudit import audited
 from schemas.faults import Fault
-from schemas.identifiers import ServerId
+from schemas.identifiers import ServerId, check_identifier
+from schemas.names import check_host
 from serving.cli.commands import report_errors
 from serving.config.presets import preset_names
 from serving.config.secret import read_secret_file
@@ -99,9 +100,11 @@ def init(
     parsed = parse_anchor(raw)
     text = _given_or_prompted(server, "--server", _("Server (class/code/server)"))
     server_id = read_server(text, parsed.instance)
+    hosts = [h for h in (requested["address"], *requested.pop("host_names")) if h]
+    for host in hosts:
+        check_host(host, "--address" if host == requested["address"] else "--host-name")
     pin, is_whole, chosen = _pin(data, pin_file), True, read_preset(requested.pop("preset"))
     lines = [*found_server(data, server_id, raw, pin, strict_pin=is_pin_policy_on(data, chosen))]
-    hosts = [h for h in (requested["address"], *requested.pop("host_names")) if h]
     lines += write_settings(data, chosen, hosts)
     if hosts:
         lines += make_internal_tls(data, pin)
@@ -135,10 +138,11 @@ def _requests(
     data: Path, server: ServerId, anchor: bytes, pin: str, subject: CertificateSubject
 ) -> tuple[list[str], bool]:
     """Keys and requests, and whether they are there; without a configuration there is no CA to ask, which is said."""
-    from gateway.cli.bootstrap import fetch_configuration, make_requests
+    from gateway.cli.bootstrap import are_keys_there, fetch_configuration, make_requests
 
     try:
-        asyncio.run(fetch_configuration(data, anchor))
+        if not asyncio.run(are_keys_there(data)):
+            asyncio.run(fetch_configuration(data, anchor))
     except (Fault, OSError) as err:
         reason = err.detail if isinstance(err, Fault) else str(err)
         lines = [
@@ -168,7 +172,9 @@ def read_server(text: str, instance: str) -> ServerId:
     parts = parts if len(parts) == 4 else [instance, *parts]
     if len(parts) != 4 or not all(parts):
         raise ValueError(_("{text!r} is not class/code/server", text=text))
-    return ServerId(*parts)
+    server = ServerId(*parts)
+    check_identifier(server, "--server")
+    return server
 
 
 def _given_or_prompted(given: str | None, option: str, question: str) -> str:

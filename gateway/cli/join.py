@@ -16,6 +16,7 @@ from gateway.cli.keys import DATA
 from gateway.cli.localaudit import record
 from gateway.clients.model import ConnectionType
 from gateway.server.running import AdminClient, local_client
+from schemas.names import check_code, check_host
 from serving.api.problems import Problem
 from serving.cli.commands import report_errors
 from serving.language import _
@@ -51,6 +52,9 @@ LOOK_S = 0.5
 )
 @report_errors
 def join(data: Path, address: str, subsystems: tuple[str, ...], connection: str, wait_s: float) -> None:
+    check_host(address, "--address")
+    for code in subsystems:
+        check_code(code, f"--subsystem {code!r}:")
     deadline = time.monotonic() + wait_s
     until(lambda: _runs(data), deadline, _("the gateway to start"))
     with local_client(data) as client:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import os
 import secrets
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ import click
 
 from certs.certificates import name_text
 from gateway.cli.localaudit import audited
+from gateway.refusals import GatewayCode
 from schemas.faults import Fault
 from schemas.identifiers import ClientId
 from schemas.jsontext import dump_json
@@ -22,7 +24,8 @@ from serving.cli.printing import print_values
 from serving.cli.serverfolder import ServerFolders
 from serving.cli.usercommands import JSON
 from serving.config.secret import read_secret_file
-from serving.language import _
+from serving.errors import OperatorError, Refused
+from serving.language import N_, _
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from certs.configuration import TrustedConfiguration
     from certs.edges.devices import Device
     from gateway.clients.store import ServerConfStore
+    from gateway.keys.model import KeyCertificate
     from gateway.keys.operations import KeyOperations
     from gateway.keys.tokens import Tokens
     from gateway.settings.config import GatewaySettings
@@ -326,21 +330,39 @@ def certificate() -> None:
 @report_errors
 @audited("IMPORT_CERTIFICATE")
 def import_certificate(data: Path, pin_file: Path | None, files: tuple[Path, ...], as_json: bool) -> None:
-    """Take certificates for the token's keys into use."""
+    """Take certificates for the token's keys into use; one that was taken before stays as it is."""
     from certs.certificates import parse_certificate
 
-    given = [file.read_bytes() for file in files]
+    given = [(file, file.read_bytes()) for file in files]
 
     async def run() -> None:
         async with opened(data, lambda: read_pin(pin_file)) as (operations, _tokens):
-            for content in given:
-                imported = await operations.import_certificate(content, activate_auth=True, any_member=True)
-                subject = name_text(parse_certificate(imported.der).subject)
-                values = {"hash": imported.hash, "usage": imported.usage.value, "subject": subject}
-                line = _("{usage} certificate imported: {subject}", usage=imported.usage, subject=subject)
+            for file, content in given:
+                there, is_new = await _imported(operations, file, content)
+                subject = name_text(parse_certificate(there.der).subject)
+                values = {"hash": there.hash, "usage": there.usage.value, "subject": subject}
+                line = _("{usage} certificate imported: {subject}", usage=there.usage, subject=subject)
+                if not is_new:
+                    line = _(
+                        "{usage} certificate was here already: {subject}", usage=there.usage, subject=subject
+                    )
                 click.echo(dump_json(values, ensure_ascii=False) if as_json else line)
 
     asyncio.run(run())
+
+
+async def _imported(operations: KeyOperations, file: Path, content: bytes) -> tuple[KeyCertificate, bool]:
+    """The kept certificate of a file, and whether it is a new one. Raises `OperatorError`, naming the file."""
+    from certs.certificatefiles import read_certificate
+    from certs.certificates import der_of
+
+    try:
+        return await operations.import_certificate(content, activate_auth=True, any_member=True), True
+    except Refused as err:
+        if err.code is GatewayCode.CERTIFICATE_ALREADY_EXISTS:
+            digest = hashlib.sha256(der_of(read_certificate(content))).hexdigest()
+            return operations.certificate(digest), False
+        raise OperatorError(N_("{file}: {reason}", file=file, reason=err.text)) from err
 
 
 @certificate.command("list")

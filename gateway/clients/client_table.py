@@ -56,7 +56,11 @@ class ClientTable:
         if found is None:
             raise Refused(
                 GatewayCode.CLIENT_NOT_FOUND,
-                N_("{client} is not a client of this security server", client=client.path()),
+                N_(
+                    "{client} is not a client of this security server; correct it (gateway client list), or add the subsystem "
+                    "(gateway join --subsystem CODE)",
+                    client=client.path(),
+                ),
             )
         return found
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.processes
 BASE = free_base()
 NEW = f"{BASE}.30"
+# Where the new institute's own systems ask; as by the defaults, not where others reach its gateway.
+SYSTEMS = f"{BASE}.31"
 MOST_STEPS = 10
 PROVIDER = provider(BASE, QUICK_CONFIGURATION, allowed=(), more=management_services(BASE, "MX/GOB/00-RNSS"))
 
@@ -62,13 +64,15 @@ class Shell:
     def __init__(self, federation: Federation) -> None:
         self.folder = federation.folder
         # An institute's own machine needs none of this: here all of them share one, each with an address.
-        own = {f"SACBE_GATEWAY_LISTEN_{n}_HOST": NEW for n in ("CONSUMER", "PEER", "HEALTH")} | {
-            "SACBE_GATEWAY_TRUST_CONFIGURATION_CONDITIONAL_POLL_S": "1"
+        own = {f"SACBE_GATEWAY_LISTEN_{n}_HOST": NEW for n in ("PEER", "HEALTH")} | {
+            "SACBE_GATEWAY_LISTEN_CONSUMER_HOST": SYSTEMS,
+            "SACBE_GATEWAY_TRUST_CONFIGURATION_CONDITIONAL_POLL_S": "1",
         }
         scripts = Path(sys.executable).parent
         self.environ = {**os.environ, **own, "PATH": f"{scripts}:{os.environ['PATH']}", "SACBE_LANG": "en"}
         self.names = {
             "nuevo.example": NEW,
+            "localhost:8080": f"{SYSTEMS}:8080",
             "ca.example": federation.trust_address,
             "--data proveedor": f"--data {PROVIDER.key}",
         }
@@ -129,7 +133,7 @@ def test_an_institute_joins_by_the_steps_of_the_documentation(federation: Federa
 
 def exchange() -> Answer:
     """The new institute's call: the provider's gateway learns of it within seconds."""
-    return call(NEW, "00-RNSS/INDICE/echo/hola", client="MX/GOB/30-NUEVO/AFIL")
+    return call(SYSTEMS, "00-RNSS/INDICE/echo/hola", client="MX/GOB/30-NUEVO/AFIL")
 
 
 def check_registry(federation: Federation) -> None:
@@ -152,8 +156,14 @@ def check_again(shell: Shell, commands: dict[int, str]) -> None:
     store = ServerConfStore(data / "serverconf.sqlite")
     before = (store.load(), KeyConfStore(store.database).list_keys())
     for number, command in commands.items():
-        if command.startswith(("gateway init", "gateway join", "central-server member add")):
+        if command.startswith(
+            ("gateway init", "gateway join", "gateway certificate", "central-server member add")
+        ):
             shell.run(command, f"again-{number}")
+    (founding,) = (c for c in commands.values() if c.startswith("gateway init"))
+    (shell.folder / "other.xml").write_bytes((shell.folder / "anchor.xml").read_bytes() + b"\n")
+    assert shell.start(founding.replace("anchor.xml", "other.xml"), "other").wait(240) == 1
+    assert "works by another anchor" in shell.text("other")
     after = (store.load(), KeyConfStore(store.database).list_keys())
     store.close()
     assert (after[0].clients, after[1]) == (before[0].clients, before[1])
@@ -180,6 +190,15 @@ def test_init_makes_what_it_can_without_a_configuration_and_keeps_secrets_privat
     )
     assert other.exit_code == 1
     assert "holds a gateway already" in other.output
+    (tmp_path / "other.xml").write_bytes(made.anchor.read_bytes() + b"\n")
+    moved = CliRunner().invoke(
+        main, [a.replace(str(made.anchor), f"{tmp_path}/other.xml") for a in asked], env={"SACBE_LANG": "en"}
+    )
+    assert "another anchor, in the place of one by which nothing was proved" in moved.output
+    for more in (["--address", "http://nuevo.example"], ["--address", "a b"], ["--host-name", "x/y"]):
+        refused = CliRunner().invoke(main, [*asked, *more], env={"SACBE_LANG": "en"})
+        assert refused.exit_code == 1
+        assert f"{more[0]} is {more[1]!r}; a host name or an IP address was expected" in refused.output
     wrong = CliRunner().invoke(main, ["init", "--data", str(tmp_path / "x"), "--anchor", str(made.anchor)])
     assert wrong.exit_code == 1
     assert "--server" in wrong.output

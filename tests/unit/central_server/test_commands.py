@@ -208,6 +208,61 @@ def test_a_backup_of_an_empty_folder_is_refused_and_nothing_is_made_there(tmp_pa
     assert not (tmp_path / "data" / "central.sqlite").exists()
 
 
+def test_a_second_founding_proves_the_pin_that_it_is_given_and_makes_no_other(tmp_path: Path) -> None:
+    made, pin, wrong = tmp_path / "central", tmp_path / "pin", tmp_path / "wrong"
+    words: tuple[str, ...] = (
+        "bootstrap",
+        "--instance",
+        "XX",
+        "--address",
+        "c.example",
+        "--owner",
+        "GOV/1",
+        "--name",
+        "Owner",
+    )
+    words = (*words, "--kind", "ec-p256")
+    run(made, *words, "--pin-file", str(pin))
+    assert "the PIN is wrong" in _refused_pin(made, words, wrong, "another PIN")
+    wrong.unlink()
+    assert (
+        "is not there, and there is a PIN already"
+        in run(made, *words, "--pin-file", str(wrong), status=1).output
+    )
+    assert not wrong.exists()
+    run(made, *words, "--pin-file", str(pin))
+    run(made, *words)
+
+
+def test_a_pin_that_others_can_read_is_refused_before_a_folder_is_made(tmp_path: Path) -> None:
+    words = ("bootstrap", "--instance", "XX", "--address", "c.example", "--owner", "GOV/1", "--name", "Owner")
+    (tmp_path / "pin").write_text("some PIN\n")
+    (tmp_path / "pin").chmod(0o644)
+    said = run(tmp_path / "central", *words, "--pin-file", str(tmp_path / "pin"), status=1).output
+    assert "can be read by others" in said
+    assert not (tmp_path / "central").exists()
+
+
+def test_a_member_of_another_instance_class_or_name_is_not_taken_for_one_that_is_there(
+    tmp_path: Path,
+) -> None:
+    made = tmp_path / "central"
+    pin, owner = ("--pin-file", str(tmp_path / "pin")), ("--owner", "GOV/1", "--name", "Owner")
+    run(made, "bootstrap", *pin, "--instance", "XX", "--address", "c.example", *owner, "--kind", "ec-p256")
+    said = run(made, "member", "add", "YY/GOV/7", "--name", "New", status=1).output
+    assert "YY/GOV/7 is not of this registry's instance, XX" in said
+    said = run(made, "member", "add", "XX/COM/7", "--name", "New", status=1).output
+    assert "there is no member class COM; there are: GOV" in said
+    assert "already, as Owner" in run(made, "member", "add", "XX/GOV/1", "--name", "Other").output
+    assert [m["name"] for m in json.loads(run(made, "member", "list", "--json").output)] == ["Owner", ""]
+
+
+def _refused_pin(made: Path, words: tuple[str, ...], file: Path, pin: str) -> str:
+    file.write_text(f"{pin}\n")
+    file.chmod(0o600)
+    return str(run(made, *words, "--pin-file", str(file), status=1).output)
+
+
 def test_admit_adds_the_member_says_what_is_missing_and_may_be_run_again(tmp_path: Path) -> None:
     made = tmp_path / "central"
     pin, owner = ("--pin-file", str(tmp_path / "pin")), ("--owner", "GOV/1", "--name", "Owner")
