@@ -44,6 +44,7 @@ from serving.api.authentication import Clock
 from serving.api.backupoperations import BackupResource
 from serving.api.limits import RateLimit
 from serving.errors import Refused
+from serving.language import SOURCE_LANGUAGE
 from serving.login.sessionplaces import open_sessions
 from serving.login.users import Logins
 from serving.process.changes import NOTIFIED_POLL_S, Changes
@@ -236,7 +237,7 @@ class CentralServer:
         return [*self.loops.failures(), *self._signer_loops.failures()]
 
     async def _health(self, _request: web.Request) -> web.Response:
-        problem = self.node.problem
+        problem = None if self.node.problem is None else self.node.problem.into(SOURCE_LANGUAGE)
         failing = self._failing()
         if problem is None:
             problem = next((f"{loop}; report the log" for loop in failing if loop.needed), None)

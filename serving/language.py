@@ -81,7 +81,12 @@ def as_it_is(text: str) -> Translated:
 
 def _(message: str, **values: object) -> str:
     """The text in the language of this process, ``{names}`` filled in."""
-    return Text(message, values).into(language_of(os.environ))
+    return in_own_language(Text(message, values))
+
+
+def in_own_language(text: Translatable) -> str:
+    """The text in the language of this process."""
+    return text.into(language_of(os.environ))
 
 
 def N_(message: str, **values: object) -> Text:  # the name that gettext gives it

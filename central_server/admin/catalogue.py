@@ -78,11 +78,12 @@ class VersionView(msgspec.Struct, frozen=True):
 
 
 class UnreachableView(msgspec.Struct, frozen=True):
-    """A provider that could not be asked."""
+    """A provider that could not be asked, with the text of what failed (English) and its causes in this API's words."""
 
     client_id: str
     since: str
     problem: str
+    causes: list[str] = []
 
 
 def operations(context: CentralAdminContext) -> Sequence[Operation]:
@@ -134,7 +135,9 @@ class _Catalogue:
 
     async def unreachable(self, _call: Call) -> list[UnreachableView]:
         found = unreachable_providers(self._context.read())
-        return [UnreachableView(c.replace("/", ":"), since, problem) for c, since, problem in found]
+        return [
+            UnreachableView(c.replace("/", ":"), since, r.detail, list(r.causes)) for c, since, r in found
+        ]
 
     async def one(self, call: Call) -> ServiceView:
         number = number_of(call, "id", RegistryCode.SERVICE_NOT_FOUND)

@@ -30,7 +30,7 @@ from schemas.identifiers import suspicious_characters
 from serving.api.certificateview import CertificateDetails, certificate_details
 from serving.api.operations import Download, MultipartForm
 from serving.api.problems import Problem
-from serving.language import N_
+from serving.language import N_, SOURCE_LANGUAGE, in_every_language
 from serving.storage.audit import AuditLog
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from central_server.admin.context import CentralAdminContext
     from serving.api.operations import Call, Operation
+    from serving.language import Translatable
 
 Address = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[A-Za-z0-9.:\-\[\]]+$")]
 
@@ -135,11 +136,12 @@ class RequestSubjectName(msgspec.Struct, frozen=True):
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
 
 
-class Alert(msgspec.Struct, frozen=True):
-    """Something an operator should look at."""
+class Alert(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Something an operator should look at; ``texts`` are ours: what ``metadata`` says in English, by language."""
 
     error_code: str = msgspec.field(name="errorCode")  # the name X-Road's pages read
     metadata: list[str]
+    texts: list[dict[str, str]] = []
 
 
 class ContactBody(msgspec.Struct, frozen=True):
@@ -252,9 +254,9 @@ class _System:
         node, records = self._context.node, self._context.read()
         found = []
         if node.problem is not None:
-            found.append(Alert("status.global_conf_generation.failing", [node.problem]))
+            found.append(_alert("status.global_conf_generation.failing", [node.problem]))
         if node.faults:
-            found.append(Alert("status.global_conf_generation.rows_at_fault", list(node.faults[:20])))
+            found.append(_alert("status.global_conf_generation.rows_at_fault", node.faults[:20]))
         for source in sources.SOURCES:
             active = next((k for k in sources.signing_keys(records, source) if k.active), None)
             if active is None:
@@ -273,6 +275,10 @@ class _System:
         return ClusterStatus(
             len(nodes) > 1, self._context.node.store.node, nodes, all(n.status == "OK" for n in nodes)
         )
+
+
+def _alert(code: str, about: Sequence[Translatable]) -> Alert:
+    return Alert(code, [a.into(SOURCE_LANGUAGE) for a in about], [in_every_language(a) for a in about])
 
 
 def _webhook(url: str) -> str:

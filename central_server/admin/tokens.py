@@ -55,7 +55,7 @@ class TokenPassword(msgspec.Struct, frozen=True):
 
 
 class CentralTokenView(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """A token with its signing keys; ``problem`` is ours: what keeps it from being available."""
+    """A token with its signing keys. Ours: ``problem``, what keeps it from being available, and its causes in this API's words."""
 
     id: str
     name: str
@@ -66,6 +66,7 @@ class CentralTokenView(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=
     possible_actions: list[str]
     configuration_signing_keys: list[SigningKeyView]
     problem: str | None = None
+    problem_causes: list[str] = []
 
 
 def operations(context: CentralAdminContext) -> Sequence[Operation]:
@@ -152,6 +153,11 @@ class _SigningKeyHandlers:
             possible_actions=actions,
             configuration_signing_keys=[_key_view(k, open_=open_) for k in keys if k.token_id == token_id],
             problem="the settings do not name this token" if state is None else state.failure,
+            problem_causes=["token_without_device"]
+            if state is None
+            else ["token_fails"]
+            if state.failure
+            else [],
         )
 
 

@@ -27,6 +27,7 @@ from schemas.catalogue import GET_CATALOGUE, DescriptionType, parse_catalogue
 from schemas.faults import Fault, Kind, PeerFault
 from schemas.identifiers import ServiceId
 from schemas.soapenvelope import XROAD_NS
+from serving.process.failing import reason_of
 from serving.process.loops import Loop
 
 if TYPE_CHECKING:
@@ -89,9 +90,8 @@ class Gatherer:
         try:
             found = await self._services_of(client, provider)
         except Exception as err:  # one provider's answer must not keep the others from being asked
-            detail = err.detail if isinstance(err, Fault) else str(err) or type(err).__name__
             with self.store.change(ACTOR, self.clock(), publishes=False) as records:
-                record_unreachable(records, provider, detail)
+                record_unreachable(records, provider, reason_of(err))
             return False
         with self.store.change(ACTOR, self.clock(), publishes=False) as records:
             record_provider(records, provider, found)

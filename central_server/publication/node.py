@@ -41,7 +41,8 @@ from certs.tokens.soft import SoftToken
 from schemas.faults import Fault
 from schemas.globalconf.shared import CURRENT_VERSION
 from serving.errors import OperatorError, Refused
-from serving.language import N_
+from serving.language import N_, SOURCE_LANGUAGE
+from serving.process.failing import wording_of
 from serving.storage.damage import reading_row
 
 if TYPE_CHECKING:
@@ -54,11 +55,11 @@ if TYPE_CHECKING:
     from central_server.store.records import Actor, Records
     from certs.edges.devices import Device
     from certs.profiles import CertificateProfiles
+    from serving.language import Translatable
 
 log = logging.getLogger("central_server")
 
-NOT_YET = "nothing published yet"
-NOT_GENERATED = "the configuration could not be generated, the old one stays: "
+NOT_YET = N_("nothing published yet")
 RETRY = timedelta(seconds=5)
 
 
@@ -68,7 +69,7 @@ class _Cached:
 
     generation: int
     generated: Generated
-    faults: tuple[str, ...] = ()
+    faults: tuple[Translatable, ...] = ()
 
 
 def open_store(data: Path, settings: CentralSettings) -> CentralStore:
@@ -86,7 +87,7 @@ def _kept_publication(folder: Path) -> Publication | None:
 
 
 def _generate(records: Records, generation: int, versions: Sequence[int], witnesses: int) -> _Cached:
-    unread: list[str] = []
+    unread: list[Translatable] = []
     registry, mended = publishable(load_registry(records, unread))
     return _Cached(generation, generate(registry, versions, witnesses), (*unread, *mended))
 
@@ -105,9 +106,9 @@ class CentralNode:
         self.store = store
         self.profiles = profiles
         self.published = Published()
-        self.problem: str | None = NOT_YET
+        self.problem: Translatable | None = NOT_YET
         # Rows of the registry that were mended or left out of what is published.
-        self.faults: tuple[str, ...] = ()
+        self.faults: tuple[Translatable, ...] = ()
         software = SoftwareDevice(SOFTWARE_TOKEN_ID, SoftToken(TokenFolder(folder / "token")))
         self.keys = NodeKeys(store, devices or [software], publishing.key_kind)
         self._folder = folder
@@ -165,12 +166,10 @@ class CentralNode:
         try:
             await self._publish(generation, now)
         except Exception as err:  # whatever it was, it is said on /health and tried again
-            reason = (
-                str(err)
-                if isinstance(err, Fault | Refused | ValueError | sqlite3.DatabaseError)
-                else f"{type(err).__name__}: {err}"
+            reason = wording_of(err)
+            problem = N_(
+                "the configuration could not be generated, the old one stays: {reason}", reason=reason
             )
-            problem = f"{NOT_GENERATED}{reason}"
             if problem != self.problem:
                 # A fault or a refusal says what it is; of anything else the place is needed.
                 place = (
@@ -178,7 +177,7 @@ class CentralNode:
                 )
                 log.error(
                     "generation failed",
-                    extra={"event": "generation_failed", "reason": reason},
+                    extra={"event": "generation_failed", "reason": reason.into(SOURCE_LANGUAGE)},
                     exc_info=place,
                 )
             self.problem, self._seen, self._again_at = problem, generation, now + RETRY
@@ -205,10 +204,11 @@ class CentralNode:
         await self._sign(self._cached.generated, now)
         self._log_faults(self._cached.faults)
 
-    def _log_faults(self, faults: tuple[str, ...]) -> None:
+    def _log_faults(self, faults: tuple[Translatable, ...]) -> None:
         if faults != self.faults:
             for fault in faults:
-                log.error("registry row at fault", extra={"event": "row_at_fault", "reason": fault})
+                reason = fault.into(SOURCE_LANGUAGE)
+                log.error("registry row at fault", extra={"event": "row_at_fault", "reason": reason})
         self.faults = faults
 
     async def _renew(self, now: datetime) -> None:

@@ -15,7 +15,7 @@ Every row at fault is named.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -29,18 +29,28 @@ if TYPE_CHECKING:
     from central_server.registry.model import RegisteredServer, Registry
     from schemas.globalconf.shared import ApprovedCa, ApprovedTsa, CaInfo, GlobalGroup, Member, MemberClass
     from schemas.identifiers import ClientId
+    from serving.language import Text, Translatable
+
+# What a code names, in the sentence that says it is left out.
+_LEFT_OUT: Final = {
+    "member": N_("member {code} holds {found} in its code and is left out; remove it"),
+    "subsystem": N_("subsystem {code} holds {found} in its code and is left out; remove it"),
+    "class": N_("member class {code} holds {found} in its code and is left out; remove it"),
+    "server": N_("security server {code} holds {found} in its code and is left out; remove it"),
+    "group": N_("global group {code} holds {found} in its code and is left out; remove it"),
+}
 
 
-def publishable(registry: Registry) -> tuple[Registry, tuple[str, ...]]:
+def publishable(registry: Registry) -> tuple[Registry, tuple[Translatable, ...]]:
     """The registry as XML can carry it, and every row at fault, in words. Raises `ValueError` when that cannot be."""
-    _check_whole("the instance", registry.instance)
-    _check_whole("the provider of the management services", registry.management_service.path())
+    _check_whole(N_("the instance"), registry.instance)
+    _check_whole(N_("the provider of the management services"), registry.management_service.path())
     mending = _Mending()
     members = tuple(mending.member(m) for m in registry.members if mending.keeps("member", m.id.components))
     return (
         replace(
             registry,
-            address=mending.text("the central server's address", registry.address),
+            address=mending.text(N_("the central server's address"), registry.address),
             member_classes=tuple(
                 mending.member_class(c) for c in registry.member_classes if mending.keeps("class", (c.code,))
             ),
@@ -54,7 +64,7 @@ def publishable(registry: Registry) -> tuple[Registry, tuple[str, ...]]:
             cas=tuple(mending.ca(ca) for ca in registry.cas),
             tsas=tuple(mending.tsa(tsa) for tsa in registry.tsas),
             sources=tuple(
-                msgspec.structs.replace(s, address=mending.text("a node's address", s.address))
+                msgspec.structs.replace(s, address=mending.text(N_("a node's address"), s.address))
                 for s in registry.sources
             ),
         ),
@@ -62,7 +72,7 @@ def publishable(registry: Registry) -> tuple[Registry, tuple[str, ...]]:
     )
 
 
-def _check_whole(what: str, text: str) -> None:
+def _check_whole(what: Text, text: str) -> None:
     found = not_in_xml(text)
     if found:
         raise OperatorError(
@@ -83,18 +93,22 @@ class _Mending:
     """Mends texts and notes what it mended."""
 
     def __init__(self) -> None:
-        self.faults: list[str] = []
+        self.faults: list[Translatable] = []
 
-    def text(self, what: str, text: str) -> str:
+    def text(self, what: Text, text: str) -> str:
         """The text with U+FFFD for what XML cannot carry."""
         found = not_in_xml(text)
         if found:
             self.faults.append(
-                f"{what} holds {spelled(found)} and is published with U+FFFD instead; correct it"
+                N_(
+                    "{what} holds {found} and is published with U+FFFD instead; correct it",
+                    what=what,
+                    found=spelled(found),
+                )
             )
         return without_unprintable(text)
 
-    def optional(self, what: str, text: str | None) -> str | None:
+    def optional(self, what: Text, text: str | None) -> str | None:
         """The same for a text that may be absent."""
         return None if text is None else self.text(what, text)
 
@@ -103,14 +117,16 @@ class _Mending:
         named = tuple(codes)
         found = not_in_xml("".join(named))
         if found:
-            self.faults.append(
-                f"{what} {'/'.join(named)!r} holds {spelled(found)} in its code and is left out; remove it"
-            )
+            values = {"code": repr("/".join(named)), "found": spelled(found)}
+            self.faults.append(msgspec.structs.replace(_LEFT_OUT[what], values=values))
         return not found
 
     def member_class(self, found: MemberClass) -> MemberClass:
         return msgspec.structs.replace(
-            found, description=self.text(f"class {found.code}: the description", found.description)
+            found,
+            description=self.text(
+                N_("member class {code}: the description", code=found.code), found.description
+            ),
         )
 
     def member(self, found: Member) -> Member:
@@ -118,10 +134,10 @@ class _Mending:
         return msgspec.structs.replace(
             found,
             class_description=without_unprintable(found.class_description),
-            name=self.text(f"member {where}: the name", found.name),
+            name=self.text(N_("member {code}: the name", code=where), found.name),
             subsystems=tuple(
                 msgspec.structs.replace(
-                    s, name=self.optional(f"subsystem {where}/{s.code}: the name", s.name)
+                    s, name=self.optional(N_("subsystem {code}: the name", code=f"{where}/{s.code}"), s.name)
                 )
                 for s in found.subsystems
                 if self.keeps("subsystem", (*found.id.components, s.code))
@@ -132,21 +148,25 @@ class _Mending:
         where = found.id.path()
         return replace(
             found,
-            address=self.text(f"server {where}: the address", found.address),
-            maintenance=self.optional(f"server {where}: the notice", found.maintenance),
+            address=self.text(N_("security server {code}: the address", code=where), found.address),
+            maintenance=self.optional(
+                N_("security server {code}: the notice", code=where), found.maintenance
+            ),
             clients=tuple(c for c in found.clients if _fits_xml(c)),
         )
 
     def group(self, found: GlobalGroup) -> GlobalGroup:
         return msgspec.structs.replace(
             found,
-            description=self.text(f"group {found.id.group_code}: the description", found.description),
+            description=self.text(
+                N_("global group {code}: the description", code=found.id.group_code), found.description
+            ),
             members=frozenset(c for c in found.members if _fits_xml(c)),
         )
 
     def ca(self, found: ApprovedCa) -> ApprovedCa:
-        where = f"certification service {found.name!r}"
-        _check_whole(f"{where}: the profile", found.profile)
+        named = repr(found.name)
+        _check_whole(N_("certification service {name}: the profile", name=named), found.profile)
         acme = found.acme_server
         if acme is not None:
             texts = (
@@ -156,29 +176,39 @@ class _Mending:
                 acme.signing_profile_id,
             )
             if any(not_in_xml(t or "") for t in texts):
-                self.faults.append(f"{where}: the ACME server holds what XML cannot carry and is left out")
+                self.faults.append(
+                    N_(
+                        "certification service {name}: the ACME server holds what XML cannot carry and is left out",
+                        name=named,
+                    )
+                )
                 acme = None
         return msgspec.structs.replace(
             found,
-            name=self.text(f"{where}: the name", found.name),
-            top=self._responders(where, found.top),
-            intermediates=tuple(self._responders(where, i) for i in found.intermediates),
-            default_csr_format=self.optional(f"{where}: the CSR format", found.default_csr_format),
+            name=self.text(N_("certification service {name}: the name", name=named), found.name),
+            top=self._responders(named, found.top),
+            intermediates=tuple(self._responders(named, i) for i in found.intermediates),
+            default_csr_format=self.optional(
+                N_("certification service {name}: the CSR format", name=named), found.default_csr_format
+            ),
             acme_server=acme,
         )
 
-    def _responders(self, where: str, found: CaInfo) -> CaInfo:
+    def _responders(self, named: str, found: CaInfo) -> CaInfo:
         return msgspec.structs.replace(
             found,
             ocsp=tuple(
-                msgspec.structs.replace(o, url=self.text(f"{where}: an address", o.url)) for o in found.ocsp
+                msgspec.structs.replace(
+                    o, url=self.text(N_("certification service {name}: an address", name=named), o.url)
+                )
+                for o in found.ocsp
             ),
         )
 
     def tsa(self, found: ApprovedTsa) -> ApprovedTsa:
-        where = f"timestamping authority {found.name!r}"
+        named = repr(found.name)
         return msgspec.structs.replace(
             found,
-            name=self.text(f"{where}: the name", found.name),
-            url=self.text(f"{where}: the address", found.url),
+            name=self.text(N_("timestamping authority {name}: the name", name=named), found.name),
+            url=self.text(N_("timestamping authority {name}: the address", name=named), found.url),
         )

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from central_server.store.records import Records
+    from serving.language import Text, Translatable
 
 DEFAULTS = {"ocsp_freshness_s": 3600, "timestamping_interval_s": 60, "expire_interval_s": 600}
 
@@ -72,7 +73,7 @@ def set_provider(records: Records, client: ClientId) -> None:
     )
 
 
-def load_registry(records: Records, faults: list[str] | None = None) -> Registry:
+def load_registry(records: Records, faults: list[Translatable] | None = None) -> Registry:
     """Everything that is published. Raises `Refused` when something is missing without which nothing can be.
 
     With ``faults`` a row that cannot be read is said there and left out; without, it raises.
@@ -83,7 +84,9 @@ def load_registry(records: Records, faults: list[str] | None = None) -> Registry
     return present_registry(records, chosen, faults)
 
 
-def present_registry(records: Records, chosen: ClientId, faults: list[str] | None = None) -> Registry:
+def present_registry(
+    records: Records, chosen: ClientId, faults: list[Translatable] | None = None
+) -> Registry:
     """Everything there is, whether or not it can be published; ``chosen`` is taken where no management service is set.
 
     ``faults`` as for `load_registry`.
@@ -112,7 +115,7 @@ def present_registry(records: Records, chosen: ClientId, faults: list[str] | Non
     )
 
 
-def _load_members(records: Records, faults: list[str] | None) -> tuple[Member, ...]:
+def _load_members(records: Records, faults: list[Translatable] | None) -> tuple[Member, ...]:
     descriptions = dict(members.list_member_classes(records))
     found: dict[ClientId, tuple[str, list[Subsystem]]] = {}
     for client in members.list_clients(records, faults):
@@ -121,24 +124,24 @@ def _load_members(records: Records, faults: list[str] | None) -> tuple[Member, .
         elif client.id.member in found:
             found[client.id.member][1].append(Subsystem(client.id.subsystem_code, client.name))
         else:
-            _at_fault(faults, f"subsystem {client.id.path()!r} has no member")
+            _at_fault(faults, N_("subsystem {code} has no member", code=repr(client.id.path())))
     made = []
     for member, (name, subsystems) in found.items():
         if member.member_class in descriptions:
             made.append(Member(member, descriptions[member.member_class], name, tuple(subsystems)))
         else:
-            _at_fault(faults, f"member {member.path()!r} is of no class that is there")
+            _at_fault(faults, N_("member {code} is of no class that is there", code=repr(member.path())))
     return tuple(made)
 
 
-def _at_fault(faults: list[str] | None, reason: str) -> None:
+def _at_fault(faults: list[Translatable] | None, reason: Text) -> None:
     if faults is None:
-        raise ValueError(reason)
-    faults.append(f"{reason}; it is left out")
+        raise OperatorError(reason)
+    faults.append(N_("{problem}; it is left out", problem=reason))
 
 
 def _load_servers(
-    records: Records, instance: str, faults: list[str] | None = None
+    records: Records, instance: str, faults: list[Translatable] | None = None
 ) -> tuple[RegisteredServer, ...]:
     certificates: dict[int, list[bytes]] = {}
     for server, der in records.rows("SELECT server_id, der FROM auth_certificate ORDER BY digest"):
@@ -162,12 +165,14 @@ def _load_servers(
     )
 
 
-def _tolerant(faults: list[str] | None) -> contextlib.AbstractContextManager[None]:
+def _tolerant(faults: list[Translatable] | None) -> contextlib.AbstractContextManager[None]:
     """Pass over what refers to a client that cannot be read; that client is said where clients are listed."""
     return contextlib.nullcontext() if faults is None else contextlib.suppress(Fault)
 
 
-def _load_groups(records: Records, instance: str, faults: list[str] | None = None) -> tuple[GlobalGroup, ...]:
+def _load_groups(
+    records: Records, instance: str, faults: list[Translatable] | None = None
+) -> tuple[GlobalGroup, ...]:
     joined: dict[int, set[ClientId]] = {}
     for row in records.rows(
         "SELECT m.group_id, c.member_class, c.member_code, c.subsystem_code FROM group_member m "

@@ -13,6 +13,7 @@ from serving.language import N_
 
 if TYPE_CHECKING:
     from central_server.store.records import Records
+    from serving.language import Translatable
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def need_client(records: Records, client: ClientId) -> KeptClient:
     return found
 
 
-def list_clients(records: Records, faults: list[str] | None = None) -> list[KeptClient]:
+def list_clients(records: Records, faults: list[Translatable] | None = None) -> list[KeptClient]:
     """Every member, each before its subsystems. With ``faults`` a row that names nothing is said there and left out."""
     rows = records.rows(f"{_SELECT} ORDER BY member_class, member_code, subsystem_code")
     return read_rows(records, "client", rows, lambda row: kept_client(records.instance, row), faults)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from serving.language import Translatable
     from serving.storage.database import AnyDatabase
     from serving.storage.transactions import Transaction
 
@@ -55,7 +56,7 @@ def read_rows(
     table: str,
     rows: Iterable[tuple[Any, ...]],
     build: Callable[[Any], T],
-    faults: list[str] | None = None,
+    faults: list[Translatable] | None = None,
     key: str = "id",
 ) -> list[T]:
     """A value of every row. A row that is none is said in ``faults`` and left out; without ``faults`` it raises as `read_row`."""
@@ -66,7 +67,7 @@ def read_rows(
         except OperatorError as err:
             if faults is None:
                 raise
-            faults.append(f"{err}; it is left out")
+            faults.append(N_("{problem}; it is left out", problem=err.text))
     return found
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from central_server.store.records import Records
+    from serving.language import Translatable
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ def _server(instance: str, r: ServerRow) -> KeptServer:
     return KeptServer(int(r[0]), ServerId(instance, r[1], r[2], r[3]), r[4], r[5], r[6], r[7], r[8])
 
 
-def list_servers(records: Records, faults: list[str] | None = None) -> list[KeptServer]:
+def list_servers(records: Records, faults: list[Translatable] | None = None) -> list[KeptServer]:
     """Every security server. With ``faults`` a row that names nothing is said there and left out."""
     rows = records.rows(f"{_SELECT} ORDER BY c.member_class, c.member_code, s.server_code")
     return read_rows(records, "server", rows, lambda row: _server(records.instance, row), faults)

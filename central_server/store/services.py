@@ -11,6 +11,7 @@ from central_server.store.members import name_of_member, names_of_members
 from schemas.identifiers import ClientId, ServiceId
 from schemas.jsontext import dump_json, load_json
 from schemas.names import unsuitable_characters, without_unsuitable
+from serving.process.failing import FailureReason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -78,21 +79,22 @@ def record_provider(records: Records, client: ClientId, found: Iterable[FoundSer
             records.note("SERVICE_GONE", str(path))
     records.rows(
         "INSERT INTO described_provider (client, last_reached) VALUES (?, ?) ON CONFLICT (client) DO UPDATE "
-        "SET last_reached = excluded.last_reached, unreachable_since = NULL, problem = NULL",
+        "SET last_reached = excluded.last_reached, unreachable_since = NULL, problem = NULL, causes = ''",
         client.path(),
         records.at,
     )
 
 
-def record_unreachable(records: Records, client: ClientId, problem: str) -> None:
+def record_unreachable(records: Records, client: ClientId, reason: FailureReason) -> None:
     """Keep that a provider could not be asked, since when and why."""
     records.rows(
-        "INSERT INTO described_provider (client, unreachable_since, problem) VALUES (?, ?, ?) "
-        "ON CONFLICT (client) DO UPDATE SET problem = excluded.problem, "
+        "INSERT INTO described_provider (client, unreachable_since, problem, causes) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT (client) DO UPDATE SET problem = excluded.problem, causes = excluded.causes, "
         "unreachable_since = coalesce(described_provider.unreachable_since, excluded.unreachable_since)",
         client.path(),
         records.at,
-        without_unsuitable(problem)[:1000],
+        without_unsuitable(reason.detail)[:1000],
+        " ".join(reason.causes),
     )
 
 
@@ -241,10 +243,10 @@ def versions_of(records: Records, number: int) -> list[KeptVersion]:
     return [KeptVersion(int(r[0]), r[1], r[2], bytes(r[3]), r[4]) for r in rows]
 
 
-def unreachable_providers(records: Records) -> list[tuple[str, str, str]]:
+def unreachable_providers(records: Records) -> list[tuple[str, str, FailureReason]]:
     """Providers that could not be asked: which, since when, why."""
     rows = records.rows(
-        "SELECT client, unreachable_since, problem FROM described_provider WHERE unreachable_since IS NOT NULL "
+        "SELECT client, unreachable_since, problem, causes FROM described_provider WHERE unreachable_since IS NOT NULL "
         "ORDER BY client"
     )
-    return [(r[0], r[1], r[2]) for r in rows]
+    return [(r[0], r[1], FailureReason(r[2] or "", tuple(r[3].split()))) for r in rows]

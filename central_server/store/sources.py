@@ -20,6 +20,7 @@ from serving.language import N_
 if TYPE_CHECKING:
     from central_server.store.records import Records
     from schemas.globalconf.anchor import Anchor
+    from serving.language import Translatable
 
 SOURCES = ("internal", "external")
 MOST_KEYS = 2
@@ -247,7 +248,7 @@ def anchor_digest(raw: bytes) -> str:
 # Trusted anchors of other instances
 
 
-def list_trusted_anchors(records: Records, faults: list[str] | None = None) -> list[Anchor]:
+def list_trusted_anchors(records: Records, faults: list[Translatable] | None = None) -> list[Anchor]:
     """The anchors of federated instances. With ``faults`` one that cannot be read is said there and left out."""
     rows = records.rows("SELECT instance, raw FROM trusted_anchor ORDER BY instance")
     return read_rows(

@@ -213,4 +213,6 @@ STEPS = (
     CREATE INDEX auth_certificate_server ON auth_certificate (server_id, not_after);
     CREATE INDEX management_request_status ON management_request (status, id);
     """,
+    # Of ``problem``, as `serving.process.failing` names causes, spaces between.
+    "ALTER TABLE described_provider ADD COLUMN causes TEXT NOT NULL DEFAULT ''",
 )

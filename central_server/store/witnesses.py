@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from central_server.store.records import Records
     from schemas.transparency.announcement import KeyAnnouncement, SignedAnnouncement
     from schemas.transparency.notes import VerifierKey
+    from serving.language import Translatable
 
 # A clock may be so far ahead; a later announcement would keep out those that come after it.
 _AHEAD = timedelta(minutes=5)
 
 
-def list_witnesses(records: Records, faults: list[str] | None = None) -> Appointments:
+def list_witnesses(records: Records, faults: list[Translatable] | None = None) -> Appointments:
     """Every key there is, nobody appointed. With ``faults`` a row that is none is said there and left out."""
     nodes = records.rows("SELECT node, url, key FROM central_witness ORDER BY node")
     logs = records.rows("SELECT server, log_key, witness_key FROM transparency_keys ORDER BY server")

@@ -147,6 +147,11 @@ def reason_of(error: BaseException, before: str = "") -> FailureReason:
     return FailureReason(f"{before}: {text}" if before else text, causes_of(error))
 
 
+def wording_of(error: BaseException) -> Translatable:
+    """Why what was caught failed, for a reader of any language: the words of who refused it, else what is beneath it."""
+    return error.text if isinstance(error, Refused | OperatorError) else reason_of(error)
+
+
 def gathered(failures: Sequence[tuple[str, Exception]]) -> tuple[str, ExceptionGroup[Exception] | None]:
     """The text of several failures, each behind the name of who failed, and what a fault that says it is raised from."""
     text = "; ".join(f"{name}: {text_of(err)}" for name, err in failures)

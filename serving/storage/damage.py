@@ -12,15 +12,18 @@ import contextlib
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from schemas.faults import Fault
 from schemas.showing import shown
 from serving.errors import OperatorError
-from serving.language import _
+from serving.language import N_
+from serving.process.failing import wording_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from serving.language import Text, Translatable
 
 # By the type a column is declared with: what SQLite calls the values it may hold.
 _TYPES = {
@@ -31,6 +34,7 @@ _TYPES = {
     "REAL": ("real", "integer"),
 }
 _NULL = "null"
+VALUE_REMEDY: Final = N_("correct that value or remove that row, or restore a backup (backup restore)")
 _LONGEST_KEY = 80
 
 
@@ -41,7 +45,7 @@ class _Column:
     is_key: bool
 
 
-def find_damage(connection: sqlite3.Connection, among: Sequence[str] | None = None) -> str | None:
+def find_damage(connection: sqlite3.Connection, among: Sequence[str] | None = None) -> Text | None:
     """The first value of another type than its column's, in words that name table, row and column; None when there is none."""
     for name in _tables(connection):
         if (among is None or name in among) and (damage := _find_in(connection, name)) is not None:
@@ -51,7 +55,7 @@ def find_damage(connection: sqlite3.Connection, among: Sequence[str] | None = No
 
 def _find_in(
     connection: sqlite3.Connection, name: str, key: str | None = None, value: object = None
-) -> str | None:
+) -> Text | None:
     """The first such value of one table, in the rows whose ``key`` is a value where one is given."""
     found = _columns(connection, name)
     if not found:
@@ -69,11 +73,11 @@ def _find_in(
     if row is None:
         return None
     wrong = found[row[-2]]
-    what = f"holds {row[-1]} where {wrong.types[0]} is expected"
+    what = N_("{found} where {expected} is expected", found=row[-1], expected=wrong.types[0])
     return _place(name, found, row[:-2], wrong, what)
 
 
-def find_unreadable_text(path: Path) -> str | None:
+def find_unreadable_text(path: Path) -> Text | None:
     """The first text that is no UTF-8, as `find_damage` says it. Reads the whole file: for when one is known to be there."""
     with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
         connection.text_factory = bytes
@@ -87,7 +91,7 @@ def find_unreadable_text(path: Path) -> str | None:
             for row in connection.execute(f"SELECT {keys}, {columns} FROM {table}"):
                 for text, value in zip(texts, row[-len(texts) :], strict=True):
                     if isinstance(value, bytes) and not _is_utf8(value):
-                        return _place(name, found, row[: -len(texts)], text, "holds bytes that are no UTF-8")
+                        return _place(name, found, row[: -len(texts)], text, N_("bytes that are no UTF-8"))
     return None
 
 
@@ -103,13 +107,18 @@ def reading_row(
     try:
         yield
     except (Fault, ValueError, TypeError, LookupError, OverflowError, OSError) as err:
-        reason = err.detail if isinstance(err, Fault) else str(err)
-        row = f"table {table}, row with {key} = {shown(str(value), _LONGEST_KEY)}: {reason}"
-        damage = _find_in_rows(place, {table: key, **(parts or {})}, value) or row
-        raise OperatorError(f"{place}: {damage}; {value_remedy()}") from err
+        damage = _find_in_rows(place, {table: key, **(parts or {})}, value) or N_(
+            "table {table}, row with {key}: {reason}",
+            table=table,
+            key=f"{key} = {shown(str(value), _LONGEST_KEY)}",
+            reason=wording_of(err),
+        )
+        raise OperatorError(
+            N_("{place}: {damage}; {remedy}", place=place, damage=damage, remedy=VALUE_REMEDY)
+        ) from err
 
 
-def _find_in_rows(place: str, tables: Mapping[str, str], value: object) -> str | None:
+def _find_in_rows(place: str, tables: Mapping[str, str], value: object) -> Text | None:
     """The first value of another type in a row and its parts; None where there is none, or where the engine keeps none."""
     path = Path(place)
     if not path.is_file():
@@ -122,11 +131,6 @@ def _find_in_rows(place: str, tables: Mapping[str, str], value: object) -> str |
             if (damage := _find_in(connection, table, key, value)) is not None:
                 return damage
     return None
-
-
-def value_remedy() -> str:
-    """The remedy for a damaged value."""
-    return _("correct that value or remove that row, or restore a backup (backup restore)")
 
 
 def _tables(connection: sqlite3.Connection) -> Iterator[str]:
@@ -159,11 +163,19 @@ def _key(columns: list[_Column]) -> str:
     return ", ".join(f"CAST({_quoted(c.name)} AS BLOB)" for c in keys)
 
 
-def _place(table: str, columns: list[_Column], key: tuple[object, ...], column: _Column, what: str) -> str:
+def _place(
+    table: str, columns: list[_Column], key: tuple[object, ...], column: _Column, what: Translatable
+) -> Text:
     names = [c.name for c in columns if c.is_key] or [columns[0].name]
     values = [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in key]
     row = ", ".join(f"{n} = {shown(v[:_LONGEST_KEY])}" for n, v in zip(names, values, strict=True))
-    return f"table {table}, row with {row}, column {column.name} {what}"
+    return N_(
+        "table {table}, row with {row}, column {column} holds {what}",
+        table=table,
+        row=row,
+        column=column.name,
+        what=what,
+    )
 
 
 def _is_utf8(value: bytes) -> bool:

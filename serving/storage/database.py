@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from certs.edges.tokenfiles import sync_folder
 from schemas.names import check_kept
 from serving.databaseversions import check_kind, check_version
-from serving.language import _
-from serving.storage.damage import find_damage, find_unreadable_text, value_remedy
+from serving.language import _, in_own_language
+from serving.storage.damage import VALUE_REMEDY, find_damage, find_unreadable_text
 from serving.storage.transactions import Rows, Transaction
 
 if TYPE_CHECKING:
@@ -166,7 +166,9 @@ def naming(path: Path) -> Iterator[None]:
         # A text that is no UTF-8 is found by Python, not by SQLite: as either class, without a code.
         if code is None and not isinstance(err, sqlite3.ProgrammingError):
             unreadable = find_unreadable_text(path)
-            reason, code = (unreadable, sqlite3.SQLITE_MISMATCH) if unreadable else (reason, code)
+            reason, code = (
+                (in_own_language(unreadable), sqlite3.SQLITE_MISMATCH) if unreadable else (reason, code)
+            )
         named = kind(f"{path}: {reason}; {_remedy(code)}")
         if code is not None:
             named.sqlite_errorcode = code
@@ -195,7 +197,7 @@ def _remedy(code: int | None) -> str:
     """The remedy for an error of SQLite by its (extended) result code; None where it had none."""
     primary = None if code is None else code & 0xFF
     if primary == sqlite3.SQLITE_MISMATCH:
-        return value_remedy()
+        return in_own_language(VALUE_REMEDY)
     if primary in _IN_USE:
         return _("another process uses it: wait, or stop that one")
     if primary in _NOT_OURS:
@@ -323,7 +325,7 @@ def _has_few_rows(connection: sqlite3.Connection, name: str) -> bool:
 def _check_values(connection: sqlite3.Connection, tables: Sequence[str] | None = None) -> None:
     """Refuse a value of another type than its column's; of all tables where none are named."""
     if (damage := find_damage(connection, tables)) is not None:
-        raise _damaged(damage, sqlite3.SQLITE_MISMATCH)
+        raise _damaged(in_own_language(damage), sqlite3.SQLITE_MISMATCH)
 
 
 def open_file(path: Path, steps: Sequence[str], *, is_looked_at: bool = False) -> sqlite3.Connection:

@@ -87,7 +87,8 @@ def damaged(database: sqlite3.Connection, table: str, column: str, value: object
         (key,) = database.execute(f"SELECT name FROM pragma_table_info('{table}') LIMIT 1").fetchone()
         where = f"{key} = (SELECT max({key}) FROM {table})"
         database.execute(f"UPDATE {table} SET {column} = ? WHERE {where}", (value,))
-        return find_damage(database, [table]) or "nothing"
+        found = find_damage(database, [table])
+        return "nothing" if found is None else found.into("en")
     finally:
         database.execute("ROLLBACK")
 
@@ -247,7 +248,7 @@ async def test_a_senseless_value_of_a_registry_is_named_and_no_traceback_stands_
         server = CentralServer(tmp_path / "central", chosen, centralhosting.PIN)
         with caplog.at_level(logging.ERROR):
             await server.start()
-            problem = server.node.problem or ""
+            problem = "" if server.node.problem is None else server.node.problem.into("en")
             await server.stop()
         assert f"{path}: table {table}, row with " in problem and REMEDY in problem, (table, column)
         assert not any(record.exc_info for record in caplog.records)

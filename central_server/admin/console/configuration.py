@@ -9,6 +9,7 @@ from central_server.admin.sources import AnchorContainer, DownloadUrl, TrustedAn
 from central_server.admin.system import ServicesConfiguration
 from central_server.admin.tokens import CentralTokenView
 from serving.language import N_
+from serving.process.failing import FailureReason
 from serving.web.acting import act, act_cell, download
 from serving.web.blocks import (
     Column,
@@ -117,7 +118,7 @@ def _tokens(request: ConsoleRequest, tokens: Sequence[CentralTokenView]) -> list
         (
             text(t.name),
             phrase(N_("open"), "good") if t.logged_in else phrase(N_("waits for its PIN"), "bad"),
-            text(t.problem),
+            phrase(FailureReason(t.problem or "", tuple(t.problem_causes))),
             several(
                 act_cell(request, "put_tokens_token_id_login", N_("Enter the PIN"), {"token_id": t.id})
                 if not t.logged_in

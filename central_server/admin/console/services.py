@@ -8,6 +8,7 @@ from central_server.admin.catalogue import PagedServices, ServiceView, Unreachab
 from central_server.edges.callpages import call_blocks, parse_service, state_of
 from serving.api.operations import Download
 from serving.language import N_, as_it_is
+from serving.process.failing import FailureReason
 from serving.web.blocks import (
     Column,
     FactSheet,
@@ -20,6 +21,7 @@ from serving.web.blocks import (
     link,
     moment,
     number,
+    phrase,
     text,
 )
 from serving.web.formnames import ROOT
@@ -74,7 +76,10 @@ async def _unreachable(request: ConsoleRequest) -> Listing | None:
     found = await request.fetch("get_service_catalogue_unreachable", list[UnreachableView])
     if not found.value:
         return None
-    rows = tuple((code(u.client_id), moment(u.since), text(u.problem)) for u in found.value)
+    rows = tuple(
+        (code(u.client_id), moment(u.since), phrase(FailureReason(u.problem, tuple(u.causes))))
+        for u in found.value
+    )
     columns = (Column(N_("Client"), "cliente"), Column(N_("Since"), "desde"), Column(N_("What went wrong")))
     return Listing(
         N_("Institutions that do not answer"), columns, rows, N_("Every institution answers."), "ausentes"

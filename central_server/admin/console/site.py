@@ -18,9 +18,7 @@ from central_server.admin.console.consequences import CONSEQUENCES
 from central_server.admin.console.helps import HELPS
 from central_server.admin.roles import central_roles
 from central_server.admin.system import Alert, CentralInitializationStatus
-from central_server.publication.node import NOT_GENERATED, NOT_YET
-from central_server.registry.refusals import RegistryCode
-from serving.language import N_, Text, as_it_is, console_languages
+from serving.language import N_, Text, Translated, as_it_is, console_languages
 from serving.web import commonviews, userviews
 from serving.web.blocks import PageLink, PageNote
 from serving.web.console import Console, ConsoleHead
@@ -68,23 +66,6 @@ ALERTS: Final[dict[str, Text]] = {
     "token_not_active": N_(
         "The token of the signing key for {source} waits for its PIN: the configuration expires."
     ),
-}
-
-
-# Why a configuration is not made, by the registry's code; what follows the code stands after the words.
-_REASONS: Final[dict[str, Text]] = {
-    RegistryCode.MANAGEMENT_SERVICE_PROVIDER_NOT_SET: N_(
-        "nobody was named who provides the management services"
-    ),
-    RegistryCode.NO_CONFIGURATION_SIGNING_KEYS_CONFIGURED: N_(
-        "no signing key is in use for the configuration"
-    ),
-    RegistryCode.INSTANCE_IDENTIFIER_NOT_SET: N_("the instance has no identifier yet"),
-    RegistryCode.SERVER_NOT_INITIALIZED: N_("the central server is not set up"),
-    RegistryCode.TOKEN_NOT_FOUND: N_("the token of the signing key is not there"),
-    RegistryCode.TOKEN_ACTION_NOT_POSSIBLE: N_("the token of the signing key cannot be used now"),
-    RegistryCode.SIGNING_KEY_NOT_FOUND: N_("the signing key is not there"),
-    RegistryCode.SIGNING_KEY_ACTION_NOT_POSSIBLE: N_("the signing key cannot be used now"),
 }
 
 
@@ -140,27 +121,16 @@ async def _head(request: ConsoleRequest) -> ConsoleHead:
 
 def _alerts(found: Sequence[Alert]) -> list[PageNote]:
     link = PageLink(N_("Global configuration"), f"{ROOT}/configuracion")
-    return [PageNote(alert_text(a.error_code, a.metadata), "bad", (link,)) for a in found]
+    return [PageNote(alert_text(a), "bad", (link,)) for a in found]
 
 
-def alert_text(code: str, metadata: Sequence[str]) -> Translatable:
+def alert_text(alert: Alert) -> Translatable:
     """An alert in words; one that has none is its code with its details."""
-    listed = ", ".join(metadata)
+    code, listed = alert.error_code, ", ".join(alert.metadata)
     if code in ALERTS:
-        return Text(ALERTS[code].message, {"list": _reason(listed)})
+        return Text(ALERTS[code].message, {"list": tuple(map(Translated, alert.texts))})
     kind = code.rpartition(".")[2]
     if code.startswith("status.signing_key.") and kind in ALERTS:
         source = N_("this instance") if ".INTERNAL." in code.upper() else N_("other instances")
         return Text(ALERTS[kind].message, {"source": source})
     return as_it_is(f"{code}: {listed}" if listed else code)
-
-
-def _reason(listed: str) -> Translatable:
-    """Why a configuration is not made, in words where its code has some; else as the server says it."""
-    if listed == NOT_YET:
-        return N_("none was made yet")
-    code, _, detail = listed.removeprefix(NOT_GENERATED).partition(" ")
-    words = _REASONS.get(code)
-    if words is None:
-        return as_it_is(listed)
-    return N_("{reason} ({detail})", reason=words, detail=detail) if detail else words

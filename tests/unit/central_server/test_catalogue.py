@@ -273,7 +273,8 @@ async def test_what_is_no_longer_listed_or_reached_is_kept_and_said(
     await gather(gatherer)
     ((client, since, problem),) = unreachable_providers(store.read())
     assert (client, since) == (AFIL.path(), "2026-01-01T12:00:00.000+00:00")
-    assert "not reached" in problem
+    assert "not reached" in problem.detail
+    assert problem.into("es").startswith("El servidor falló de un modo que nadie previó (getCatalogue: ")
     gateway.services = ()
     await gather(gatherer)
     assert found(store, unreachable=True) == ["oss-v1"]

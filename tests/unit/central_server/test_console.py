@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from central_server.admin.console.site import alert_text
 from central_server.management.requests import ApprovalPolicy
-from central_server.publication.node import NOT_GENERATED
 from schemas.globalconf import parts
 from serving.web.codewords import word
 from tests.operators import Operator
@@ -18,6 +16,7 @@ if TYPE_CHECKING:
     from tests.unit.central_server.test_admin import Central
 
 central = test_admin.central
+NOW = test_admin.NOW
 PAGES = (
     "/consola/",
     "/consola/asistente",
@@ -216,18 +215,40 @@ async def test_the_way_out_ends_the_session(central: Central) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "detail", "said"),
+    ("sql", "said"),
     [
-        ("management_service_provider_not_set", "", "no se ha dicho quién presta los servicios de gestión"),
-        ("no_configuration_signing_keys_configured", "internal", "no hay llave de firma en uso para la configuración (internal)"),
-        ("OSError:", "[Errno 28] full", "OSError: [Errno 28] full"),
+        ("DELETE FROM parameter WHERE name = 'management_service'", "no se ha dicho quién presta los servicios de gestión"),
+        ("DELETE FROM signing_key", "no hay llave de firma en uso para la configuración: internal"),
+        ("UPDATE approved_ca SET certificate = x'00'", "tabla approved_ca, fila con id = 1: "),
     ],
 )  # fmt: skip
-def test_an_alert_says_in_words_why_no_configuration_is_made(code: str, detail: str, said: str) -> None:
-    listed = f"{NOT_GENERATED}{code} {detail}".rstrip()
-    text = alert_text("status.global_conf_generation.failing", [listed]).into("es")
-    assert text.endswith(said)
-    assert "_not_set" not in text
+async def test_pages_say_in_their_readers_words_why_no_configuration_is_made(
+    central: Central, sql: str, said: str
+) -> None:
+    await central.set_up()
+    with central.node.store.database.transaction() as change:
+        change.execute(sql)
+        change.execute("UPDATE parameter SET value = '99' WHERE name = 'generation'")
+    assert not await central.node.publish_if_due(NOW)
+    operator = Operator(central.client)
+    await operator.log_in("xrd", "secret")
+    alert = operator.page.text.partition("La configuración global no se hace: ")[2]
+    assert said in alert
+    assert "_not_set" not in alert
+
+
+async def test_pages_say_in_their_readers_words_which_rows_of_the_registry_are_at_fault(
+    central: Central,
+) -> None:
+    await central.set_up()
+    with central.node.store.database.transaction() as change:
+        change.execute("UPDATE client SET name = ? WHERE subsystem_code = ''", ("A\x08B",))
+        change.execute("UPDATE parameter SET value = '99' WHERE name = 'generation'")
+    assert await central.node.publish_if_due(NOW)
+    operator = Operator(central.client)
+    await operator.log_in("xrd", "secret")
+    assert "el nombre contiene U+0008 y se publica con U+FFFD en su lugar; corríjalo" in operator.page.text
+    assert "correct it" not in operator.page.text
 
 
 @pytest.mark.parametrize("language", ["es", "en"])
