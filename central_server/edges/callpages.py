@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
-from central_server.registry.callexamples import build_access_request_example, build_examples, read_calls
-from central_server.registry.sandbox import promised_answer, refused_answer
+from central_server.registry.callexamples import (
+    GATEWAY,
+    build_access_request_example,
+    build_examples,
+    read_calls,
+)
+from central_server.registry.sandbox import example_request, promised_answer, refused_answer
 from schemas.identifiers import ClientId, ServiceId
 from schemas.names import host_in_url
 from serving.language import N_, as_it_is
@@ -38,6 +44,9 @@ if TYPE_CHECKING:
 
 # The usual port of a gateway's console.
 CONSOLE_PORT: Final = 4000
+# The usual port at which systems reach their gateway.
+SYSTEMS_PORT: Final = 8080
+_ADDRESS: Final = re.compile(r"https?://[A-Za-z0-9.:\[\]-]{1,255}/?")
 
 
 def state_of(unreachable_since: str | None, gone_since: str | None) -> Cell:
@@ -64,6 +73,7 @@ def call_blocks(
     """
     calls = read_calls(kind, raw)
     client, purpose, basis = (query.get(n, "").strip()[:500] for n in ("cliente", "motivo", "fundamento"))
+    gateway = _gateway(query.get("pasarela", ""), servers)
     shown = client.replace(":", "/") or "INSTANCE/CLASS/MEMBER/SUBSYSTEM"
     fields = (
         QueryField(
@@ -76,24 +86,44 @@ def call_blocks(
         QueryField(
             "fundamento", N_("On which legal basis"), basis, hint=N_("Law and article, or convention.")
         ),
+        QueryField(
+            "pasarela",
+            N_("Your gateway"),
+            "" if gateway == GATEWAY else gateway,
+            hint=N_(
+                "The address at which your systems reach it, as http://10.0.0.5:8080; its operator knows it."
+            ),
+        ),
     )
     blocks: list[Block | None] = [
         _operations(calls),
         Heading(N_("For your own client")),
         QueryForm(fields, N_("Show the lines for it"), path, kept),
-        *_asking(service, shown, purpose, basis),
+        *_asking(service, shown, purpose, basis, gateway),
         _forms(service, client, purpose, basis, servers),
         Heading(N_("How to call this")),
     ]
-    call = calls[0] if calls else None
+    # A SOAP service is one operation of its description, a REST service all of them.
+    own = (c for c in calls if c.method == "SOAP" and c.path == service.service_code)
+    call = next(own, calls[0] if calls else None)
     if call is None:
         blocks.append(PageNote(N_("Its description could not be read here; ask the institution.")))
         return blocks
-    blocks += [
-        SourceText(lines, as_it_is(name)) for name, lines in build_examples(service, call, shown).items()
-    ]
+    body = example_request(kind, raw, call.method, call.path)
+    if gateway == GATEWAY:
+        blocks.append(PageNote(N_("Say above where your gateway is: then each of these runs as it stands.")))
+    examples = build_examples(service, call, shown, body, gateway)
+    blocks += [SourceText(lines, as_it_is(name)) for name, lines in examples.items()]
     settled = tuple(
-        (n, v) for n, v in (*kept, ("cliente", client), ("motivo", purpose), ("fundamento", basis)) if v
+        (n, v)
+        for n, v in (
+            *kept,
+            ("cliente", client),
+            ("motivo", purpose),
+            ("fundamento", basis),
+            ("pasarela", query.get("pasarela", "")),
+        )
+        if v
     )
     blocks += _sandbox(service, kind, raw, calls, query, path, settled)
     return blocks
@@ -161,9 +191,16 @@ def _sandbox(
     return blocks
 
 
-def _asking(service: ServiceId, client: str, purpose: str, basis: str) -> list[Block | None]:
+def _gateway(typed: str, servers: Sequence[KeptServer]) -> str:
+    """The address of the reader's own gateway: the one she typed, else of a server that has her client, else a word in its place."""
+    if _ADDRESS.fullmatch(typed.strip()):
+        return typed.strip().rstrip("/")
+    return next((f"http://{host_in_url(s.address)}:{SYSTEMS_PORT}" for s in servers), GATEWAY)
+
+
+def _asking(service: ServiceId, client: str, purpose: str, basis: str, gateway: str) -> list[Block | None]:
     lines = build_access_request_example(
-        service, client, purpose or "WHAT YOU NEED IT FOR", basis or "LAW AND ARTICLE"
+        service, client, purpose or "WHAT YOU NEED IT FOR", basis or "LAW AND ARTICLE", gateway
     )
     return [
         Heading(

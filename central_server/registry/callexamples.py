@@ -1,4 +1,4 @@
-"""How a service of the catalogue is called: its operations as its description says them, and ready lines in four languages.
+"""How a service of the catalogue is called: its operations as its description says them, and ready programs in four languages.
 
 Pure. Descriptions are strangers' files: read within bounds, and every text from them is only ever shown. The lines are for a client's own
 gateway, whose address is `GATEWAY`; what a stranger's path or name holds is quoted for the language it stands in.
@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
+from xml.sax.saxutils import escape
 
 from central_server.registry.descriptions import parse_openapi, parse_wsdl
 from schemas.accessrequests import REQUEST_ACCESS
 from schemas.faults import BadMessage
+from schemas.identifiers import ClientId, parse_client_path
 from schemas.jsontext import dump_json
+from schemas.soap import render_request
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from schemas.identifiers import ServiceId
 
@@ -94,57 +98,125 @@ def _text(value: Any) -> str:
     return " ".join(value.split())[:500] if isinstance(value, str) else ""
 
 
-def build_examples(service: ServiceId, call: DescribedCall, client: str) -> dict[str, str]:
-    """Lines that make a REST call as a client (``INSTANCE/CLASS/MEMBER/SUBSYSTEM``), by language; for SOAP, curl alone."""
-    url = f"{GATEWAY}/r1/{quote(service.path(), safe='/')}{_filled(call.path)}"
+def build_examples(
+    service: ServiceId, call: DescribedCall, client: str, body: str = "", gateway: str = GATEWAY
+) -> dict[str, str]:
+    """Programs that call as a client (``INSTANCE/CLASS/MEMBER/SUBSYSTEM``), each by how it is run; for SOAP, curl alone.
+
+    Each runs as it stands once ``gateway`` is the address of the reader's own. ``body`` is JSON; for SOAP one element.
+    """
     if call.method == "SOAP":
-        return {"curl": f"curl {GATEWAY} -H 'Content-Type: text/xml' --data-binary @request.xml"}
-    method, text = call.method, dump_json
+        return {"curl": _soap_lines(service, client, body or _element(call.path), gateway)}
+    method = call.method
+    url = f"{gateway}/r1/{quote(service.path(), safe='/')}{_filled(call.path)}"
+    body = "" if method in ("GET", "HEAD") else body
+    headers = {"X-Road-Client": client} | ({"Content-Type": "application/json"} if body else {})
     return {
-        "curl": f"curl -X {method} {_shell(url)} \\\n  -H {_shell(f'X-Road-Client: {client}')}",
-        "Python": (
-            "import httpx\n\n"
-            f"answer = httpx.request({text(method)}, {text(url)},\n"
-            f'                       headers={{"X-Road-Client": {text(client)}}})\n'
-            "print(answer.status_code, answer.text)"
+        "curl": " \\\n  ".join(
+            (
+                # With -X HEAD curl would wait for a body that never comes.
+                f"curl {'--head' if method == 'HEAD' else f'-X {method}'} {_shell(url)}",
+                *(f"-H {_shell(f'{name}: {value}')}" for name, value in headers.items()),
+                *([f"--data-binary {_shell(body)}"] if body else []),
+            )
         ),
-        "Java": (
-            f"var request = HttpRequest.newBuilder(URI.create({text(url)}))\n"
-            f'    .header("X-Road-Client", {text(client)})\n'
-            f"    .method({text(method)}, HttpRequest.BodyPublishers.noBody()).build();\n"
-            "var answer = HttpClient.newHttpClient().send(request, HttpResponse.BodyHandlers.ofString());\n"
-            'System.out.println(answer.statusCode() + " " + answer.body());'
-        ),
-        "Node": (
-            f"const answer = await fetch({text(url)}, {{\n"
-            f'  method: {text(method)}, headers: {{ "X-Road-Client": {text(client)} }},\n'
-            "});\n"
-            "console.log(answer.status, await answer.text());"
-        ),
+        "Python (python3 call.py)": _python_call(method, url, headers, body),
+        "Java (java Call.java)": _java_call(method, url, headers, body),
+        "Node (node call.mjs)": _node_call(method, url, headers, body),
     }
 
 
 def build_access_request_example(
-    service: ServiceId, client: str, purpose: str, legal_basis: str
+    service: ServiceId, client: str, purpose: str, legal_basis: str, gateway: str = GATEWAY
 ) -> dict[str, str]:
     """Lines that ask the provider for access as a client, through its own gateway, and that read how the request stands."""
-    url = f"{GATEWAY}/r1/{quote(service.client.path(), safe='/')}/{REQUEST_ACCESS}"
+    url = f"{gateway}/r1/{quote(service.client.path(), safe='/')}/{REQUEST_ACCESS}"
     question = {"service_code": service.service_code, "purpose": purpose, "legal_basis": legal_basis}
     as_client = f"-H {_shell(f'X-Road-Client: {client}')}"
     body = dump_json(question, ensure_ascii=False)
     state_url = f"{url}?serviceCode={quote(service.service_code, safe='')}"
+    headers = {"X-Road-Client": client}
     return {
         "curl": (
-            f"curl {_shell(url)} \\\n  {as_client} -H 'Content-Type: application/json' \\\n  --data {_shell(body)}\n"
+            f"curl {_shell(url)} \\\n  {as_client} -H 'Content-Type: application/json' \\\n  --data-binary {_shell(body)}\n"
             f"curl {_shell(state_url)} \\\n  {as_client}"
         ),
-        "Python": (
-            "import httpx\n\n"
-            f'headers = {{"X-Road-Client": {dump_json(client)}}}\n'
-            f"httpx.post({dump_json(url)}, headers=headers, json={dump_json(question)})\n"
-            f"print(httpx.get({dump_json(state_url)}, headers=headers).json())"
+        "Python (python3 ask.py)": _python_call(
+            "POST", url, headers | {"Content-Type": "application/json"}, body
         ),
+        "Python (python3 state.py)": _python_call("GET", state_url, headers, ""),
     }
+
+
+def _python_call(method: str, url: str, headers: Mapping[str, str], body: str) -> str:
+    """With the standard library alone; a refusal is printed as an answer is."""
+    text = partial(dump_json, ensure_ascii=False)
+    data = f"    data={text(body)}.encode(),\n" if body else ""
+    return (
+        "import urllib.error\nimport urllib.request\n\n"
+        "request = urllib.request.Request(\n"
+        f"    {text(url)},\n"
+        f"    method={text(method)},\n"
+        f"    headers={text(dict(headers))},\n"
+        f"{data})\n"
+        "try:\n"
+        "    answer = urllib.request.urlopen(request)\n"
+        "except urllib.error.HTTPError as refused:\n"
+        "    answer = refused\n"
+        "print(answer.status, answer.read().decode())"
+    )
+
+
+def _java_call(method: str, url: str, headers: Mapping[str, str], body: str) -> str:
+    """A file of its own; in ASCII, for an older Java reads its sources in the machine's encoding."""
+    named = "".join(
+        f"            .header({dump_json(name)}, {dump_json(value)})\n" for name, value in headers.items()
+    )
+    sent = f"ofString({dump_json(body)})" if body else "noBody()"
+    return (
+        "import java.net.URI;\n"
+        "import java.net.http.HttpClient;\n"
+        "import java.net.http.HttpRequest;\n"
+        "import java.net.http.HttpResponse;\n\n"
+        "class Call {\n"
+        "    public static void main(String[] arguments) throws Exception {\n"
+        f"        var request = HttpRequest.newBuilder(URI.create({dump_json(url)}))\n"
+        f"{named}"
+        f"            .method({dump_json(method)}, HttpRequest.BodyPublishers.{sent})\n"
+        "            .build();\n"
+        "        var answer = HttpClient.newHttpClient().send(request, HttpResponse.BodyHandlers.ofString());\n"
+        '        System.out.println(answer.statusCode() + " " + answer.body());\n'
+        "    }\n"
+        "}"
+    )
+
+
+def _node_call(method: str, url: str, headers: Mapping[str, str], body: str) -> str:
+    text = partial(dump_json, ensure_ascii=False)
+    data = f"  body: {text(body)},\n" if body else ""
+    return (
+        f"const answer = await fetch({text(url)}, {{\n"
+        f"  method: {text(method)},\n"
+        f"  headers: {text(dict(headers))},\n"
+        f"{data}"
+        "});\n"
+        "console.log(answer.status, await answer.text());"
+    )
+
+
+def _soap_lines(service: ServiceId, client: str, body: str, gateway: str) -> str:
+    """An envelope with the headers that the protocol asks for."""
+    try:
+        sender = parse_client_path(client)
+    except BadMessage:  # what a reader has typed so far
+        sender = ClientId("INSTANCE", "CLASS", "MEMBER", "SUBSYSTEM")
+    envelope = render_request(sender, service, "example-1", body, user_id="EXAMPLE").decode()
+    return f"curl {_shell(f'{gateway}/')} \\\n  -H 'Content-Type: text/xml; charset=UTF-8' \\\n  --data-binary {_shell(envelope)}"
+
+
+def _element(name: str) -> str:
+    """A request without content, for a description that says no more."""
+    return f"<{escape(name)}/>"
 
 
 def _filled(path: str) -> str:

@@ -73,6 +73,27 @@ def promised_answer(kind: str, raw: bytes, method: str, path: str) -> ExampleAns
         return None
 
 
+def example_request(kind: str, raw: bytes, method: str, path: str) -> str:
+    """A body that an operation takes, by its description: JSON, or the element of a SOAP body; "" where it takes none."""
+    try:
+        if kind == "WSDL":
+            return _soap_element(raw, path)
+        document = parse_openapi(raw)
+    except BadMessage:
+        return ""
+    maker = _Maker(document)
+    operation = _member(_member(_member(document, "paths"), path), method.lower())
+    content = _member(maker.resolved(operation.get("requestBody")), "content")
+    media = next((m for m in content if "json" in str(m)), None)
+    if media is None:
+        return ""
+    described = _member(content, media)
+    written = described.get("example", _first_example(maker, described))
+    return dump_json(
+        maker.value(described.get("schema")) if written is None else written, ensure_ascii=False
+    )[:LONGEST]
+
+
 def _rest_answer(document: dict[str, Any], method: str, path: str) -> ExampleAnswer | None:
     item = _member(_member(document, "paths"), path)
     responses = _member(_member(item, method.lower()), "responses")
@@ -160,12 +181,16 @@ class _Maker:
 
 
 def _soap_answer(raw: bytes, operation: str) -> ExampleAnswer | None:
+    element = _soap_element(raw, f"{operation}Response")
+    return ExampleAnswer(200, "text/xml", _envelope(element)[:LONGEST]) if element else None
+
+
+def _soap_element(raw: bytes, name: str) -> str:
+    """The element of that name with what its schema has in it; "" where the description has none."""
     root = parse_wsdl(raw)
-    element = next(
-        (e for e in root.iter(f"{_SCHEMA}element") if e.get("name") == f"{operation}Response"), None
-    )
+    element = next((e for e in root.iter(f"{_SCHEMA}element") if e.get("name") == name), None)
     if element is None:
-        return None
+        return ""
     schema = next((s for s in root.iter(f"{_SCHEMA}schema")), None)
     namespace = "" if schema is None else schema.get("targetNamespace") or ""
     lines = []
@@ -175,9 +200,8 @@ def _soap_answer(raw: bytes, operation: str) -> ExampleAnswer | None:
         if name:
             lines.append(f"  <{name}>{_XML_TYPES.get(kind, 'texto')}</{name}>")
     inside = "\n".join(lines)
-    name = escape(operation[:255])
-    body = f'<{name}Response xmlns="{escape(namespace[:500], {chr(34): "&quot;"})}">\n{inside}\n</{name}Response>'
-    return ExampleAnswer(200, "text/xml", _envelope(body)[:LONGEST])
+    shown = escape(name[:255])
+    return f'<{shown} xmlns="{escape(namespace[:500], {chr(34): "&quot;"})}">\n{inside}\n</{shown}>'
 
 
 def _envelope(body: str) -> str:
