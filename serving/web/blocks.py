@@ -40,7 +40,7 @@ class Cell:
     @property
     def is_short(self) -> bool:
         """Whether it stays whole in a column: a name, not a digest."""
-        return len(str(self.text)) <= LONGEST_WHOLE
+        return len(self.text.into(SOURCE_LANGUAGE)) <= LONGEST_WHOLE
 
     def plain(self, language: str = SOURCE_LANGUAGE) -> str:
         """The value as a text alone: for search, for sorting, and for a file."""
@@ -71,7 +71,7 @@ def moment(value: str | None) -> Cell:
 
 
 def day(value: str | None) -> Cell:
-    """A day, given as RFC 3339."""
+    """A day, given as RFC 3339; that of a time is the one in the reader's zone."""
     return Cell("day", as_it_is(value or ""), order=value or "")
 
 
@@ -79,7 +79,7 @@ def number(value: float | None, unit: str = "") -> Cell:
     """A number with its separators, and its unit."""
     if value is None:
         return text("")
-    shown = f"{value:,}" if isinstance(value, int) else f"{value:,.1f}"
+    shown = f"{value:,}" if isinstance(value, int) else f"{value:,.1f}".removesuffix(".0")
     return Cell("number", as_it_is(f"{shown} {unit}".strip()), order=f"{value:024.6f}")
 
 

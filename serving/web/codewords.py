@@ -192,7 +192,7 @@ def left_of(not_after: str, now: datetime) -> tuple[Text, Tone]:
 def time_left(left: timedelta) -> Text:
     """A length of time in words: days, or hours, or minutes."""
     if left >= timedelta(days=2):
-        return N_("{days} days left", days=left.days)
+        return N_("{days} days left", days=f"{left.days:,}")
     minutes = int(left.total_seconds()) // 60
     return (
         N_("{hours} h left", hours=minutes // 60)

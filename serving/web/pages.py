@@ -10,11 +10,12 @@ A handler raises `Problem` for what a person must be told; anything unexpected i
 from __future__ import annotations
 
 import logging
+import re
 import uuid
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
 import jinja2
@@ -84,6 +85,11 @@ _MONTHS = (
     N_("December"),
 )
 _STATIC = {"estilo.css": "text/css", "icono.svg": "image/svg+xml"}
+
+# Behind a separator of identifiers, addresses and distinguished names that something follows.
+_SEPARATED: Final = re.compile(r"(?<=[/:,=])(?=[^\s/:,=])")
+# Characters of a day as RFC 3339 has it.
+_DATE_LENGTH: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +188,8 @@ class Frame:
             site=self.site,
             path=request.path,
             person=person,
-            day=lambda value: _day(value, language),
+            day=lambda value: _day_of(value, language, zone),
+            breaking=_breaking,
             moment=lambda value: _moment(value, language, zone),
             zone=zone,
             zones=dict.fromkeys((self.site.zone, *ZONES)),
@@ -293,6 +300,31 @@ def _moment(value: str | datetime, language: str, zone: str) -> Markup:
     return Markup(
         '<time datetime="{:%Y-%m-%dT%H:%M:%SZ}" title="{:%Y-%m-%d %H:%M:%S} UTC"><span>{},</span> <span>{:%H:%M} {}</span></time>'
     ).format(utc, utc, _day(there.date(), language), there, _offset(there))
+
+
+def _day_of(value: str | date, language: str, zone: str) -> str:
+    """A day; of a time the one in the reader's zone, UTC behind it. A text that is neither stays as it is."""
+    if not isinstance(value, str) or len(value) <= _DATE_LENGTH:
+        return _day(value, language)
+    try:
+        at = datetime.fromisoformat(value)
+    except ValueError:
+        return value
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    utc = at.astimezone(UTC)
+    return Markup('<time datetime="{:%Y-%m-%dT%H:%M:%SZ}" title="{:%Y-%m-%d %H:%M:%S} UTC">{}</time>').format(
+        utc, utc, day_text(at, language, zone)
+    )
+
+
+def day_text(at: datetime, language: str, zone: str) -> str:
+    """The day of a time in a zone as a text, for a sentence or a picture."""
+    return _day(at.astimezone(ZoneInfo(zone)).date(), language)
+
+
+def _breaking(text: str) -> Markup:
+    """A text of machines that a line may break behind its separators, before it breaks within a word."""
+    return Markup("<wbr>").join(_SEPARATED.split(text))
 
 
 def moment_text(at: datetime, language: str, zone: str) -> str:

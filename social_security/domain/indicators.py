@@ -39,7 +39,7 @@ INDICATORS = (
     Indicator("IND-01", "conectar", "institutos conectados", "razón", "22 al inicio"),
     Indicator("IND-02", "conectar", "oferta de servicios", "razón", "90 % en el año 2"),
     Indicator("IND-03", "movilidad", "portabilidad en plazo", "razón", "90 %"),
-    Indicator("IND-04", "movilidad", "duración de portabilidad", "días hábiles", "≤ 60"),
+    Indicator("IND-04", "movilidad", "duración de portabilidad", "días hábiles", "≤ 60 días hábiles"),
     Indicator("IND-05", "movilidad", "una sola vez", "razón", "95 %"),
     Indicator("IND-06", "movilidad", "admisiones externas", "casos", "–"),
     Indicator("IND-07", "derechos", "ARCO en plazo", "razón", "98 %"),

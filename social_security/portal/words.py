@@ -130,6 +130,7 @@ SCOPES: Final[dict[str, Text]] = {
 _TARGETS_EN: Final = {
     "22 al inicio": "22 at the start",
     "90 % en el año 2": "90 % in year 2",
+    "≤ 60 días hábiles": "≤ 60 working days",
     "a la baja": "falling",
     "línea base 31 %": "baseline 31 %",
 }

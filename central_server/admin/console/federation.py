@@ -126,7 +126,7 @@ def _classes(found: FederationOverview) -> Listing:
 def _circle(request: ConsoleRequest, servers: list[ServerCondition], now: datetime) -> Picture:
     members = {s.server_id: set(s.client_members) for s in servers}
     nodes = [
-        CircleNode(s.server_id, s.server_code, STATES[s.state][1], request.translate(_state_text(s, now)))
+        CircleNode(s.server_id, _short_name(s), STATES[s.state][1], request.translate(_state_text(s, now)))
         for s in servers
     ]
     edges = [
@@ -142,6 +142,11 @@ def _circle(request: ConsoleRequest, servers: list[ServerCondition], now: dateti
             "A line joins two servers that serve subsystems of one member."
         ),
     )
+
+
+def _short_name(server: ServerCondition) -> str:
+    """Owner and server by their codes: a server's own code alone is often the same at every member."""
+    return f"{server.server_id.split(':')[2]} {server.server_code}"
 
 
 def _state_text(server: ServerCondition, now: datetime) -> Text:
@@ -169,7 +174,7 @@ def _servers(servers: list[ServerCondition]) -> Listing:
 def _row(server: ServerCondition) -> tuple[Cell, ...]:
     state, tone = STATES[server.state]
     return (
-        link(server.server_code, server_link(server.server_id), server.server_id),
+        link(_short_name(server), server_link(server.server_id), server.server_id),
         text(server.owner_name),
         phrase(state, tone),
         number(server.client_count),

@@ -131,7 +131,12 @@ async def parts_listing(request: ConsoleRequest, source: str) -> Listing | None:
         Column(N_("Changed on")),
     )
     rows = tuple(
-        (word(p.content_identifier), code(p.file_name), number(p.version), moment(p.file_updated_at))
+        (
+            word(p.content_identifier),
+            code(p.file_name),
+            number(p.version or None),  # a part of an operator's own has none
+            moment(p.file_updated_at) if p.file_updated_at else phrase(N_("not uploaded")),
+        )
         for p in found.value
     )
     caption = (

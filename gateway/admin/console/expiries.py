@@ -10,6 +10,7 @@ from serving.web.blocks import Column, Heading, Listing, PageLink, Picture, code
 from serving.web.codewords import left_of, word, word_of
 from serving.web.drawings import EndingMark, draw_endings
 from serving.web.formnames import ROOT
+from serving.web.pages import USUAL_ZONE, chosen_zone, day_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,19 +33,15 @@ def ending_blocks(request: ConsoleRequest, tokens: Sequence[TokenView], now: dat
     """The picture and the list of what ends when."""
     found = list(certificates_of(tokens))
     rows, endings = [], []
+    zone = chosen_zone(request.http, USUAL_ZONE)
     for _token, _key, certificate in found:
         details = certificate.certificate_details
         left, tone = left_of(details.not_after, now)
         use = word_of(_key.usage)
         name = f"{certificate.owner_id}: {request.translate(use) if use else details.issuer_common_name}"
-        endings.append(
-            EndingMark(
-                name,
-                datetime.fromisoformat(details.not_after),
-                tone,
-                f"{details.not_after[:10]}, {request.translate(left)}",
-            )
-        )
+        ends = datetime.fromisoformat(details.not_after)
+        on = day_text(ends, request.language, zone)
+        endings.append(EndingMark(name, ends, tone, f"{on}, {request.translate(left)}"))
         rows.append(_row(certificate, _key, left, tone))
     picture = None
     if endings:

@@ -140,7 +140,9 @@ def _row(record: RecordView) -> tuple[Cell, ...]:
     return (
         moment(record.at),
         several(
-            link(record.message_id, record_page(record.record)), phrase(kind), code(f"n.º {record.record}")
+            link(record.message_id, record_page(record.record)),
+            phrase(kind),
+            phrase(N_("no. {number}", number=f"{record.record:,}")),
         ),
         code(record.client),
         code(record.service),
