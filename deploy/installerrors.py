@@ -78,7 +78,7 @@ CHAPTERS = (
         "{path} must be changed for this version": ("make room on the disk and start again; nothing was changed", "haga espacio en el disco y arranque otra vez; no se cambió nada"),
     }),
     Chapter("serving/storage/damage.py", "start, SQLite", "arranque, SQLite", {
-        "{}: {}; {}": _DATABASE,
+        "{place}: {damage}; {remedy}": _DATABASE,
     }),
     Chapter("serving/storage/postgres.py", "start, PostgreSQL", "arranque, PostgreSQL", {
         "the database {database} is of encoding": ("create it with encoding UTF8 and template template0", "créela con codificación UTF8 y plantilla template0"),
