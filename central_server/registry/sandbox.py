@@ -195,10 +195,10 @@ def _soap_element(raw: bytes, name: str) -> str:
     namespace = "" if schema is None else schema.get("targetNamespace") or ""
     lines = []
     for inner in list(element.iter(f"{_SCHEMA}element"))[1 : MOST_MEMBERS + 1]:
-        name = escape((inner.get("name") or inner.get("ref") or "")[:100])
+        part = escape((inner.get("name") or inner.get("ref") or "")[:100])
         kind = (inner.get("type") or "").rpartition(":")[2]
-        if name:
-            lines.append(f"  <{name}>{_XML_TYPES.get(kind, 'texto')}</{name}>")
+        if part:
+            lines.append(f"  <{part}>{_XML_TYPES.get(kind, 'texto')}</{part}>")
     inside = "\n".join(lines)
     shown = escape(name[:255])
     return f'<{shown} xmlns="{escape(namespace[:500], {chr(34): "&quot;"})}">\n{inside}\n</{shown}>'
