@@ -75,7 +75,39 @@ def call_blocks(
     client, purpose, basis = (query.get(n, "").strip()[:500] for n in ("cliente", "motivo", "fundamento"))
     gateway = _gateway(query.get("pasarela", ""), servers)
     shown = client.replace(":", "/") or "INSTANCE/CLASS/MEMBER/SUBSYSTEM"
-    fields = (
+    blocks: list[Block | None] = [
+        _operations(calls),
+        Heading(N_("For your own client")),
+        QueryForm(_own_fields(client, purpose, basis, gateway), N_("Show the lines for it"), path, kept),
+        *_asking(service, shown, purpose, basis, gateway),
+        _forms(service, client, purpose, basis, servers),
+        Heading(N_("How to call this")),
+    ]
+    # A SOAP service is one operation of its description, a REST service all of them.
+    own = (c for c in calls if c.method == "SOAP" and c.path == service.service_code)
+    call = next(own, calls[0] if calls else None)
+    if call is None:
+        blocks.append(PageNote(N_("Its description could not be read here; ask the institution.")))
+        return blocks
+    body = example_request(kind, raw, call.method, call.path)
+    if gateway == GATEWAY:
+        blocks.append(PageNote(N_("Say above where your gateway is: then each of these runs as it stands.")))
+    examples = build_examples(service, call, shown, body, gateway)
+    blocks += [SourceText(lines, as_it_is(name)) for name, lines in examples.items()]
+    named = {
+        "cliente": client,
+        "motivo": purpose,
+        "fundamento": basis,
+        "pasarela": "" if gateway == GATEWAY else gateway,
+    }
+    settled = (*kept, *((n, v) for n, v in named.items() if v))
+    blocks += _sandbox(service, kind, raw, calls, query, path, settled)
+    return blocks
+
+
+def _own_fields(client: str, purpose: str, basis: str, gateway: str) -> tuple[QueryField, ...]:
+    """What the lines on the page are made for."""
+    return (
         QueryField(
             "cliente",
             N_("Your client"),
@@ -95,38 +127,6 @@ def call_blocks(
             ),
         ),
     )
-    blocks: list[Block | None] = [
-        _operations(calls),
-        Heading(N_("For your own client")),
-        QueryForm(fields, N_("Show the lines for it"), path, kept),
-        *_asking(service, shown, purpose, basis, gateway),
-        _forms(service, client, purpose, basis, servers),
-        Heading(N_("How to call this")),
-    ]
-    # A SOAP service is one operation of its description, a REST service all of them.
-    own = (c for c in calls if c.method == "SOAP" and c.path == service.service_code)
-    call = next(own, calls[0] if calls else None)
-    if call is None:
-        blocks.append(PageNote(N_("Its description could not be read here; ask the institution.")))
-        return blocks
-    body = example_request(kind, raw, call.method, call.path)
-    if gateway == GATEWAY:
-        blocks.append(PageNote(N_("Say above where your gateway is: then each of these runs as it stands.")))
-    examples = build_examples(service, call, shown, body, gateway)
-    blocks += [SourceText(lines, as_it_is(name)) for name, lines in examples.items()]
-    settled = tuple(
-        (n, v)
-        for n, v in (
-            *kept,
-            ("cliente", client),
-            ("motivo", purpose),
-            ("fundamento", basis),
-            ("pasarela", query.get("pasarela", "")),
-        )
-        if v
-    )
-    blocks += _sandbox(service, kind, raw, calls, query, path, settled)
-    return blocks
 
 
 def _sandbox(
