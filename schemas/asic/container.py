@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 from urllib.parse import quote_plus
@@ -53,6 +54,7 @@ _BEGINNING = 4096
 _MOST_ENTRIES = 1024
 _COMMENT = f"mimetype={MIMETYPE}".encode()
 _BASE32 = "0123456789abcdefghijklmnopqrstuv"
+_NAME = re.compile(r".+-(?:request|response)-([0-9a-v]{1,13})\.asice", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,10 +237,5 @@ def file_name(message_id: str, *, is_response: bool, record_id: int) -> str:
 
 def record_number(name: str) -> int | None:
     """The record id in the name of a container's file; None when it has none."""
-    digits = name.removesuffix(".asice").rpartition("-")[2]
-    if not name.endswith(".asice") or not 0 < len(digits) <= 13 or any(d not in _BASE32 for d in digits):
-        return None
-    number = 0
-    for digit in digits:
-        number = number * 32 + _BASE32.index(digit)
-    return number
+    found = _NAME.fullmatch(name)
+    return None if found is None else int(found[1], 32)
