@@ -6,8 +6,11 @@ import base64
 import hashlib
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from schemas.faults import Kind, NotProved
+from schemas.hashchain.building import build, is_as_built
 from schemas.hashchain.steps import DS_NS, HASH_CHAIN_NS, SHA512_URI, SIGNATURE_CHAIN_URI, step_digest
 from schemas.hashchain.verifying import verify
 
@@ -88,3 +91,76 @@ def test_a_chain_that_proves_nothing_says_why(
 def test_nothing_is_looked_up_where_nobody_resolves() -> None:
     with pytest.raises(NotProved, match=r"'/other.xml', which did not come"):
         verify(result(), chain(data("/other.xml")), {"/message.xml": DIGEST})
+
+
+def test_a_chain_may_lead_over_steps_other_documents_and_the_same_data_again() -> None:
+    other = chain(data("/other.xml", hashlib.sha512(b"o").digest()))
+    shared, far = step("#STEP1"), step("/far.xml#STEP0")
+    near = step_digest([(DIGEST, SHA512_URI)])
+    distant = step_digest([(hashlib.sha512(b"o").digest(), SHA512_URI)])
+    root = step_digest([(d, SHA512_URI) for d in (near, near, distant, hashlib.sha512(b"o").digest())])
+    whole = chain(shared + shared + far + data("/other.xml", hashlib.sha512(b"o").digest()), data())
+    there = {"/far.xml": other, "/other.xml": b"o"}
+    covered = verify(result(root), whole, {"/message.xml": DIGEST}, resolve=there.__getitem__)
+    assert covered == ("/message.xml", "#STEP1", "/other.xml", "/other.xml")
+
+
+@pytest.mark.parametrize("vouched", [None, b"changed by urn:t"])
+def test_data_is_transformed_as_named_and_what_is_vouched_for_stands(vouched: bytes | None) -> None:
+    digest = hashlib.sha512(b"changed by urn:t").digest()
+    asked: list[bytes] = []
+
+    def transform(name: str, content: bytes) -> bytes:
+        asked.append(content)
+        return b"changed by " + name.encode()
+
+    more = data("/there.xml", digest, TRANSFORM)
+    root = step_digest([(DIGEST, SHA512_URI), (digest, SHA512_URI)])
+    there = {"/there.xml": vouched}
+    covered = verify(
+        result(root),
+        chain(data() + more),
+        {"/message.xml": DIGEST},
+        resolve=there.__getitem__,
+        transform=transform,
+    )
+    assert covered == ("/message.xml", "/there.xml")
+    assert asked == ([] if vouched is None else [vouched])
+
+
+PARTS = [("/message.xml", DIGEST), ("/attachment1", b"1" * 64)]
+
+
+@given(st.integers(0, 9), st.integers(1, 2), st.data())
+def test_what_was_built_is_known_by_its_bytes_and_nothing_else_is(
+    others: int, parts: int, data: st.DataObject
+) -> None:
+    messages = [[(f"/a&{n}", bytes([n]) * 64)] for n in range(others)]
+    place = data.draw(st.integers(0, others))
+    messages.insert(place, PARTS[:parts])
+    if others + parts < 2:
+        return
+    built = build(messages)
+    chained = built.chains[place]
+    assert is_as_built(built.result, chained, messages[place])
+    assert not is_as_built(built.result, chained, messages[place], "/other.xml")
+    assert not is_as_built(built.result, chained, [*messages[place], ("/more", b"2" * 64)])
+    assert not is_as_built(built.result, chained, [])
+    assert not is_as_built(built.result, chained, [("/message.xml", b"3" * 64)])
+    at = data.draw(st.integers(0, len(chained) - 1))
+    assert not is_as_built(
+        built.result, chained[:at] + bytes([chained[at] ^ 1]) + chained[at + 1 :], messages[place]
+    )
+
+
+def test_a_chain_over_one_part_alone_or_over_short_digests_is_not_as_built() -> None:
+    short = build([[("/a", b"x" * 20)], PARTS[:1]])
+    assert not is_as_built(short.result, short.chains[1], PARTS[:1])
+    assert not is_as_built(result(), chain(data()), PARTS[:1])
+    alone = (
+        chain(data()).replace(f'xmlns:d="{DS_NS}"'.encode(), f'xmlns="{DS_NS}"'.encode()).replace(b"d:", b"")
+    )
+    head = b'<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
+    assert not is_as_built(result(DIGEST), head + alone, PARTS[:1])
+    odd = build([PARTS[:1], [("/b", b"y" * 64)]])
+    assert not is_as_built(odd.result, odd.chains[0].replace(b"eQ==", b"eQ="), PARTS[:1])
