@@ -207,6 +207,7 @@ class MemoryServices:
 
     def __init__(self, trace: list[str], *, status: int = 200, body: bytes = b"found") -> None:
         self._trace = trace
+        self.content_type = "text/plain"
         self.status = status
         self.body = body
         self.calls: list[ServiceCall] = []
@@ -218,7 +219,7 @@ class MemoryServices:
         self.calls.append(call)
         self._trace.append("service called")
         self.trouble.strike_after()
-        yield ServiceAnswer(self.status, "OK", (("Content-Type", "text/plain"),), one_by_one(self.body))
+        yield ServiceAnswer(self.status, "OK", (("Content-Type", self.content_type),), one_by_one(self.body))
 
 
 async def one_by_one(data: bytes, size: int = 1000) -> AsyncIterator[bytes]:

@@ -6,6 +6,7 @@ import itertools
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -23,12 +24,14 @@ from gateway.clients.model import (
 )
 from gateway.exchange.authentication import ConsumerConnection
 from gateway.exchange.consumer import exchange
-from gateway.exchange.peertrust import PeerProver
-from gateway.exchange.ports import ExchangeContext
-from gateway.exchange.protocols import ConsumerRequest, PeerRequest
+from gateway.exchange.peertrust import check_consumer_side
+from gateway.exchange.ports import ExchangeContext, LocalServices, NoLocalServices
+from gateway.exchange.protocols import ConsumerProtocol, ConsumerRequest, PeerRequest
 from gateway.exchange.provider import serve
 from gateway.exchange.record import ExchangeRecord
 from gateway.exchange.restprotocol import RestConsumer
+from gateway.exchange.soapprotocol import SoapConsumer
+from gateway.exchange.wire import discard_all
 from gateway.messagelog.spool import SpoolFolder
 from schemas.faults import Fault, Spelling
 from schemas.faultxml import render_soap_fault
@@ -80,6 +83,7 @@ class GatewayPair:
         self.new_id = lambda: f"00000000-0000-4000-8000-{next(self._ids):012d}"
         self.max_body_bytes = 10**6
         self.minimum_client_version = ""
+        self.local_services: LocalServices = NoLocalServices()
 
     def _identities(self, server: ServerId) -> MemoryIdentities:
         return MemoryIdentities(self.world.identities, self.world.auth[server], self.world.ocsp)
@@ -109,11 +113,12 @@ class GatewayPair:
             log=log,
             peers=self.peers,
             services=self.services,
-            peer_trust=PeerProver(),
+            peer_trust=check_consumer_side,
             new_spool=self.spools.new,
             own_certificates=lambda: (),
             max_body_bytes=self.max_body_bytes,
             minimum_client_version=lambda: self.minimum_client_version,
+            local_services=self.local_services,
         )
 
     async def ask(
@@ -131,12 +136,24 @@ class GatewayPair:
             None if body is None else one_by_one(body),
             ConsumerConnection(over_tls=False),
         )
-        answer = await exchange(self.consumer_context(), asked, RestConsumer(), ExchangeRecord("Client", NOW))
+        return (await self._exchange(asked, RestConsumer()))[1]
+
+    async def ask_over_soap(
+        self, raw: bytes, content_type: str, *headers: tuple[str, str]
+    ) -> tuple[str, bytes]:
+        """The same over SOAP: content type and body of the answer. The provider's service must be one of SOAP. Raises `Fault`."""
+        given = (("Content-Type", content_type), *headers)
+        asked = ConsumerRequest("POST", "/", given, one_by_one(raw), ConsumerConnection(over_tls=False))
+        return await self._exchange(asked, SoapConsumer())
+
+    async def _exchange(
+        self, asked: ConsumerRequest, protocol: ConsumerProtocol[Any, Any]
+    ) -> tuple[str, bytes]:
+        answer = await exchange(self.consumer_context(), asked, protocol, ExchangeRecord("Client", NOW))
         self.trace.append("answered")
         content = b"" if answer.chunks is None else b"".join([chunk async for chunk in answer.chunks])
-        for held in answer.bodies:
-            held.spool.discard()
-        return content
+        discard_all(answer.bodies)
+        return next((v for n, v in answer.headers if n.lower() == "content-type"), ""), content
 
     async def deliver(self, sent: Sent) -> Sent:
         """The provider's gateway gets a message and answers, with a fault if need be."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.edges.revocation import sha1_of
-from gateway.exchange.peertrust import path_of
+from gateway.exchange.peertrust import check_consumer_side, path_of
 from schemas.faults import Fault, Kind, NotProved
 
 if TYPE_CHECKING:
@@ -18,9 +18,14 @@ if TYPE_CHECKING:
     from certs.configuration import TrustedConfiguration
     from gateway.edges.peers import PeerExpected
     from gateway.edges.revocation import PeerRevocation
-    from gateway.exchange.peertrust import PeerProver
 
 _REMEMBERED = 4096
+
+
+class _PathDigests(msgspec.Struct, frozen=True):
+    """SHA-1 of the certificates of a peer's path, leaf first, but for its anchor: they say only which OCSP responses to look for."""
+
+    digests: tuple[bytes, ...]
 
 
 class PeerProof(msgspec.Struct, frozen=True):
@@ -28,10 +33,7 @@ class PeerProof(msgspec.Struct, frozen=True):
 
     configuration: Callable[[], TrustedConfiguration | None]
     revocation: PeerRevocation
-    prover: PeerProver
     now: Callable[[], datetime]
-    # SHA-1 of the certificates of a peer's path under one configuration: they say only which OCSP responses to look for.
-    _paths: dict[tuple[Sequence[bytes], str, int], Sequence[bytes]] = msgspec.field(default_factory=dict)
 
     async def check(self, certificates: Sequence[bytes], expected: PeerExpected) -> None:
         """Prove the peer. For the cheap case its OCSP response is known and its verdict remembered.
@@ -42,8 +44,10 @@ class PeerProof(msgspec.Struct, frozen=True):
         if configuration is None:
             raise NotProved(Kind.GLOBAL_CONF_OUTDATED, "there is no global configuration")
         now = self.now()
-        key = (certificates, expected.provider.instance, configuration.generation)
-        if self._is_proved(configuration, certificates, self._paths.get(key, ()), expected, now):
+        key = (tuple(certificates), expected.provider.instance)
+        paths = configuration.memory.of(_PathDigests, _REMEMBERED)
+        known = paths.get(key)
+        if known is not None and self._is_proved(configuration, certificates, known, expected, now):
             return
         try:
             path = path_of(configuration, certificates, expected.provider.instance, now)
@@ -52,31 +56,30 @@ class PeerProof(msgspec.Struct, frozen=True):
                 Kind.SSL_AUTHENTICATION_FAILED, f"the provider's gateway is not proved: {fault.detail}"
             ) from fault
         pairs = tuple(itertools.pairwise(path))
-        if len(self._paths) >= _REMEMBERED:
-            self._paths.clear()
-        digests = self._paths[key] = tuple(sha1_of(c) for c, _ in pairs)
+        digests = _PathDigests(tuple(sha1_of(c) for c, _ in pairs))
+        paths.keep(key, digests)
         if self._is_proved(configuration, certificates, digests, expected, now):
             return
         try:
             responses = await self.revocation.ask(expected.server.address, pairs)
         except NotProved as fault:
             raise NotProved(Kind.SSL_AUTHENTICATION_FAILED, fault.detail) from fault
-        self.prover.check_consumer_side(configuration, certificates, responses, expected.provider, now)
+        check_consumer_side(configuration, certificates, responses, expected.provider, now)
 
     def _is_proved(
         self,
         configuration: TrustedConfiguration,
         certificates: Sequence[bytes],
-        digests: Sequence[bytes],
+        path: _PathDigests,
         expected: PeerExpected,
         now: datetime,
     ) -> bool:
         """Whether the responses at hand prove the peer; if they do not, newer ones may."""
-        known = self.revocation.known(digests)
-        if not digests or len(known) != len(digests):
+        known = self.revocation.known(path.digests)
+        if not path.digests or len(known) != len(path.digests):
             return False
         try:
-            self.prover.check_consumer_side(configuration, certificates, known, expected.provider, now)
+            check_consumer_side(configuration, certificates, known, expected.provider, now)
         except NotProved:
             return False
         return True

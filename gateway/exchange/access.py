@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from gateway.clients.globs import compile_glob
 from schemas.faults import Fault, Kind
-from schemas.identifiers import ClientId, GlobalGroupId, LocalGroupId, ServiceId
+from schemas.identifiers import ClientId, GlobalGroupId, ServiceId
 from schemas.target import Reading, ServiceTarget, loosened, parse_service_target
 
 if TYPE_CHECKING:
@@ -135,6 +135,4 @@ def _is_subject(serverconf: ServerConf, groups: GlobalGroups, client: ClientId, 
         return subject == client
     if isinstance(subject, GlobalGroupId):
         return groups.in_global_group(client, subject)
-    if isinstance(subject, LocalGroupId):
-        return serverconf.in_local_group(right.provider, subject, client)
-    return False
+    return serverconf.in_local_group(right.provider, subject, client)

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 _REMEMBERED = 4096
 
-_Key = tuple[bytes, tuple[bytes, ...], "ClientId", int]
-
 
 class _Verdict(msgspec.Struct, frozen=True):
     server: SecurityServer
@@ -42,46 +40,38 @@ class _Verdict(msgspec.Struct, frozen=True):
     until: datetime
 
 
-class PeerProver:
-    """Proves peers, remembering verdicts. One per process; not shared between threads."""
+def check_consumer_side(
+    configuration: TrustedConfiguration,
+    certificates: Sequence[bytes],
+    ocsp_responses: Sequence[bytes],
+    client: ClientId,
+    now: datetime,
+) -> SecurityServer:
+    """The security server behind ``certificates`` (DER, leaf first), proved to speak for ``client``.
 
-    def __init__(self) -> None:
-        self._verdicts: dict[_Key, _Verdict] = {}
-
-    def check_consumer_side(
-        self,
-        configuration: TrustedConfiguration,
-        certificates: Sequence[bytes],
-        ocsp_responses: Sequence[bytes],
-        client: ClientId,
-        now: datetime,
-    ) -> SecurityServer:
-        """The security server behind ``certificates`` (DER, leaf first), proved to speak for ``client``.
-
-        Raises `NotProved` of kind ``ssl_authentication_failed`` that says which check failed and why.
-        """
-        if not certificates:
-            raise NotProved(Kind.SSL_AUTHENTICATION_FAILED, "the security server showed no TLS certificate")
-        if not ocsp_responses:
-            raise NotProved(
-                Kind.SSL_AUTHENTICATION_FAILED,
-                "no OCSP response came for the TLS certificate of the security server",
-            )
-        key = (certificates[0], tuple(ocsp_responses), client, configuration.generation)
-        verdict = self._verdicts.get(key)
-        if verdict is not None and verdict.since <= now < verdict.until:
-            return verdict.server
-        try:
-            verdict = _prove(configuration, certificates, ocsp_responses, client, now)
-        except Fault as fault:
-            raise NotProved(
-                Kind.SSL_AUTHENTICATION_FAILED,
-                f"the security server's TLS certificate is not proved: {fault.detail}",
-            ) from fault
-        if len(self._verdicts) >= _REMEMBERED:
-            self._verdicts.clear()
-        self._verdicts[key] = verdict
+    Raises `NotProved` of kind ``ssl_authentication_failed`` that says which check failed and why.
+    """
+    if not certificates:
+        raise NotProved(Kind.SSL_AUTHENTICATION_FAILED, "the security server showed no TLS certificate")
+    if not ocsp_responses:
+        raise NotProved(
+            Kind.SSL_AUTHENTICATION_FAILED,
+            "no OCSP response came for the TLS certificate of the security server",
+        )
+    key = (certificates[0], tuple(ocsp_responses), client)
+    remembered = configuration.memory.of(_Verdict, _REMEMBERED)
+    verdict = remembered.get(key)
+    if verdict is not None and verdict.since <= now < verdict.until:
         return verdict.server
+    try:
+        verdict = _prove(configuration, certificates, ocsp_responses, client, now)
+    except Fault as fault:
+        raise NotProved(
+            Kind.SSL_AUTHENTICATION_FAILED,
+            f"the security server's TLS certificate is not proved: {fault.detail}",
+        ) from fault
+    remembered.keep(key, verdict)
+    return verdict.server
 
 
 def path_of(

@@ -206,13 +206,14 @@ class Several(msgspec.Struct, frozen=True):
 class PeerTrust(Protocol):
     """Decides whether a TLS peer is a security server that may speak for a client."""
 
-    def check_consumer_side(
+    def __call__(
         self,
         configuration: TrustedConfiguration,
         certificates: Sequence[bytes],
         ocsp_responses: Sequence[bytes],
         client: ClientId,
         now: datetime,
+        /,
     ) -> SecurityServer:
         """The server that the certificate belongs to. Raises `NotProved` (``ssl_authentication_failed``)."""
         ...

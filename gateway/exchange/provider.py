@@ -90,7 +90,7 @@ async def _serve(
             record.message(message)
             protocol.check_target(request, context.serverconf())
             _check_provider(context, configuration, message)  # 2
-            context.peer_trust.check_consumer_side(
+            context.peer_trust(
                 configuration, peer_request.certificates, reader.ocsp_responses, message.client, context.now()
             )  # 3: before a byte of a body is read
             received = await reader.read_rest()

@@ -84,20 +84,19 @@ class EntityReader:
         if self._framing is None:
             return Envelope(await self._read_all(), self._content_type)
         collected = bytearray()
-        start: PartStart | None = None
-        async for event in self._events():
+        content_type = ""
+        headers: Headers = ()
+        async for event in self._events(self._framing):
             match event:
                 case PartStart():
-                    start = event
-                    soap.check_soap_type(_needed_type(event))
-                    _check_root(self._parameters, event.headers)
+                    content_type, headers = _needed_type(event), event.headers
+                    soap.check_soap_type(content_type)
+                    _check_root(self._parameters, headers)
                 case PartData():
                     collected += event.data
                     self._check_envelope(len(collected))
                 case PartEnd():
-                    if start is None:  # pragma: no cover  the framing begins what it ends
-                        continue
-                    return Envelope(bytes(collected), _needed_type(start), without_type(start.headers))
+                    return Envelope(bytes(collected), content_type, without_type(headers))
         return None
 
     async def _read_all(self) -> bytes:
@@ -118,7 +117,7 @@ class EntityReader:
         """The attachments, spooled and digested. Raises `BadMessage` (``invalid_message``)."""
         if self._framing is None:
             return []
-        async for event in self._events():
+        async for event in self._events(self._framing):
             match event:
                 case PartStart():
                     spool = new_attachment_spool(self._new_spool, len(self._bodies) + 1)
@@ -135,10 +134,7 @@ class EntityReader:
                     await self._bodies[-1].spool.finish()
         return self._bodies
 
-    async def _events(self) -> AsyncIterator[FramingEvent]:
-        framing = self._framing
-        if framing is None:  # pragma: no cover  asked only of multiparts
-            return
+    async def _events(self, framing: MultipartParser) -> AsyncIterator[FramingEvent]:
         while self._pending:
             yield self._pending.pop(0)
         async for chunk in self._chunks:

@@ -15,7 +15,7 @@ from gateway.edges.peerlistener import PeerListener
 from gateway.edges.peerproof import PeerProof
 from gateway.edges.revocation import PeerRevocation
 from gateway.edges.services import ServiceCaller
-from gateway.exchange.peertrust import PeerProver
+from gateway.exchange.peertrust import check_consumer_side
 from gateway.exchange.ports import ExchangeContext, Several
 from gateway.messagelog.atonce import StampedAtOnce
 from gateway.messagelog.export import asic_download
@@ -75,12 +75,9 @@ class ExchangeParts(msgspec.Struct, frozen=True):
         services = ServiceCaller(
             lambda: state.serverconf, lambda: tls.provider, total_s=settings.limits.service_total_s
         )
-        prover = PeerProver()
-        proof = PeerProof(
-            proofs.current, PeerRevocation(session, port=settings.listen.ocsp_port), prover, utc_now
-        )
+        proof = PeerProof(proofs.current, PeerRevocation(session, port=settings.listen.ocsp_port), utc_now)
         peers = parts.peer_client(settings, proof.check, tls.peer_client)
-        context = _context(state, proofs, evidence, watching, tls, services, peers, prover)
+        context = _context(state, proofs, evidence, watching, tls, services, peers)
         consumers = ConsumerListener(
             context,
             settings.fault_spelling,
@@ -128,7 +125,6 @@ def _context(
     tls: TlsContexts,
     services: ServiceCaller,
     peers: PeerClient,
-    prover: PeerProver,
 ) -> ExchangeContext:
     """The ports of the exchange on this gateway's parts; whatever may change meanwhile is looked up at each call."""
     documents = state.store.view.descriptions.document_of
@@ -149,7 +145,7 @@ def _context(
         log=StampedAtOnce(evidence.log, evidence.timestamper, lambda: state.settings.log.timestamp_at_once),
         peers=peers,
         services=CheckedServices(services, documents),
-        peer_trust=prover,
+        peer_trust=check_consumer_side,
         new_spool=SpoolFolder(state.folder.spool).new,
         own_certificates=lambda: tls.own_ders,
         max_body_bytes=state.settings.limits.body_bytes,

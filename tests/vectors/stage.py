@@ -53,7 +53,7 @@ from gateway.edges.http import DataPlaneServer, listen
 from gateway.edges.peerlistener import PeerListener
 from gateway.edges.peers import PeerClient, PeerExpected, PeerTimes
 from gateway.edges.services import ServiceCaller
-from gateway.exchange.peertrust import PeerProver
+from gateway.exchange.peertrust import check_consumer_side
 from gateway.exchange.ports import ExchangeContext, LocalServices, NoLocalServices
 from gateway.messagelog.spool import SpoolFolder
 from gateway.messagelog.store import MessageLog
@@ -265,11 +265,9 @@ class Identities:
         return (trust().ocsp(trust().auth),)
 
 
-class NoPeerCheck:
-    """Takes any peer, as X-Road's suite does where it has TLS switched off."""
-
-    def check_consumer_side(self, *_: object) -> SecurityServer:
-        return SecurityServer(SERVER, HOST)
+def accept_any_peer(*_: object) -> SecurityServer:
+    """Take any peer, as X-Road's suite does where it has TLS switched off."""
+    return SecurityServer(SERVER, HOST)
 
 
 @dataclass
@@ -308,7 +306,6 @@ async def put_up(
         ids = itertools.chain(home.ids, (f"00000000-0000-4000-8000-{n:012d}" for n in _numbers))
         serverconf = Serverconf(home.server)
         object.__setattr__(serverconf, "setup", setup)
-        prover = PeerProver()
         services = ServiceCaller(lambda: serverconf, lambda: provider_client_context(own_tls))
         await services.start()
         stack.push_async_callback(services.close)
@@ -316,7 +313,7 @@ async def put_up(
         async def check_peer(certificates: Sequence[bytes], expected: PeerExpected) -> None:
             responses = [trust().ocsp(trust().auth)]
             if federation is None:
-                prover.check_consumer_side(trusting, certificates, responses, expected.provider, NOW)
+                check_consumer_side(trusting, certificates, responses, expected.provider, NOW)
 
         @cache
         def client_tls() -> ssl.SSLContext:
@@ -342,7 +339,7 @@ async def put_up(
                 log=kept or log,
                 peers=peers,
                 services=services,
-                peer_trust=prover if prove_peers else NoPeerCheck(),
+                peer_trust=check_consumer_side if prove_peers else accept_any_peer,
                 new_spool=SpoolFolder(folder).new,
                 own_certificates=lambda: (der_of(own_tls.chain[0]),),
                 max_body_bytes=64 * 1024 * 1024,

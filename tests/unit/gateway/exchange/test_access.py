@@ -49,6 +49,8 @@ def test_a_service_is_found_by_its_whole_identifier_and_protocol() -> None:
         ((right(GROUP),), "GET", "/a", False),
         ((right(CONSUMER, "GET", "/a/*"),), "GET", "/a/1", True),
         ((right(CONSUMER, "GET", "/a/*"),), "POST", "/a/1", False),
+        ((right(CONSUMER, "GET", "**"),), "GET", "/a//1", True),
+        ((right(CONSUMER, "GET", "**"),), "POST", "/a", False),
         ((right(CONSUMER, "GET", "/a/*"),), "GET", "/a/1/2", False),
         ((right(CONSUMER, "GET", "/a/*"),), "GET", "/a/1%2F2", False),
         ((right(CONSUMER, "GET", "/a/*"),), "GET", "/a//1", False),

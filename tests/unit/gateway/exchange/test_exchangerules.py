@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -10,16 +11,21 @@ import pytest
 
 from certs.certificates import der_of
 from gateway.exchange import wire
-from gateway.exchange.peertrust import PeerProver
-from gateway.exchange.protocols import PeerRequest
+from gateway.exchange.authentication import ConsumerConnection
+from gateway.exchange.peertrust import check_consumer_side
+from gateway.exchange.ports import LocalAnswer
+from gateway.exchange.protocols import ConsumerRequest, PeerRequest
+from gateway.exchange.record import ExchangeRecord
 from gateway.exchange.restprotocol import RestConsumer, RestProvider
 from gateway.exchange.soapentity import EntityReader
 from gateway.exchange.versions import check_client_version
 from gateway.http.whole import WholeBody
+from gateway.messagelog.spool import LARGEST_IN_MEMORY, MEMORY_LIMIT, SpoolFolder
 from schemas import soap
-from schemas.faults import BadMessage, Fault, Kind, NotProved, PeerFault
+from schemas.faults import BadMessage, Fault, Kind, NotProved, Origin, PeerFault, TokenFailed
 from schemas.faultxml import render_soap_fault
 from schemas.identifiers import ClientId
+from schemas.message import Attachment, digest_of
 from schemas.soapenvelope import DEFAULT_LIMITS
 from schemas.transport import ProxyMessageWriter, RestPart, SoapPart
 from serving.storage.selfsigned import self_signed
@@ -30,6 +36,10 @@ from tests.worlds import CONSUMER, CONSUMER_SERVER, NOW, PROVIDER, PROVIDER_SERV
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from gateway.exchange.ports import ServiceCall
+    from schemas.identifiers import ServiceId
+    from schemas.message import MessageProtocol
 
 WRITER = ProxyMessageWriter("xtopabc")
 REST = worlds.world().request().raw
@@ -133,7 +143,7 @@ def prove(pair: GatewayPair, *, client: ClientId = CONSUMER, now: timedelta = ti
     world = pair.world
     chain = how.get("certificates", (der_of(world.auth[CONSUMER_SERVER]), der_of(world.pki.intermediate)))
     responses = how.get("ocsp_responses", (world.ocsp(world.auth[CONSUMER_SERVER]),))
-    server = PeerProver().check_consumer_side(world.configuration, chain, responses, client, NOW + now)
+    server = check_consumer_side(world.configuration, chain, responses, client, NOW + now)
     return server.id.path()
 
 
@@ -170,12 +180,21 @@ def test_a_certificate_of_an_approved_authority_that_nobody_registered_is_no_pee
 
 
 def test_a_verdict_on_a_peer_is_kept_no_longer_than_its_ocsp_response_is_good(pair: GatewayPair) -> None:
-    world, prover = pair.world, PeerProver()
+    world = pair.world
     given = ((der_of(world.auth[CONSUMER_SERVER]),), (world.ocsp(world.auth[CONSUMER_SERVER]),), CONSUMER)
     for after in (timedelta(), timedelta(minutes=59)):
-        assert prover.check_consumer_side(world.configuration, *given, NOW + after).id == CONSUMER_SERVER
+        assert check_consumer_side(world.configuration, *given, NOW + after).id == CONSUMER_SERVER
     with pytest.raises(NotProved):
-        prover.check_consumer_side(world.configuration, *given, NOW + timedelta(hours=2))
+        check_consumer_side(world.configuration, *given, NOW + timedelta(hours=2))
+
+
+def test_a_verdict_on_a_peer_is_of_one_configuration(pair: GatewayPair) -> None:
+    world = pair.world
+    given = ((der_of(world.auth[CONSUMER_SERVER]),), (world.ocsp(world.auth[CONSUMER_SERVER]),), CONSUMER)
+    assert check_consumer_side(world.configuration, *given, NOW).id == CONSUMER_SERVER
+    without = worlds.trusted(replace(world.shared, security_servers=()), NOW)
+    with pytest.raises(NotProved, match="is not registered for any security server"):
+        check_consumer_side(without, *given, NOW)
 
 
 @pytest.mark.parametrize(
@@ -218,6 +237,40 @@ async def test_a_body_of_a_consumer_system_is_as_large_as_this_gateway_takes(
         with pytest.raises(Fault, match="10"):
             await pair.ask(body=bytes(size))
         assert pair.trace == []
+    assert spools_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("budget_bytes", [0, 1 << 20])
+@pytest.mark.parametrize("is_whole", [False, True])
+@pytest.mark.parametrize("size", [0, 1, MEMORY_LIMIT, MEMORY_LIMIT + 1, LARGEST_IN_MEMORY + 1])
+async def test_a_body_is_what_came_however_it_came_and_none_where_no_byte_did(
+    pair: GatewayPair, tmp_path: Path, size: int, budget_bytes: int, *, is_whole: bool
+) -> None:
+    pair.spools = SpoolFolder(tmp_path, budget_bytes)
+    raw, context = random.Random(size).randbytes(size), pair.consumer_context()
+    chunks = WholeBody(raw) if is_whole else one_by_one(raw, 5000)
+    asked = ConsumerRequest("POST", "/", (), chunks, ConsumerConnection(over_tls=False))
+    sent = await RestConsumer().read_bodies(context, asked, pair.world.rest_request(body=b""))
+    read = [b"".join([chunk async for chunk in body.spool.chunks()]) for body in sent.bodies]
+    assert read == ([raw] if raw else [])
+    assert sent.message.attachments == tuple(Attachment(digest_of(r), size) for r in read)
+    stays = size <= (LARGEST_IN_MEMORY if budget_bytes else MEMORY_LIMIT)
+    assert (spools_in(tmp_path) == []) is stays
+    wire.discard_all(sent.bodies)
+    assert spools_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("is_whole", [False, True])
+async def test_a_body_that_is_too_large_leaves_nothing(
+    pair: GatewayPair, tmp_path: Path, *, is_whole: bool
+) -> None:
+    pair.max_body_bytes = MEMORY_LIMIT + 10
+    raw = bytes(pair.max_body_bytes + 1)
+    chunks = WholeBody(raw) if is_whole else one_by_one(raw, MEMORY_LIMIT + 5)
+    asked = ConsumerRequest("POST", "/", (), chunks, ConsumerConnection(over_tls=False))
+    with pytest.raises(BadMessage, match=f"larger than the {pair.max_body_bytes} bytes") as caught:
+        await RestConsumer().read_bodies(pair.consumer_context(), asked, pair.world.rest_request(body=b""))
+    assert caught.value.kind is Kind.INVALID_REQUEST
     assert spools_in(tmp_path) == []
 
 
@@ -270,6 +323,70 @@ async def test_an_answer_without_a_message_is_the_providers_gateways_failure(pai
         Kind.MISSING_REST,
         "the provider's gateway answered without a message",
     )
+
+
+async def test_an_answer_that_cannot_be_signed_is_not_given_and_leaves_nothing(
+    pair: GatewayPair, tmp_path: Path
+) -> None:
+    pair.spools = SpoolFolder(tmp_path)
+    pair.services.body = bytes(LARGEST_IN_MEMORY + 1)
+    pair.provider_signing.trouble.before = TokenFailed(Kind.TOKEN_NOT_ACTIVE, "locked")
+    fault = await refused(pair)
+    assert fault.code == "server.serverproxy.cannot_create_signature.token_not_active"
+    assert pair.trace[-1] == "service called"
+    assert spools_in(tmp_path) == []
+
+
+class Registry:
+    """A service that the gateway answers itself, and a fault that it may have."""
+
+    def __init__(self, fault: Fault | None = None) -> None:
+        self.fault = fault
+
+    def find(self, service: ServiceId, _protocol: MessageProtocol) -> Registry | None:
+        return self if service == SERVICE else None
+
+    async def answer(self, call: ServiceCall) -> LocalAnswer:
+        if self.fault is not None:
+            raise self.fault
+        return LocalAnswer((("Content-Type", "text/plain"),), call.message.client.path().encode())
+
+
+async def test_a_service_of_the_gateways_own_needs_no_right_and_its_fault_is_the_gateways(
+    pair: GatewayPair,
+) -> None:
+    pair.provider_conf = replace(pair.provider_conf, rights=())
+    assert (await refused(pair)).code == "server.serverproxy.access_denied"
+    pair.local_services = Registry()
+    assert await pair.ask() == CONSUMER.path().encode()
+    assert pair.services.calls == []
+    pair.local_services = Registry(Fault(Kind.INVALID_REQUEST, "no such day"))
+    fault = await refused(pair)
+    assert (fault.code, fault.detail) == ("server.serverproxy.invalid_request", "no such day")
+
+
+def test_a_record_ends_with_what_became_of_the_exchange() -> None:
+    at = NOW + timedelta(milliseconds=1500)
+    done = ExchangeRecord("Client", NOW).finish(at)
+    assert (done["succeeded"], "faultCode" in done) == (True, False)
+    assert (done["responseOutTs"], done["requestInTs"]) == (
+        int(NOW.timestamp()) * 1000 + 1500,
+        int(NOW.timestamp()) * 1000,
+    )
+    fault = Fault(Kind.ACCESS_DENIED, "n" * 3000)
+    fault.origin, fault.id = Origin.SERVER_PROXY, "an id"
+    failed = ExchangeRecord("Producer", NOW).finish(at, fault)
+    assert failed["succeeded"] is False
+    assert (failed["faultCode"], failed["faultId"]) == ("server.serverproxy.access_denied", "an id")
+    assert failed["faultString"] == "n" * 2048
+
+
+@pytest.mark.parametrize("err", [MemoryError(), ValueError("the PIN is 1234"), OSError(28, "No space")])
+def test_a_failure_that_nobody_foresaw_says_nothing_of_its_reason_but_want_of_memory(err: Exception) -> None:
+    fault = wire.internal_fault(err)
+    assert fault.kind is Kind.INTERNAL_ERROR
+    assert ("no memory for this message now" in fault.detail) is isinstance(err, MemoryError)
+    assert "1234" not in fault.detail
 
 
 # SOAP with attachments

@@ -93,6 +93,8 @@ async def read(folder: Path, raw: bytes | None, *headers: tuple[str, str]) -> So
             "boundary",
         ),
         ((RELATED,), b"--b--\r\n", Kind.MISSING_SOAP, "has no part"),
+        ((RELATED,), b"", Kind.MISSING_SOAP, "has no part"),
+        ((RELATED,), b"no delimiter", Kind.MISSING_SOAP, "has no part"),
         ((XML,), None, Kind.INVALID_SOAP, "not well-formed"),
         ((XML,), b"<a/>", Kind.INVALID_SOAP, "a SOAP envelope was expected"),
     ],
