@@ -29,6 +29,8 @@ class UnmarkedRecords:
         self._query = query
         self._now = now
         self._marks_table = marks
+        # Both tables begin there: PostgreSQL concludes no bound of one from that of the other, and reads all of it.
+        self._join = f"LEFT JOIN {marks} AS mark ON mark.record_id = record.id AND mark.record_id > ?"
         self._is_read = False
         # Every record up to this number has its mark, or is gone.
         self.settled = 0
@@ -37,9 +39,9 @@ class UnmarkedRecords:
         """How many records have no mark, and when the oldest of them was written (Unix seconds); for threads."""
         old = self._last_settled()
         ((count, oldest, first),) = self._query(
-            f"SELECT count(*), min(record.at_ms), min(record.id) FROM record LEFT JOIN {self._marks_table} AS mark "
-            "ON mark.record_id = record.id WHERE record.id > ? AND mark.record_id IS NULL",
-            [self.settled],
+            f"SELECT count(*), min(record.at_ms), min(record.id) FROM record {self._join} "
+            "WHERE record.id > ? AND mark.record_id IS NULL",
+            [self.settled, self.settled],
         )
         self._settle(old, None if first is None else int(str(first)))
         return int(str(count)), None if oldest is None else int(str(oldest)) / 1000
@@ -48,9 +50,9 @@ class UnmarkedRecords:
         """The number of the oldest record without a mark; None when every one has one. For threads."""
         old = self._last_settled()
         found = self._query(
-            f"SELECT record.id FROM record LEFT JOIN {self._marks_table} AS mark ON mark.record_id = record.id "
+            f"SELECT record.id FROM record {self._join} "
             "WHERE record.id > ? AND mark.record_id IS NULL ORDER BY record.id LIMIT 1",
-            [self.settled],
+            [self.settled, self.settled],
         )
         first = int(str(found[0][0])) if found else None
         self._settle(old, first)

@@ -144,8 +144,8 @@ def drop_partition(database: AnyDatabase, before_ms: int) -> DroppedPartition | 
     newest = database.query("SELECT at_ms FROM record WHERE id < ? ORDER BY id DESC LIMIT 1", (end,))
     # Nothing is written to it any more, and nothing that is archived ceases to be.
     if (newest and newest[0][0] >= before_ms - SKEW_MS) or database.query(
-        "SELECT 1 FROM record WHERE id < ? AND NOT EXISTS (SELECT 1 FROM archived WHERE record_id = record.id) LIMIT 1",
-        (end,),
+        "SELECT 1 FROM record WHERE id < ? AND NOT EXISTS (SELECT 1 FROM archived WHERE record_id = record.id AND record_id < ?) LIMIT 1",
+        (end, end),
     ):
         return None
     before = _removed(database)

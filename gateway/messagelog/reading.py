@@ -82,11 +82,12 @@ class LogReader:
             return found
         where = f"AND record.id IN ({', '.join('?' * len(among))})" if among else ""
         while len(found) < limit:
+            after = found[-1].id if found else (first or 1) - 1
             some = self.query(
                 "SELECT record.id, record.at_ms, record.signature FROM record "
-                "LEFT JOIN stamped ON stamped.record_id = record.id "
+                "LEFT JOIN stamped ON stamped.record_id = record.id AND stamped.record_id > ? "
                 f"WHERE stamped.record_id IS NULL AND record.id > ? {where} ORDER BY record.id LIMIT ?",
-                [found[-1].id if found else (first or 1) - 1, *among, min(_TOGETHER, limit - len(found))],
+                [after, after, *among, min(_TOGETHER, limit - len(found))],
             )
             for number, at, signature in some:
                 with reading_row(self.database.place, "record", "id", number):

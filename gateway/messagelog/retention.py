@@ -175,10 +175,10 @@ class Retention:
         if first is None:
             return []
         rows = database.query(
-            "SELECT record.id, record.owner FROM record JOIN stamped ON stamped.record_id = record.id "
-            "LEFT JOIN archived ON archived.record_id = record.id WHERE record.id >= ? AND archived.record_id IS NULL "
-            "ORDER BY record.id LIMIT ?",
-            (first, LARGEST_ROUND),
+            "SELECT record.id, record.owner FROM record JOIN stamped ON stamped.record_id = record.id AND stamped.record_id >= ? "
+            "LEFT JOIN archived ON archived.record_id = record.id AND archived.record_id >= ? "
+            "WHERE record.id >= ? AND archived.record_id IS NULL ORDER BY record.id LIMIT ?",
+            (first, first, first, LARGEST_ROUND),
         )
         return sorted(
             (self._settings.grouping.name_for(ClientId(*row[1].split("/"))), row[0]) for row in rows

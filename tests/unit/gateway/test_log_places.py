@@ -6,7 +6,8 @@ import asyncio
 import io
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -27,12 +28,13 @@ from gateway.messagelog.shared import DatabaseBodies
 from gateway.messagelog.store import MessageLog
 from gateway.settings.datafolder import DataFolder
 from schemas.faults import Fault
+from serving.storage.postgres import PostgresDatabase
 from tests import worlds
 from tests.logs import NOW, SECRET, append_signed, entry, stamp_alone
 from tests.objectstore import BUCKET, ObjectStore, objects_beside
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from tests.postgres import Cluster
@@ -192,6 +194,65 @@ async def test_a_search_by_message_id_is_by_its_index_where_the_database_has_cou
         line for line in lines if "(message_id = " in line and "(id < " in line and "Index Cond" in line
     ]
     assert len(conditions) == 3
+    await log.close()
+
+
+def rows_of_scans(plan: dict[str, Any]) -> list[tuple[str, int]]:
+    """Each table that a plan read, and how many rows it took from there."""
+    own = (
+        [(str(plan["Relation Name"]), int(plan["Actual Rows"]) * int(plan["Actual Loops"]))]
+        if "Relation Name" in plan
+        else []
+    )
+    return [*own, *(found for inner in plan.get("Plans", ()) for found in rows_of_scans(inner))]
+
+
+@pytest.mark.processes
+async def test_what_has_no_mark_is_found_without_reading_those_of_others_where_the_database_has_counted_nothing(
+    postgres: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = shared(postgres, tmp_path)
+    log, count = place.log(), 20_000
+    database = log.reader.database
+    # As a partition is on its first day.
+    for table in ("record", "stamped", "archived"):
+        database.query(f"ALTER TABLE {table} SET (autovacuum_enabled = false)")
+    made = "FROM generate_series(1, CAST(? AS bigint)) AS numbers(n)"
+    database.query(
+        "INSERT INTO record (id, message_id, request_id, is_response, side, owner, client, service, protocol, message, "
+        f"signature, at_ms, chain) SELECT n, 'm' || n, '', 0, '', '', '', '', '', '', '', 1, '' {made}",
+        (count,),
+    )
+    with database.transaction() as transaction:
+        transaction.execute("INSERT INTO stamp (id, token, at_ms, authority) VALUES (1, '', 1, '')")
+        transaction.execute(
+            "INSERT INTO archive (id, group_name, digest, file_name, at_ms) VALUES (1, '', '', '', 1)"
+        )
+    for table, column in (("stamped", "stamp_id"), ("archived", "archive_id")):
+        database.query(f"INSERT INTO {table} (record_id, {column}) SELECT n, 1 {made}", (count - 1,))
+    place.folder.log.mkdir(exist_ok=True)
+    keeper = Retention(log, place.folder.log, lambda: datetime.now(UTC))
+    assert log.reader.unstamped.count()[0] == 1  # walks through all of it, once
+    assert await keeper.archive() == []
+    asked: list[tuple[str, Sequence[object]]] = []
+    query = PostgresDatabase.query
+
+    def recorded(
+        self: PostgresDatabase, sql: str, parameters: Sequence[object] = ()
+    ) -> list[tuple[object, ...]]:
+        asked.append((sql, parameters))
+        return query(self, sql, parameters)
+
+    monkeypatch.setattr(PostgresDatabase, "query", recorded)
+    assert log.reader.unstamped.count()[0] == 1
+    assert [u.id for u in await log.untimestamped(10)] == [count]
+    assert await keeper.archive() == []
+    monkeypatch.undo()
+    searches = [(sql, values) for sql, values in asked if "stamped" in sql or "archived" in sql]
+    assert len(searches) >= 4
+    for sql, values in searches:
+        ((found,),) = database.query(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", values)
+        assert [scan for scan in rows_of_scans(found[0]["Plan"]) if scan[1] > 10] == [], sql
     await log.close()
 
 
