@@ -10,7 +10,7 @@ from schemas.faults import BadMessage, NotProved
 from schemas.xades.dialects import parse_dialect
 from schemas.xades.document import EXCLUSIVE_C14N
 from schemas.xades.reading import parse_signature_document
-from schemas.xades.writing import insert_timestamp
+from schemas.xades.writing import SignerFacts, build_to_be_signed, insert_timestamp
 from tests import worlds
 
 C14N_METHOD = '<ds:CanonicalizationMethod Algorithm="http://www.w3.org/TR/2001/REC-xml-c14n-20010315"></ds:CanonicalizationMethod>'
@@ -195,3 +195,23 @@ def test_a_timestamp_is_put_where_there_is_one_place_for_it(raw: bytes) -> None:
     assert caught.value.code == "malformed_signature"
     stamped = insert_timestamp(document().encode(), b"token")
     assert parse_signature_document(stamped).timestamps == (b"token",)
+
+
+@pytest.mark.parametrize("issuer", ["CN=a", "CN=Peña", "CN=\ufffe", "CN=\ud800"])
+def test_a_document_in_our_own_form_holds_characters_of_xml_only(issuer: str) -> None:
+    text = re.sub("(?<=<ds:X509IssuerName>)[^<]*", issuer, document())
+    raw = text.encode("utf-8", "surrogatepass")
+    if issuer.endswith("a"):
+        assert parse_signature_document(raw) == parse_dialect(raw)
+    else:
+        with pytest.raises(BadMessage, match="not well-formed"):
+            parse_signature_document(raw)
+
+
+def test_certificates_between_the_signer_s_and_the_root_come_along() -> None:
+    signer, *between = (SignerFacts(bytes([n]) * 9, f"CN=<{n}> & sons", n) for n in (1, 2, 3))
+    draft = build_to_be_signed("/message.xml", b"d" * 64, signer, "2026-11-24T12:00:00.000Z", "urn:algorithm")
+    for intermediates in ([], between):
+        found = parse_signature_document(draft.finish(b"value", [b"ocsp"], intermediates))
+        assert found.intermediates == tuple(c.certificate for c in intermediates)
+        assert (found.certificate, found.ocsp_responses) == (signer.certificate, (b"ocsp",))

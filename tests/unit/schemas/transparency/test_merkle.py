@@ -71,6 +71,15 @@ def test_a_grown_tree_has_the_root_of_the_definition(count: int) -> None:
     assert tree.root() == by_definition(entries(count))
 
 
+@given(SIZES, st.integers(0, 300))
+def test_a_tree_goes_on_from_the_tiles_that_are_not_full(count: int, more: int) -> None:
+    tree = GrowingTree()
+    tree.extend(entries(count))
+    again = GrowingTree.load(count, dict(tree.partial()).__getitem__)
+    again.extend(entries(count + more)[count:])
+    assert again.root() == by_definition(entries(count + more))
+
+
 @given(SIZES, st.data())
 def test_an_inclusion_proof_proves_its_entry_and_no_other(count: int, data: st.DataObject) -> None:
     index = data.draw(st.integers(0, count - 1))
