@@ -13,6 +13,7 @@ import enum
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import msgspec
 
@@ -20,7 +21,7 @@ from schemas.faults import BadMessage, Kind
 from schemas.headers import is_name, is_value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 Headers = tuple[tuple[str, str], ...]
 # RFC 2046 lets 70 be; MIME libraries write longer ones.
@@ -294,6 +295,33 @@ def _events_of(whole: Iterator[tuple[Headers, bytes]]) -> Iterator[FramingEvent]
 
 
 @lru_cache(maxsize=256)
+def content_ids(headers: Headers) -> list[str]:
+    """The Content-IDs that a part says, without their angle brackets."""
+    return [v.strip().removeprefix("<").removesuffix(">") for n, v in headers if n.lower() == "content-id"]
+
+
+def check_content_ids(parts: Iterable[Headers]) -> None:
+    """Refuse a Content-ID of two parts, or two of one part: of those, systems take the first or the last for ``cid:``.
+
+    Compared as a reader may that forgets case, or takes ``%40`` for ``@``. An empty one names nothing. Nobody signs these labels, so
+    no evidence could say afterwards which was meant. Raises `BadMessage`. Spec: RFC 2045 7, RFC 2392 2.
+    """
+    seen: dict[str, int] = {}
+    for number, headers in enumerate(parts, 1):
+        for name in {unquote(i).strip().casefold() for i in content_ids(headers)} - {""}:
+            if name in seen:
+                raise BadMessage(
+                    Kind.MIME_PARSING_FAILED,
+                    f"attachments {seen[name]} and {number} have one Content-ID, {name[:100]!r}; each needs its own",
+                )
+            seen[name] = number
+        if len(content_ids(headers)) > 1:
+            raise BadMessage(
+                Kind.MIME_PARSING_FAILED,
+                f"attachment {number} has several Content-ID headers; one was expected",
+            )
+
+
 def parse_headers(block: bytes, limits: MultipartLimits | None = None) -> Headers:
     """Header lines to names and values; a line that begins with white space continues the one before.
 

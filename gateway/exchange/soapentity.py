@@ -23,6 +23,7 @@ from schemas.multipart import (
     PartData,
     PartEnd,
     PartStart,
+    content_ids,
     parse_content_type,
 )
 from schemas.soapenvelope import DEFAULT_LIMITS
@@ -158,9 +159,9 @@ def content_type_for(original: str, envelope: Envelope, bodies: Sequence[Body], 
     """
     media, parameters = parse_content_type(original)
     if media == soap.MULTIPART_TYPE and _BOUNDARY.fullmatch(parameters.get("boundary", "")):
-        named = [_content_ids(headers) for headers in (envelope.headers, *(b.headers for b in bodies))]
-        start = _bare(parameters.get("start", ""))
-        if named[0] != [start] or any(start in names for names in named[1:]):
+        named = [content_ids(headers) for headers in (envelope.headers, *(b.headers for b in bodies))]
+        start = content_ids((("content-id", parameters.get("start", "")),))
+        if named[0] != start or any(start[0] in names for names in named[1:]):
             parameters.pop("start", None)
         parameters["boundary"] = boundary
         written = [f"; {n}={_quoted(v)}" for n, v in parameters.items() if _TOKEN.fullmatch(n)]
@@ -182,19 +183,11 @@ def _check_parameters(content_type: str, parameters: dict[str, str]) -> None:
 def _check_root(parameters: dict[str, str], first: Headers) -> None:
     """Refuse a ``start`` that names another part than the first, which is the one that is decided on (RFC 2387 3.2)."""
     start = parameters.get("start")
-    if start is not None and _content_ids(first) != [_bare(start)]:
+    if start is not None and content_ids(first) != content_ids((("content-id", start),)):
         raise BadMessage(
             Kind.MIME_PARSING_FAILED,
             f"start={start[:200]!r} does not name the first part by its Content-ID; the SOAP envelope comes first",
         )
-
-
-def _content_ids(headers: Headers) -> list[str]:
-    return [_bare(value) for name, value in headers if name.lower() == "content-id"]
-
-
-def _bare(content_id: str) -> str:
-    return content_id.strip().removeprefix("<").removesuffix(">")
 
 
 def _quoted(value: str) -> str:

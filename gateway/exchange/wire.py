@@ -18,6 +18,7 @@ from gateway.http.whole import WholeBody, whole_of
 from schemas import transport
 from schemas.faults import BadMessage, Fault, Kind, PeerFault
 from schemas.message import Attachment, MessageProtocol
+from schemas.multipart import check_content_ids
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
@@ -73,7 +74,8 @@ def without_type(headers: Headers) -> Headers:
 
 
 def attachments_of(bodies: Sequence[Body]) -> tuple[Attachment, ...]:
-    """The digest and size of each body, as a signature covers them."""
+    """The digest and size of each body, as a signature covers them. Raises `BadMessage` for labels that mean two of them."""
+    check_content_ids(b.headers for b in bodies)
     return tuple(Attachment(b.spool.digest, b.spool.size) for b in bodies)
 
 

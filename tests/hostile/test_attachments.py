@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.exchange.soapentity import EntityReader, Envelope, content_type_for, write_entity
-from gateway.exchange.wire import Body
+from gateway.exchange.wire import Body, attachments_of
 from schemas import soap
 from schemas.faults import BadMessage
 from schemas.identifiers import ClientId, ServiceId
@@ -165,3 +165,12 @@ async def test_a_system_that_says_its_root_otherwise_than_it_sends_it_is_refused
 @pytest.mark.parametrize("start", ['; start="<root@x>"', "; start=root@x", ""])
 async def test_a_system_that_names_its_first_part_is_taken(start: str) -> None:
     await read(f"multipart/related; boundary=b{start}", ENTITY)
+
+
+@pytest.mark.parametrize("label", ["<other@x>", "other@x", "<OTHER@x>", "<other%40x>"])
+def test_attachments_of_one_label_are_neither_signed_nor_delivered_whichever_side_sent_them(
+    label: str,
+) -> None:
+    sent = (body(b"1", OTHER_ROOT), body(b"2", ("content-id", label)))
+    with pytest.raises(BadMessage, match="attachments 1 and 2 have one Content-ID"):
+        attachments_of(sent)

@@ -10,6 +10,7 @@ from schemas.multipart import (
     MultipartParser,
     PartData,
     PartStart,
+    check_content_ids,
     parse_content_type,
     parse_headers,
 )
@@ -89,3 +90,33 @@ def test_a_content_type_names_nothing_twice_with_different_values() -> None:
     assert parse_content_type(quoted) == ("a/b", {"x": '1";\\', "y": "\\", "z": 'a\\"'})
     with pytest.raises(BadMessage, match="names x twice"):
         parse_content_type("a/b; x=1; x=2")
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ("<a@x>", "<a@x>"), ("<a@x>", "a@x"), ("<a@x>", " <a@x> "), ("<a@x>", "<A@X>"), ("<a@x>", "<a%40x>"), ("<ß@x>", "<SS@x>"),
+        ("<a@x>", "<b@x>", "<a@x>"), ("<a@x>", "", "<a@x>"),
+    ],
+)  # fmt: skip
+def test_a_label_of_two_parts_is_refused(parts: tuple[str, ...]) -> None:
+    with pytest.raises(BadMessage, match="have one Content-ID") as caught:
+        check_content_ids([(("Content-ID", p),) for p in parts])
+    assert caught.value.kind is Kind.MIME_PARSING_FAILED
+
+
+def test_two_labels_of_one_part_are_refused_and_none_or_empty_ones_name_nothing() -> None:
+    with pytest.raises(BadMessage, match="several Content-ID"):
+        check_content_ids([(("Content-ID", "<a@x>"), ("content-id", "<b@x>"))])
+    with pytest.raises(BadMessage, match="several Content-ID"):
+        check_content_ids([(("Content-ID", "<a@x>"), ("content-id", "<a@x>"))])
+    check_content_ids(
+        [
+            (),
+            (),
+            (("Content-ID", ""),),
+            (("Content-ID", "<>"),),
+            (("Content-ID", "<a@x>"),),
+            (("content-id", "<b@x>"),),
+        ]
+    )
