@@ -15,6 +15,7 @@ from central_server.store.sources import (
     SOURCES,
     activate_signing_key,
     known_since,
+    last_publication,
     need_signing_key,
     signing_keys,
 )
@@ -106,7 +107,7 @@ def activate(data: Path, settings: Path | None, key_id: str, *, force: bool) -> 
         found = need_signing_key(records, key_id)
         since = known_since(records, found, number_parameter(records, "expire_interval_s"))
         if not force and not found.active:
-            _check_known(since, now)
+            _check_known(since, min(now, last_publication(records) or now))
         activate_signing_key(records, key_id)
     moment = now if since is None else since[0]
     click.echo(
@@ -119,8 +120,8 @@ def activate(data: Path, settings: Path | None, key_id: str, *, force: bool) -> 
     )
 
 
-def _check_known(since: tuple[datetime, datetime] | None, now: datetime) -> None:
-    """Refuse what would leave gateways without a configuration that they believe."""
+def _check_known(since: tuple[datetime, datetime] | None, last: datetime) -> None:
+    """Refuse what would leave gateways without a configuration that they believe; ``last``: up to when it was published."""
     if since is None:
         raise OperatorError(
             _(
@@ -128,11 +129,11 @@ def _check_known(since: tuple[datetime, datetime] | None, now: datetime) -> None
                 "first; --force activates it all the same, and every gateway then needs the new anchor"
             )
         )
-    if now < since[1]:
+    if last < since[1]:
         raise OperatorError(
             _(
-                "the key is published since {since}; not before {known} has every gateway that runs fetched it. Wait until "
-                "then; --force activates it now, and a gateway that has not fetched it then needs the new anchor",
+                "the key is published since {since}; not before {known} has every gateway that runs fetched it. Let the server "
+                "run until then; --force activates it now, and a gateway that has not fetched it then needs the new anchor",
                 since=_moment(since[0]),
                 known=_moment(since[1]),
             )

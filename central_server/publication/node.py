@@ -36,7 +36,7 @@ from certs.certificates import parse_certificate
 from certs.edges.devices import SoftwareDevice
 from certs.edges.tokenfiles import TokenFolder
 from certs.profiles import STANDARD_PROFILES
-from certs.tokens.port import SOFTWARE_TOKEN_ID
+from certs.tokens.port import SOFTWARE_TOKEN_ID, KeyId
 from certs.tokens.soft import SoftToken
 from schemas.faults import Fault
 from schemas.globalconf.shared import CURRENT_VERSION
@@ -65,10 +65,11 @@ RETRY = timedelta(seconds=5)
 
 @dataclass(frozen=True, slots=True)
 class _Cached:
-    """The parts generated from a generation of the store, and the rows at fault in it, in words."""
+    """The parts generated from a generation of the store, this node's keys that they make known, and the rows at fault, in words."""
 
     generation: int
     generated: Generated
+    keys: tuple[KeyId, ...]
     faults: tuple[Translatable, ...] = ()
 
 
@@ -89,7 +90,8 @@ def _kept_publication(folder: Path) -> Publication | None:
 def _generate(records: Records, generation: int, versions: Sequence[int], witnesses: int) -> _Cached:
     unread: list[Translatable] = []
     registry, mended = publishable(load_registry(records, unread))
-    return _Cached(generation, generate(registry, versions, witnesses), (*unread, *mended))
+    keys = tuple(k.key_id for source in sources.SOURCES for k in sources.signing_keys(records, source))
+    return _Cached(generation, generate(registry, versions, witnesses), keys, (*unread, *mended))
 
 
 class CentralNode:
@@ -201,7 +203,7 @@ class CentralNode:
             self._cached = await asyncio.to_thread(
                 _generate, records, generation, versions, self._publishing.witnesses
             )
-        await self._sign(self._cached.generated, now)
+        await self._sign(self._cached.generated, now, self._cached.keys)
         self._log_faults(self._cached.faults)
 
     def _log_faults(self, faults: tuple[Translatable, ...]) -> None:
@@ -223,11 +225,12 @@ class CentralNode:
         }
         try:
             lifetime = number_parameter(records, "expire_interval_s")
-            await self._sign(Generated(records.instance, lifetime, parts), now)
+            await self._sign(Generated(records.instance, lifetime, parts), now, ())
         except (Fault, ValueError, LookupError) as err:
             log.error("renewal failed", extra={"event": "renewal_failed", "reason": str(err)})
 
-    async def _sign(self, generated: Generated, now: datetime) -> None:
+    async def _sign(self, generated: Generated, now: datetime, known: tuple[KeyId, ...]) -> None:
+        """Sign and serve, and note when, and which keys of this node gateways learn by it."""
         records = self.store.read()
         keys = {}
         for source in sources.SOURCES:
@@ -240,8 +243,8 @@ class CentralNode:
         fresh = await sign_publication(generated, keys, self.keys, now, self.published.current)
         await asyncio.to_thread(save_publication, fresh, self._folder / "published")
         self.published.put_in_force(fresh, timedelta(seconds=self._publishing.keep_parts_s))
+        # On disk and served: the publication. A crash here leaves its keys to count from the next one.
         with self.store.database.transaction() as sql:
-            sql.execute(
-                "UPDATE node SET published_at = ? WHERE name = ?",
-                (now.isoformat(timespec="milliseconds"), self.store.node),
+            sources.note_publication(
+                sql, self.store.node, now, known, timedelta(seconds=generated.expire_interval_s)
             )

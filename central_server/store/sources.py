@@ -18,9 +18,12 @@ from serving.errors import OperatorError
 from serving.language import N_
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from central_server.store.records import Records
     from schemas.globalconf.anchor import Anchor
     from serving.language import Translatable
+    from serving.storage.transactions import Transaction
 
 SOURCES = ("internal", "external")
 MOST_KEYS = 2
@@ -37,6 +40,7 @@ class SigningKey:
     label: str = ""
     token_id: str = "0"  # a number
     created_at: str = ""
+    published_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +123,7 @@ def list_sources(records: Records) -> tuple[Source, ...]:
 def signing_keys(records: Records, source: str, node: str | None = None) -> tuple[SigningKey, ...]:
     """The signing keys of a source on this node (or another), the active one first."""
     rows = records.rows(
-        "SELECT key_id, source, certificate, active, label, token_id, created_at FROM signing_key "
+        "SELECT key_id, source, certificate, active, label, token_id, created_at, published_at FROM signing_key "
         "WHERE source = ? AND node = ? ORDER BY active DESC, created_at, key_id",
         source,
         node or records.node,
@@ -128,7 +132,7 @@ def signing_keys(records: Records, source: str, node: str | None = None) -> tupl
 
 
 def _signing_key(r: tuple[Any, ...]) -> SigningKey:
-    return SigningKey(KeyId(r[0]), r[1], bytes(r[2]), bool(r[3]), r[4], r[5], r[6])
+    return SigningKey(KeyId(r[0]), r[1], bytes(r[2]), bool(r[3]), r[4], r[5], r[6], r[7])
 
 
 def need_signing_key(records: Records, key_id: str) -> SigningKey:
@@ -177,11 +181,35 @@ def known_since(records: Records, key: SigningKey, lifetime_s: int) -> tuple[dat
 
     A gateway whose configuration holds has fetched within that configuration's lifetime (``lifetime_s``, seconds); one that was stopped has not.
     """
-    published = next((at for name, _address, at in list_nodes(records) if name == records.node), None)
-    made = datetime.fromisoformat(key.created_at)
-    if published is None or datetime.fromisoformat(published) < made:
+    if key.published_at is None:
         return None
-    return made, made + timedelta(seconds=lifetime_s)
+    since = datetime.fromisoformat(key.published_at)
+    return since, since + timedelta(seconds=lifetime_s)
+
+
+def last_publication(records: Records) -> datetime | None:
+    """When this node published last; None before it has."""
+    published = next((at for name, _address, at in list_nodes(records) if name == records.node), None)
+    return None if published is None else datetime.fromisoformat(published)
+
+
+def note_publication(
+    sql: Transaction, node: str, now: datetime, known: Iterable[KeyId], lifetime: timedelta
+) -> None:
+    """Note a publication of a node, and of which of its keys it has the certificates.
+
+    Where the one before had ended already, gateways may have been without a configuration that tells of a key: it counts anew.
+    """
+    moment = now.isoformat(timespec="milliseconds")
+    rows = sql.execute("SELECT published_at FROM node WHERE name = ?", (node,)).fetchall()
+    before = rows[0][0] if rows else None
+    if before is None or not now - lifetime <= datetime.fromisoformat(before) <= now:
+        sql.execute("UPDATE signing_key SET published_at = NULL WHERE node = ?", (node,))
+    sql.executemany(
+        "UPDATE signing_key SET published_at = ? WHERE node = ? AND key_id = ? AND published_at IS NULL",
+        [(moment, node, key_id) for key_id in known],
+    )
+    sql.execute("UPDATE node SET published_at = ? WHERE name = ?", (moment, node))
 
 
 def activate_signing_key(records: Records, key_id: str) -> None:

@@ -215,4 +215,6 @@ STEPS = (
     """,
     # Of ``problem``, as `serving.process.failing` names causes, spaces between.
     "ALTER TABLE described_provider ADD COLUMN causes TEXT NOT NULL DEFAULT ''",
+    # When a publication first had the key's certificate in it, since the last time that gateways may have been without one.
+    "ALTER TABLE signing_key ADD COLUMN published_at TEXT;",
 )

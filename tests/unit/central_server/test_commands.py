@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +16,8 @@ from central_server.cli.folder import utc_now
 from central_server.cli.main import main
 from central_server.datafolder import BACKUP_CONTENT
 from central_server.store.records import CentralStore
+from central_server.store.sources import note_publication
+from certs.tokens.port import KeyId
 from serving.login.users import Logins
 from serving.storage.audit import AuditEntry, AuditLog
 from serving.storage.backup import Lock, Opener, make_backup, restore_backup
@@ -98,14 +101,14 @@ def test_a_key_signs_only_once_every_gateway_that_runs_can_have_met_it(tmp_path:
     try:
         with store.database.transaction() as sql:
             sql.execute(
-                "INSERT INTO node (name, address, published_at) VALUES (?, ?, ?)",
-                (store.node, "cs.mx", utc_now().isoformat()),
+                "INSERT INTO node (name, address, published_at) VALUES (?, ?, NULL)", (store.node, "cs.mx")
             )
+            note_publication(sql, store.node, utc_now(), (KeyId(second),), timedelta(days=1))
         refused = run(data, "key", "activate", second, status=1).output
         assert "not before" in refused
         assert "--force" in refused
         with store.database.transaction() as sql:
-            sql.execute("UPDATE signing_key SET created_at = ? WHERE key_id = ?", (NOW.isoformat(), second))
+            sql.execute("UPDATE signing_key SET published_at = ? WHERE key_id = ?", (NOW.isoformat(), second))
     finally:
         store.close()
     said = run(data, "key", "activate", second, SACBE_LANG="es").output

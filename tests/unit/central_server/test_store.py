@@ -255,6 +255,38 @@ def test_the_first_key_signs_a_second_waits_and_a_third_is_refused(
         assert [k.key_id for k in sources.signing_keys(records, "internal")] == ["b"]
 
 
+def test_a_key_counts_as_known_from_its_first_publication_and_anew_after_an_outage(
+    store: CentralStore, instance: Instance
+) -> None:
+    apply(store, instance.registry())
+    lifetime, hour = timedelta(hours=1), timedelta(hours=1)
+    with store.change(ANA, NOW) as records:
+        sources.set_node_address(records, "cs.mx")
+        for name in ("a", "b"):
+            sources.add_signing_key(records, sources.SigningKey(KeyId(name), "internal", b"", active=False))
+
+    def published(after: timedelta, *keys: str) -> timedelta | None:
+        """A publication some time after the key was made; since when the waiting key then counts."""
+        with store.database.transaction() as sql:
+            sources.note_publication(sql, store.node, NOW + after, [KeyId(k) for k in keys], lifetime)
+        records = store.read()
+        since = sources.known_since(records, sources.need_signing_key(records, "b"), 3600)
+        return None if since is None else since[0] - NOW
+
+    # A publication that was made without it: the one before is signed anew while the registry cannot be read.
+    assert published(hour, "a") is None
+    # The centre was stopped since the key was made: it counts from where it was published, not from where it was made.
+    assert published(5 * hour, "a", "b") == 5 * hour
+    assert published(5.5 * hour, "a", "b") == 5 * hour
+    assert published(6.5 * hour) == 5 * hour
+    # Longer without a publication than one lasts: gateways may have met none that tells of it.
+    assert published(8 * hour, "a", "b") == 8 * hour
+    assert published(9.1 * hour, "a") is None
+    # A clock that was set back proves nothing of how long the key has been out.
+    assert published(9.2 * hour, "a", "b") == 9.2 * hour
+    assert published(3 * hour, "a", "b") == 3 * hour
+
+
 def test_changed_ca_settings_keep_the_number(store: CentralStore, instance: Instance) -> None:
     apply(store, instance.registry())
     (ca,) = trust.list_cas(store.read())
