@@ -33,7 +33,7 @@ from central_server.edges.witnesses import announcement_routes, keep_own_witness
 from central_server.edges.wsdl import add_wsdl_route
 from central_server.publication.generate import host_of
 from central_server.publication.metrics import CentralMetrics
-from central_server.publication.node import CentralNode, open_store
+from central_server.publication.node import NOT_YET, CentralNode, open_store
 from central_server.publication.publish import add_routes
 from central_server.store.sources import node_address
 from central_server.store.witnesses import log_key
@@ -238,6 +238,8 @@ class CentralServer:
 
     async def _health(self, _request: web.Request) -> web.Response:
         problem = None if self.node.problem is None else self.node.problem.into(SOURCE_LANGUAGE)
+        if self.node.problem not in (None, NOT_YET):
+            problem = f"the configuration could not be generated, the old one stays: {problem}"
         failing = self._failing()
         if problem is None:
             problem = next((f"{loop}; report the log" for loop in failing if loop.needed), None)

@@ -88,7 +88,7 @@ class Person:
             assert "Nothing is done yet. Read this first:" in await self.tab.text(), await self.where()
             await self.send()
         text = await self.tab.text()
-        assert "It was not done." not in text, text
+        assert "It was not done" not in text, text
         assert "Nothing is done yet" not in text, text
         assert "Done" in text, text
 

@@ -253,8 +253,9 @@ class _System:
     async def alerts(self, _call: Call) -> list[Alert]:
         node, records = self._context.node, self._context.read()
         found = []
-        if node.problem is not None:
-            found.append(_alert("status.global_conf_generation.failing", [node.problem]))
+        problem = node.current_problem
+        if problem is not None:
+            found.append(_alert("status.global_conf_generation.failing", [problem]))
         if node.faults:
             found.append(_alert("status.global_conf_generation.rows_at_fault", node.faults[:20]))
         for source in sources.SOURCES:

@@ -23,6 +23,7 @@ from central_server.store.loading import number_parameter
 from certs.certificates import name_text, parse_certificate
 from certs.profiles import JAVA_PACKAGE, JAVA_SUFFIX
 from schemas.faults import Fault
+from schemas.globalconf.shared import CostType
 from serving.api.certificateview import CertificateDetails, certificate_details, common_name
 from serving.api.operations import MultipartForm
 from serving.api.problems import Problem
@@ -43,11 +44,11 @@ _SETTINGS = {
     "authentication_certificate_profile_id": False,
     "signing_certificate_profile_id": False,
 }
-_CA_FORM = MultipartForm(_SETTINGS | {"certificate_profile_info": True}, {"certificate": True})
-_RESPONDER_FORM = MultipartForm({"url": True, "cost_type": False}, {"certificate": False})
-_RESPONDER_EDIT = MultipartForm({"url": False, "cost_type": False}, {"certificate": False})
-_TSA_FORM = MultipartForm({"url": True, "cost_type": False}, {"certificate": True})
-_TSA_EDIT = MultipartForm({"url": False, "cost_type": False}, {"certificate": False})
+_COSTS = {"cost_type": tuple(c.value for c in CostType)}
+_RESPONDER_FORM = MultipartForm({"url": True, "cost_type": False}, {"certificate": False}, _COSTS)
+_RESPONDER_EDIT = MultipartForm({"url": False, "cost_type": False}, {"certificate": False}, _COSTS)
+_TSA_FORM = MultipartForm({"url": True, "cost_type": False}, {"certificate": True}, _COSTS)
+_TSA_EDIT = MultipartForm({"url": False, "cost_type": False}, {"certificate": False}, _COSTS)
 _INTERMEDIATE_FORM = MultipartForm({}, {"certificate": True})
 
 
@@ -125,13 +126,23 @@ def operations(context: CentralAdminContext) -> Sequence[Operation]:
 _DETAILS, _ADD, _EDIT = "VIEW_APPROVED_CA_DETAILS", "ADD_APPROVED_CA", "EDIT_APPROVED_CA"
 
 
+def _ca_form(context: CentralAdminContext) -> MultipartForm:
+    """The form that approves a CA: its profile is one that is known here."""
+    choices = {
+        "certificate_profile_info": context.node.profiles.names(),
+        "tls_auth": ("true", "false"),
+        "default_csr_format": ("PEM", "DER"),
+    }
+    return MultipartForm(_SETTINGS | {"certificate_profile_info": True}, {"certificate": True}, choices)
+
+
 def _ca_rows(context: CentralAdminContext) -> Sequence[Operation]:
     api, below = _Cas(context), _Below(context)
     one = "/certification-services/{certification_service_id}"
     return (
         row("GET", "/certification-services", api.all, "Approved CAs", "VIEW_APPROVED_CAS", answer=list[CaListItem]),
         row("POST", "/certification-services", api.add, "Approve a CA", _ADD,
-            body=_CA_FORM, answer=CaView, status=201, event="ADD_CERTIFICATION_SERVICE"),
+            body=_ca_form(context), answer=CaView, status=201, event="ADD_CERTIFICATION_SERVICE"),
         row("GET", one, api.one, "One CA", _DETAILS, answer=CaView),
         row("PATCH", one, api.edit, "Edit a CA's settings", _EDIT,
             body=CaSettingsBody, answer=CaView, event="EDIT_CERTIFICATION_SERVICE_SETTINGS"),
@@ -384,6 +395,8 @@ def _settings(old: trust.CaSettings, body: CaSettingsBody, profiles: Certificate
     if body.certificate_profile_info is not None:
         settings = replace(settings, profile=_profile(body.certificate_profile_info, profiles))
     if body.tls_auth is not None:
+        if str(body.tls_auth).lower() not in ("true", "false"):
+            raise Problem(400, "validation_failure", validation_errors={"tlsAuth": ["Pattern"]})
         settings = replace(settings, tls_auth=str(body.tls_auth).lower() == "true")
     if body.default_csr_format is not None:
         if body.default_csr_format not in ("PEM", "DER"):

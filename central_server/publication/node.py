@@ -153,6 +153,11 @@ class CentralNode:
 
     # Publishing
 
+    @property
+    def current_problem(self) -> Translatable | None:
+        """Why what the store has now is not published; None too where it changed since and has not been tried."""
+        return self.problem if self._seen == self.store.generation() else None
+
     async def publish_if_due(self, now: datetime) -> bool:
         """Publish when the store changed, when the last directory is old, or when it is time to try again; whether a new one is in force.
 
@@ -168,10 +173,7 @@ class CentralNode:
         try:
             await self._publish(generation, now)
         except Exception as err:  # whatever it was, it is said on /health and tried again
-            reason = wording_of(err)
-            problem = N_(
-                "the configuration could not be generated, the old one stays: {reason}", reason=reason
-            )
+            problem = wording_of(err)
             if problem != self.problem:
                 # A fault or a refusal says what it is; of anything else the place is needed.
                 place = (
@@ -179,7 +181,7 @@ class CentralNode:
                 )
                 log.error(
                     "generation failed",
-                    extra={"event": "generation_failed", "reason": reason.into(SOURCE_LANGUAGE)},
+                    extra={"event": "generation_failed", "reason": problem.into(SOURCE_LANGUAGE)},
                     exc_info=place,
                 )
             self.problem, self._seen, self._again_at = problem, generation, now + RETRY

@@ -160,7 +160,12 @@ def member_class_description(records: Records, code: str) -> str:
             code=code,
             known=", ".join(known for known, _description in list_member_classes(records)) or "-",
         )
-        raise refuse(RegistryCode.MEMBER_CLASS_NOT_FOUND, "code", code, text=text)
+        raise refuse(
+            RegistryCode.MEMBER_CLASS_NOT_FOUND,
+            "code",
+            code,
+            text=text or N_("there is no member class {code}", code=code),
+        )
     return str(row[0])
 
 

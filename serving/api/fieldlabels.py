@@ -24,7 +24,7 @@ FIELD_LABELS: Final[dict[str, Text]] = {
     "authentication_certificate_profile_id": N_("Profile of authentication certificates at ACME"),
     "available": N_("At hand"),
     "before": N_("Older than the number"),
-    "body": N_("File or values"),
+    "body": N_("The file"),
     "ca_name": N_("Certificate authority"),
     "central_server_address": N_("Address of the central server"),
     "certificate": N_("Certificate"),

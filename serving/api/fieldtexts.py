@@ -135,7 +135,9 @@ _TEXTS: Final[dict[str, Text]] = {
     "offset": N_("How many are passed over."),
     "sort": N_("By what the list is sorted."),
     "comments": N_("Why; whoever asked is told."),
-    "central_server_address": N_("The name under which this central server is reached."),
+    "central_server_address": N_(
+        "The name under which this central server is reached, as central.example; with the port, as central.example:8080, where its configuration is not given out at port 80."
+    ),
     "instance_identifier": N_("The code of the instance, as MX."),
     "acme_server_directory_url": N_(
         "The address of the authority's ACME directory, as https://ca.example/acme/directory; the authority gives it. Empty: no certificate is ordered by ACME."

@@ -53,6 +53,8 @@ class MultipartForm(msgspec.Struct, frozen=True):
     # Name -> whether it must be there.
     fields: dict[str, bool]
     files: dict[str, bool] = msgspec.field(default_factory=dict)
+    # What a page offers for a field of few values; the handler judges what comes.
+    choices: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
 
 
 class Download(msgspec.Struct, frozen=True):

@@ -87,13 +87,20 @@ def fields_of(kind: Any) -> tuple[FormField, ...]:
         return (FormField(BODY, FieldKind.FILE, required=True),)
     if isinstance(kind, MultipartForm):
         return (
-            *(FormField(n, _text_kind(n, lines=False), must) for n, must in kind.fields.items()),
+            *(_multipart_field(n, must, kind.choices.get(n, ())) for n, must in kind.fields.items()),
             *(FormField(n, FieldKind.FILE, must) for n, must in kind.files.items()),
         )
     info, _ = bare_type(inspect.type_info(kind))
     if isinstance(info, inspect.StructType):
         return tuple(_members(info, "", required=True))
     return (_field(BODY, info, {}, required=True),)
+
+
+def _multipart_field(name: str, must: bool, choices: tuple[str, ...]) -> FormField:
+    if not choices:
+        return FormField(name, _text_kind(name, lines=False), must)
+    is_switch = set(choices) == {"true", "false"}
+    return FormField(name, FieldKind.SWITCH if is_switch else FieldKind.CHOICE, must, choices)
 
 
 def _members(struct: inspect.StructType, prefix: str, *, required: bool) -> Iterator[FormField]:

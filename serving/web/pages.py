@@ -87,7 +87,7 @@ _MONTHS = (
 _STATIC = {"estilo.css": "text/css", "icono.svg": "image/svg+xml"}
 
 # Behind a separator of identifiers, addresses and distinguished names that something follows.
-_SEPARATED: Final = re.compile(r"(?<=[/:,=])(?=[^\s/:,=])")
+_SEPARATED: Final = re.compile(r"(?<=[/:,=])(?=[^\s/:,=\d])|(?<=[^\s/]/)(?=\d)")
 # Characters of a day as RFC 3339 has it.
 _DATE_LENGTH: Final = 10
 

@@ -193,7 +193,11 @@ async def _management(request: ConsoleRequest) -> list[Block | None]:
     )
     one = "management_services_configuration"
     links = (
-        act(request, f"patch_{one}", N_("Another provider")),
+        act(
+            request,
+            f"patch_{one}",
+            N_("Another provider") if this.service_provider_id else N_("Choose the provider"),
+        ),
         act(request, f"post_{one}_register_provider", N_("Register the provider on a server")),
         act(request, f"post_{one}_certificate", N_("New key and certificate")),
         act(request, f"post_{one}_generate_csr", N_("Signing request")),

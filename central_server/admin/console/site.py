@@ -120,8 +120,11 @@ async def _head(request: ConsoleRequest) -> ConsoleHead:
 
 
 def _alerts(found: Sequence[Alert]) -> list[PageNote]:
-    link = PageLink(N_("Global configuration"), f"{ROOT}/configuracion")
-    return [PageNote(alert_text(a), "bad", (link,)) for a in found]
+    links = (
+        PageLink(N_("Steps of the set-up"), f"{ROOT}/asistente"),
+        PageLink(N_("Global configuration"), f"{ROOT}/configuracion"),
+    )
+    return [PageNote(alert_text(a), "bad", links) for a in found]
 
 
 def alert_text(alert: Alert) -> Translatable:

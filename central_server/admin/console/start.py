@@ -14,7 +14,7 @@ from central_server.admin.tokens import CentralTokenView
 from central_server.admin.trust import CaListItem, TsaView
 from central_server.admin.values import CodeAndDescription
 from serving.language import N_
-from serving.web.acting import form_of
+from serving.web.acting import act, form_of
 from serving.web.blocks import (
     Column,
     FactSheet,
@@ -38,6 +38,8 @@ from serving.web.forms import FieldKind, FormField
 from serving.web.operationpages import ShownField
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from serving.language import Text
     from serving.web.blocks import Block, Tone
     from serving.web.console import ConsoleOutcome, ConsoleRequest
@@ -191,38 +193,14 @@ async def wizard(request: ConsoleRequest) -> PageView:
     status = await request.do("get_initialization_status", CentralInitializationStatus)
     begun = bool(status.instance_identifier) and status.software_token_init_status == INITIALIZED
     tokens = (await request.fetch("get_tokens", list[CentralTokenView])).value or ()
-    keys = [k for t in tokens for k in t.configuration_signing_keys]
     done = {
         "cas": bool((await request.fetch("get_certification_services", list[CaListItem])).value),
         "tsas": bool((await request.fetch("get_timestamping_services", list[TsaView])).value),
         "classes": bool((await request.fetch("get_member_classes", list[CodeAndDescription])).value),
         "members": _some(await request.fetch("get_clients", PagedClients, query={"limit": "1"})),
     }
-    way = f"{ROOT}/configuracion"
-    provider = await request.fetch("get_management_services_configuration", ServicesConfiguration)
-    steps = (
-        PageStep(N_("Name the instance, its address, and choose the PIN"), begun),
-        PageStep(N_("Enter the PIN of the token"), any(t.logged_in for t in tokens), href=way),
-        PageStep(
-            N_("Make the signing key for this instance"),
-            any(k.source_type == "INTERNAL" for k in keys),
-            href=way,
-        ),
-        PageStep(
-            N_("Make the signing key for other instances"),
-            any(k.source_type == "EXTERNAL" for k in keys),
-            href=way,
-        ),
-        PageStep(N_("Add a member class"), done["classes"], href=f"{ROOT}/miembros"),
-        PageStep(N_("Approve a certificate authority"), done["cas"], href=f"{ROOT}/confianza"),
-        PageStep(N_("Approve a timestamping authority"), done["tsas"], href=f"{ROOT}/confianza"),
-        PageStep(N_("Add the first member and its subsystem"), done["members"], href=f"{ROOT}/miembros"),
-        PageStep(
-            N_("Say who provides the management services"),
-            bool(provider.value and provider.value.service_provider_id),
-            href=way,
-        ),
-    )
+    found = await request.fetch("get_management_services_configuration", ServicesConfiguration)
+    steps = _steps(request, found.value, tokens, done, begun=begun)
     blocks: list[Block | None] = [StepList(steps)]
     if not begun:
         fields = tuple(
@@ -234,8 +212,101 @@ async def wizard(request: ConsoleRequest) -> PageView:
             )
         )
         blocks.append(form_of(request, "post_initialization", N_("Begin the instance"), fields))
+    else:
+        blocks.insert(0, _next(steps))
     lead = N_("You may stop at any step; the page goes on where you were.")
     return PageView(N_("Set up this server"), blocks, lead=lead, trail=(PageLink(N_("Start"), f"{ROOT}/"),))
+
+
+def _steps(
+    request: ConsoleRequest,
+    services: ServicesConfiguration | None,
+    tokens: Sequence[CentralTokenView],
+    done: Mapping[str, bool],
+    *,
+    begun: bool,
+) -> tuple[PageStep, ...]:
+    """The steps, each led to where it is done, and back here."""
+    keys = {k.source_type for t in tokens for k in t.configuration_signing_keys}
+
+    def way(name: str, settled: Mapping[str, str] | None = None, page: str = "configuracion") -> str:
+        link = act(request, name, N_("Go there"), settled)
+        return f"{ROOT}/{page}" if link is None or not begun else link.href
+
+    made = "post_configuration_sources_configuration_type_signing_keys"
+    return (
+        PageStep(N_("Name the instance, its address, and choose the PIN"), begun),
+        PageStep(
+            N_("Enter the PIN of the token"), any(t.logged_in for t in tokens), href=f"{ROOT}/configuracion"
+        ),
+        *(
+            PageStep(
+                text,
+                source in keys,
+                href=way(made, {"configuration_type": source, "token_id": tokens[0].id}) if tokens else "",
+            )
+            for source, text in (
+                ("INTERNAL", N_("Make the signing key for this instance")),
+                ("EXTERNAL", N_("Make the signing key for other instances")),
+            )
+        ),
+        PageStep(N_("Add a member class"), done["classes"], href=way("post_member_classes", page="miembros")),
+        PageStep(
+            N_("Approve a certificate authority"),
+            done["cas"],
+            N_("Then add its OCSP responder on its page: without one its certificates are not believed."),
+            f"{ROOT}/confianza",
+        ),
+        PageStep(
+            N_("Approve a timestamping authority"),
+            done["tsas"],
+            href=way("post_timestamping_services", page="confianza"),
+        ),
+        PageStep(N_("Add the first member and its subsystem"), done["members"], href=f"{ROOT}/miembros"),
+        *_services_steps(services, way),
+    )
+
+
+def _services_steps(
+    services: ServicesConfiguration | None, way: Callable[[str], str]
+) -> tuple[PageStep, ...]:
+    """The last steps: without the management services on a server, none can register a subsystem."""
+    one = "management_services_configuration"
+    wsdl = "" if services is None else services.wsdl_address
+    return (
+        PageStep(
+            N_("Say who provides the management services"),
+            bool(services and services.service_provider_id),
+            href=way(f"patch_{one}"),
+        ),
+        PageStep(
+            N_("Put the management services on that member's security server"),
+            bool(services and services.security_server_id),
+            N_(
+                "Once its server is registered: register the provider on it here; there, add the same subsystem, its services by the WSDL {wsdl}, and let the group security-server-owners call them. Until then servers register no subsystems.",
+                wsdl=wsdl,
+            ),
+            way(f"post_{one}_register_provider"),
+        ),
+    )
+
+
+def _next(steps: Sequence[PageStep]) -> PageNote:
+    """What is to be done now; to the first security server the anchor is enough."""
+    step = next((s for s in steps if not s.done), None)
+    anchor = PageLink(N_("Download the anchor"), f"{ROOT}/configuracion")
+    if step is None:
+        return PageNote(
+            N_("This instance is set up. A new security server begins with its anchor."), "good", (anchor,)
+        )
+    note = N_("Next: {what}.", what=step.text)
+    if step is steps[-1]:
+        note = N_(
+            "The configuration is given out: a security server can begin with its anchor. Next: {what}.",
+            what=step.text,
+        )
+    links = (PageLink(N_("Go there"), step.href, main=True), anchor if step is steps[-1] else None)
+    return PageNote(note, "note", tuple(k for k in links if k is not None))
 
 
 def _some(outcome: ConsoleOutcome[PagedClients]) -> bool:

@@ -80,5 +80,6 @@ def _row(certificate: CertificateView, key: KeyView, left: Text, tone: Tone) -> 
         several(
             word(certificate.status), None if certificate.active else phrase(N_("not in use"), "caution")
         ),
-        word(certificate.ocsp_status),
+        # OCSP is asked for what is in use alone; the API has a word for that which says it of many things.
+        phrase(N_("not asked")) if certificate.ocsp_status == "DISABLED" else word(certificate.ocsp_status),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.admin.address_and_maintenance import AddressStatus, MaintenanceMode
 from gateway.admin.authorities import AuthorityView
@@ -24,6 +24,7 @@ from serving.web.blocks import (
     code,
     day,
     moment,
+    number,
     phrase,
     several,
     text,
@@ -34,6 +35,10 @@ from serving.web.commonviews import ACTS_COLUMN
 if TYPE_CHECKING:
     from serving.web.blocks import Block, Cell
     from serving.web.console import ConsoleRequest
+
+_SWITCHES: Final = {"true": N_("yes"), "false": N_("no")}
+# The unit of a number by the end of its setting's name.
+_UNITS: Final = {"_s": "s", "_ms": "ms", "_days": "d", "_bytes": "B", "_percent": "%"}
 
 
 async def server(request: ConsoleRequest) -> PageView:
@@ -201,14 +206,24 @@ async def settings(request: ConsoleRequest) -> PageView:
     return PageView(N_("Settings"), [note, listing], links)
 
 
+def _value(name: str, value: str) -> Cell:
+    """A setting's value as a person reads it: yes or no, or a number with the unit that its name ends with."""
+    if value in _SWITCHES:
+        return phrase(_SWITCHES[value])
+    unit = next((u for end, u in _UNITS.items() if name.endswith(end)), "")
+    if not unit or not value.isascii() or not value.replace(".", "", 1).isdigit():
+        return code(value)
+    return number(float(value) if "." in value else int(value), unit)
+
+
 def _setting(request: ConsoleRequest, found: SettingView) -> tuple[Cell, ...]:
     named = {"name": found.name}
     changed = found.value != found.default
     return (
         code(found.name),
         phrase(Text(found.en)),
-        several(code(found.value), phrase(N_("changed"), "note") if changed else None),
-        code(found.default),
+        several(_value(found.name, found.value), phrase(N_("changed"), "note") if changed else None),
+        _value(found.name, found.default),
         word(found.source),
         phrase(N_("at once")) if found.live else phrase(N_("from the next start on"), "caution"),
         several(

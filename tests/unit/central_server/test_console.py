@@ -8,6 +8,7 @@ import pytest
 
 from central_server.management.requests import ApprovalPolicy
 from schemas.globalconf import parts
+from serving.language import N_
 from serving.web.codewords import word
 from tests.operators import Operator
 from tests.unit.central_server import test_admin
@@ -249,6 +250,42 @@ async def test_pages_say_in_their_readers_words_which_rows_of_the_registry_are_a
     await operator.log_in("xrd", "secret")
     assert "el nombre contiene U+0008 y se publica con U+FFFD en su lugar; corríjalo" in operator.page.text
     assert "correct it" not in operator.page.text
+
+
+async def test_a_change_is_not_answered_with_the_reason_of_before_it(central: Central) -> None:
+    await central.set_up()
+    with central.node.store.database.transaction() as change:
+        change.execute("DELETE FROM signing_key")
+    central.node.problem = N_("of before")
+    operator = Operator(central.client, "en")
+    await operator.log_in("xrd", "secret")
+    assert "of before" not in operator.page.text
+    assert not await central.node.publish_if_due(NOW)
+    await operator.get("/consola/")
+    assert "is not made: no signing key is in use for the configuration: internal" in operator.page.text
+
+
+async def test_whether_a_ca_is_for_connections_alone_is_chosen_and_nothing_else_is_taken_for_no(
+    central: Central,
+) -> None:
+    await central.set_up()
+    operator = Operator(central.client, "en")
+    await operator.log_in("xrd", "secret")
+    page = await operator.get("/consola/operacion/post_certification_services")
+    assert '<option value="true">yes</option>' in page.source
+    assert '<option value="Basic">' in page.source
+    await central.call("PATCH", "/certification-services/1", {"tls_auth": "yes"}, 400)
+    assert (await central.call("GET", "/certification-services/1"))["tls_auth"] is False
+
+
+async def test_the_wizard_says_what_comes_next_and_leads_to_its_form_and_back(central: Central) -> None:
+    await central.set_up()
+    operator = Operator(central.client, "en")
+    await operator.log_in("xrd", "secret")
+    page = await operator.get("/consola/asistente")
+    assert "Next: Put the management services on that member's security server." in page.text
+    (form,) = {link for link in page.links if "register_provider" in link}
+    assert "vuelta=%2Fconsola%2Fasistente" in form
 
 
 @pytest.mark.parametrize("language", ["es", "en"])

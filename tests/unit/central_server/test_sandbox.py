@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from benchmarks.described import openapi, wsdl
 from central_server.edges.callpages import call_blocks, parse_service
-from central_server.registry.sandbox import LONGEST, promised_answer, refused_answer
+from central_server.registry.sandbox import LONGEST, example_request, promised_answer, refused_answer
 from serving.web.blocks import PageNote, SourceText
 
 SERVICE = parse_service("MX:GOB:00-RNSS:INDICE:people")
@@ -158,3 +158,16 @@ def test_a_refusal_over_soap_is_a_fault_with_its_text_escaped() -> None:
     answer = refused_answer(SERVICE, "MX/GOB/<b>/X", "SOAP", "sum")
     assert answer.content_type == "text/xml"
     assert "&lt;b&gt;" in answer.body
+
+
+def test_a_request_is_made_of_the_description_too() -> None:
+    body = {"content": {"application/json": {"schema": {"properties": {"nss": {"type": "string"}}}}}}
+    post = {"requestBody": body, "responses": {"200": {"description": "x"}}}
+    paths = {"/x": {"post": post, "get": {"responses": {}}}}
+    raw = json.dumps({"openapi": "3.0.3", "info": {"title": "x", "version": "1"}, "paths": paths}).encode()
+    assert json.loads(example_request("OPENAPI3", raw, "POST", "/x")) == {"nss": "texto"}
+    assert example_request("OPENAPI3", raw, "GET", "/x") == ""
+    assert example_request("OPENAPI3", b"%PDF", "POST", "/x") == ""
+    element = example_request("WSDL", wsdl("http://x", 1).encode(), "SOAP", "sum")
+    assert element.startswith('<sum xmlns="urn:example:sum">') and element.endswith("</sum>")
+    assert example_request("WSDL", wsdl("http://x", 1).encode(), "SOAP", "nothing") == ""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import msgspec
@@ -15,6 +18,7 @@ from gateway.monitoring.summary import percentile
 from schemas.identifiers import ClientId, ServiceId
 from serving.language import N_, as_it_is
 from serving.web.blocks import Column, Listing, code, number, text
+from serving.web.codewords import word_of
 from serving.web.drawings import (
     Amount,
     CircleNode,
@@ -27,6 +31,10 @@ from serving.web.drawings import (
 from serving.web.formnames import back_of
 from serving.web.forms import fields_of, read_values
 from serving.web.listing import arranged, render_csv
+from tests.paths import PROJECT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 EVIL = "</text><script>alert(1)</script>\"'&"
@@ -159,6 +167,39 @@ def test_operations_are_read_from_a_description_within_bounds() -> None:
     )
     assert read_calls("OPENAPI", b"%PDF") == ()
     assert read_calls("WSDL", b"<a") == ()
+
+
+def test_short_identifiers_stay_whole() -> None:
+    assert code("MX/GOB/15-ISSEMYM/AFIL").is_short
+    assert not code("F" * 64).is_short
+
+
+def test_a_number_has_separators_its_unit_and_no_needless_digit() -> None:
+    assert [number(v, "ms").plain() for v in (1003.0, 37.25, 1_000_000)] == [
+        "1,003 ms",
+        "37.2 ms",
+        "1,000,000 ms",
+    ]
+
+
+def calls_of_the_product() -> Iterator[ast.Call]:
+    for package in ("gateway", "central_server", "serving"):
+        for path in (PROJECT / package).rglob("*.py"):
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            yield from (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+
+
+def test_every_event_of_a_command_or_of_the_registry_has_words() -> None:
+    """An operation's has its summary; others stand on the audit trail by a word of their own."""
+    of_rows, others = set(), set()
+    for call in calls_of_the_product():
+        named = [k.value for k in call.keywords if k.arg == "event"]
+        of_rows |= {v.value for v in named if isinstance(v, ast.Constant)}
+        if getattr(call.func, "attr", getattr(call.func, "id", "")) in ("audited", "note", "record"):
+            texts = (a.value for a in call.args[:2] if isinstance(a, ast.Constant))
+            others |= {t for t in texts if isinstance(t, str) and re.fullmatch("[A-Z][A-Z_]{3,}", t)}
+    assert len(others - of_rows) > 10
+    assert {event for event in others - of_rows if word_of(event) is None} == set()
 
 
 def test_a_value_is_searched_as_it_is_read() -> None:
