@@ -205,7 +205,7 @@ class TrustedConfiguration:
             raise Fault(
                 Kind.MALFORMED_GLOBAL_CONF,
                 "the configuration folder has no file instance-identifier; "
-                "expected is what GET /verificationconf of a gateway gives, unpacked",
+                "expected is what GET /verificationconf of a gateway gives",
             )
         own = files["instance-identifier"].decode("utf-8", "replace").strip()
         folders = sorted({name.partition("/")[0] for name in files if "/" in name})

@@ -21,9 +21,10 @@ from schemas.asic.container import Container, read_container
 from schemas.faults import Fault
 from schemas.message import digest_of
 from schemas.zipreading import open_zip
+from serving.language import N_, SOURCE_LANGUAGE, Text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 _TABLE = """
 CREATE TABLE said (
@@ -31,26 +32,30 @@ CREATE TABLE said (
     signed_at TEXT NOT NULL, stamped_at TEXT NOT NULL, place TEXT NOT NULL, PRIMARY KEY (side, message_id, is_response, digest, signature)
 ) WITHOUT ROWID
 """
-_QUESTIONS = {
-    "only in {0}": (
+_QUESTIONS: tuple[tuple[Callable[[str], Text], str], ...] = (
+    (
+        lambda side: N_("only in {side}", side=side),
         "SELECT message_id, is_response, place FROM said AS a WHERE side = {0!r} AND NOT EXISTS (SELECT 1 FROM said AS b "
-        "WHERE b.side = {1!r} AND b.message_id = a.message_id AND b.is_response = a.is_response) ORDER BY 1, 2"
+        "WHERE b.side = {1!r} AND b.message_id = a.message_id AND b.is_response = a.is_response) ORDER BY 1, 2",
     ),
-    "answer without request in {0}": (
+    (
+        lambda side: N_("answer without request in {side}", side=side),
         "SELECT message_id, is_response, place FROM said AS a WHERE side = {0!r} AND is_response = 1 AND NOT EXISTS "
-        "(SELECT 1 FROM said AS b WHERE b.side = a.side AND b.message_id = a.message_id AND b.is_response = 0) ORDER BY 1"
+        "(SELECT 1 FROM said AS b WHERE b.side = a.side AND b.message_id = a.message_id AND b.is_response = 0) ORDER BY 1",
     ),
-    "answer signed before request in {0}": (
+    (
+        lambda side: N_("answer signed before request in {side}", side=side),
         "SELECT a.message_id, 1, a.place FROM said AS a JOIN said AS b ON b.side = a.side AND b.message_id = a.message_id "
         "WHERE a.side = {0!r} AND a.is_response = 1 AND b.is_response = 0 AND a.signed_at <> '' AND b.signed_at <> '' "
-        "AND a.signed_at < b.signed_at ORDER BY 1"
+        "AND a.signed_at < b.signed_at ORDER BY 1",
     ),
-    "answer timestamped before request in {0}": (
+    (
+        lambda side: N_("answer timestamped before request in {side}", side=side),
         "SELECT a.message_id, 1, a.place FROM said AS a JOIN said AS b ON b.side = a.side AND b.message_id = a.message_id "
         "WHERE a.side = {0!r} AND a.is_response = 1 AND b.is_response = 0 AND a.stamped_at <> '' AND b.stamped_at <> '' "
-        "AND a.stamped_at < b.stamped_at ORDER BY 1"
+        "AND a.stamped_at < b.stamped_at ORDER BY 1",
     ),
-}
+)
 _DIFFERENT = (
     "SELECT a.message_id, a.is_response, a.place FROM said AS a WHERE a.side = 'A' AND EXISTS (SELECT 1 FROM said AS b "
     "WHERE b.side = 'B' AND b.message_id = a.message_id AND b.is_response = a.is_response) AND NOT EXISTS (SELECT 1 FROM said "
@@ -62,10 +67,15 @@ _DIFFERENT = (
 class Disagreement(msgspec.Struct, frozen=True):
     """One message on which two sides do not agree, and where it lies."""
 
-    what: str
+    words: Text
     message_id: str
     is_response: bool
     where: str
+
+    @property
+    def what(self) -> str:
+        """Why they do not agree, for programs: ``only in A``."""
+        return self.words.into(SOURCE_LANGUAGE)
 
 
 class Reconciled(msgspec.Struct, frozen=True):
@@ -83,20 +93,20 @@ def reconcile(a: Path, b: Path, work: Path | None = None) -> Reconciled:
         unread: list[str] = []
         counts = tuple(_take(database, side, path, unread) for side, path in (("A", a), ("B", b)))
         database.commit()
-        found = [d for what, sql in _queries() for d in _disagreements(database, what, sql)]
+        found = [d for words, sql in _queries() for d in _disagreements(database, words, sql)]
     return Reconciled((counts[0], counts[1]), tuple(unread), tuple(found))
 
 
-def _queries() -> Iterator[tuple[str, str]]:
-    for what, sql in _QUESTIONS.items():
+def _queries() -> Iterator[tuple[Text, str]]:
+    for words, sql in _QUESTIONS:
         for sides in (("A", "B"), ("B", "A")):
-            yield what.format(*sides), sql.format(*sides)
-    yield "digests differ", _DIFFERENT
+            yield words(sides[0]), sql.format(*sides)
+    yield N_("digests differ"), _DIFFERENT
 
 
-def _disagreements(database: sqlite3.Connection, what: str, sql: str) -> Iterator[Disagreement]:
+def _disagreements(database: sqlite3.Connection, words: Text, sql: str) -> Iterator[Disagreement]:
     for message_id, is_response, place in database.execute(sql):
-        yield Disagreement(what, str(message_id), bool(is_response), str(place))
+        yield Disagreement(words, str(message_id), bool(is_response), str(place))
 
 
 def _take(database: sqlite3.Connection, side: str, path: Path, unread: list[str]) -> int:

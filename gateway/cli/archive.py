@@ -26,7 +26,7 @@ from gateway.messagelog.renewal import verify_renewals
 from gateway.messagelog.sealedarchive import SUFFIX, is_sealed, open_archive, verify_sealed_archive
 from schemas.faults import Fault
 from schemas.showing import shown, shown_json
-from serving.cli.commands import report_errors
+from serving.cli.commands import read_moment, report_errors
 from serving.cli.progress import counted
 from serving.language import _
 from serving.process.outward import outward_session
@@ -158,8 +158,7 @@ def renew(configuration: Path, folder: Path) -> None:
 def renewals(configuration: Path, at: str | None, folder: Path) -> None:
     """Show each renewal, until when it proves anything, and what none of them covers."""
     trusted = load_configuration_folder(configuration, strict=False)
-    moment = datetime.now(UTC) if at is None else datetime.fromisoformat(at)
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    moment = datetime.now(UTC) if at is None else read_moment(at)
     try:
         verdict = verify_renewals(folder, trusted, moment)
     except Fault as fault:

@@ -38,7 +38,7 @@ VERDICTS = {
     "unchecked": N_("{count} unchecked"),
 }
 
-_FOLDER = _("folder with the verification configuration")
+_FOLDER = _("folder with the verification configuration, or the zip of GET /verificationconf")
 CONFIGURATION = click.option("--configuration", type=click.Path(path_type=Path, exists=True), help=_FOLDER)
 NEEDED_CONFIGURATION = click.option(
     "--configuration", required=True, type=click.Path(path_type=Path, exists=True), help=_FOLDER
@@ -210,9 +210,8 @@ def reconcile(context: click.Context, /, work: Path | None, a: Path, b: Path, *,
             click.echo(shown_json(value))
         else:
             direction = _("answer") if difference.is_response else _("request")
-            click.echo(
-                f"{difference.what}: {shown(difference.message_id)} ({direction}) {shown(difference.where)}"
-            )
+            what = _("{what}", what=difference.words)
+            click.echo(f"{what}: {shown(difference.message_id)} ({direction}) {shown(difference.where)}")
     for line in found.unread:
         click.echo(f"{_('could not be read')}: {shown(line, 500)}", err=True)
     counts = f"A {found.counts[0]}, B {found.counts[1]}"

@@ -6,7 +6,6 @@ Exit 3: none invalid, but content is withheld (erased, not logged, left out), so
 from __future__ import annotations
 
 import sys
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from certs.edges.configurationfiles import load_configuration_folder
 from certs.verify.container import StepOutcome, Verdict, verify_file
 from schemas.faults import Fault
 from schemas.showing import shown, shown_json
+from serving.cli.commands import read_moment
 from serving.language import _
 
 if TYPE_CHECKING:
@@ -32,7 +32,9 @@ def container() -> None:
 
 @container.command()
 @click.option(
-    "--configuration", type=click.Path(path_type=Path), help="folder with the verification configuration"
+    "--configuration",
+    type=click.Path(path_type=Path),
+    help="folder with the verification configuration, or the zip of GET /verificationconf",
 )
 @click.option(
     "--anchor", type=click.Path(path_type=Path), help="download the configuration this anchor leads to"
@@ -52,7 +54,7 @@ def verify(
         click.echo(_("give either --configuration FOLDER or --anchor FILE"), err=True)
         sys.exit(2)
     try:
-        at = None if at_text is None else _moment(at_text)
+        at = None if at_text is None else read_moment(at_text)
         trusted = _configuration(configuration, anchor)
     except (Fault, ValueError, OSError) as err:
         click.echo(
@@ -73,11 +75,6 @@ def verify(
             click.echo(_("{file}: could not check: {reason}", file=shown(str(file)), reason=reason), err=True)
             worst = 2
     sys.exit(worst or (3 if is_partial else 0))
-
-
-def _moment(text: str) -> datetime:
-    at = datetime.fromisoformat(text)
-    return at if at.tzinfo is not None else at.astimezone()
 
 
 def _configuration(folder: Path | None, anchor: Path | None) -> TrustedConfiguration:

@@ -44,7 +44,7 @@ def check_subject(
     if text in known:
         return
     close = nearest(text, known)
-    hint = f"; do you mean {close}?" if close else ""
+    hint = _("; do you mean {close}?", close=close) if close else ""
     raise LookupError(
         _("nobody knows {text} here{hint} (--force grants it all the same)", text=text, hint=hint)
     )

@@ -13,7 +13,7 @@ import click
 
 from gateway.cli.keys import DATA, PIN, read_pin
 from gateway.cli.localaudit import record
-from serving.cli.commands import report_errors
+from serving.cli.commands import read_moment, report_errors
 from serving.language import _
 
 if TYPE_CHECKING:
@@ -253,10 +253,7 @@ def _token_secret(data: Path, pin_file: Path | None) -> KeySecret:
 
 
 def _moment(text: object) -> datetime | None:
-    if not isinstance(text, str):
-        return None
-    at = datetime.fromisoformat(text)
-    return at if at.tzinfo is not None else at.astimezone()
+    return read_moment(text) if isinstance(text, str) else None
 
 
 def _shown(ids: list[int]) -> str:

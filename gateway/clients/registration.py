@@ -277,6 +277,7 @@ def _rest(url: str) -> ParsedDescription:
 def _needed(code: str | None) -> str:
     if not code:
         raise Refused(
-            GatewayCode.MISSING_PARAMETER, N_("a REST or OPENAPI3 description needs a service code")
+            GatewayCode.MISSING_PARAMETER,
+            N_("a REST or OPENAPI3 description needs a service code (in commands: --code)"),
         )
     return code

@@ -14,6 +14,7 @@ import os
 import sqlite3
 import sys
 import warnings
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
@@ -63,6 +64,20 @@ def ask_secret(prompt: str, option: str, *, confirm: bool = False) -> str:
     if not secret:
         raise OperatorError(N_("{option} is missing, and there is no terminal to ask at", option=option))
     return secret
+
+
+def read_moment(text: str) -> datetime:
+    """A moment as a person writes it, ISO 8601; without a zone it is of this machine's. Raises `OperatorError`."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as err:
+        raise OperatorError(
+            N_(
+                "{text!r} is no moment; expected is ISO 8601, as 2026-11-30 or 2026-11-30T18:00:00Z",
+                text=text,
+            )
+        ) from err
+    return at if at.tzinfo is not None else at.astimezone()
 
 
 def _has_terminal() -> bool:

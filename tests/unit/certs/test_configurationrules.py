@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zipfile
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -19,7 +20,11 @@ from certs.configuration import (
     sign_directory,
     verify_directory,
 )
-from certs.edges.configurationfiles import read_configuration_files
+from certs.edges.configurationfiles import (
+    load_configuration_folder,
+    read_configuration_files,
+    render_verificationconf,
+)
 from certs.policies import sign_policy, verify_policy
 from certs.tokens.port import KeyId
 from schemas.faults import Fault, Kind, NotProved
@@ -212,6 +217,21 @@ def test_what_is_no_folder_has_no_configuration(tmp_path: Path) -> None:
     for missing in (tmp_path / "file", tmp_path / "nothing"):
         with pytest.raises(Fault, match="is not a configuration folder"):
             read_configuration_files(missing)
+
+
+def test_the_zip_that_verifiers_are_given_is_read_as_it_is_and_unpacked(tmp_path: Path) -> None:
+    configuration = worlds.world().configuration
+    given = tmp_path / "verificationconf.zip"
+    given.write_bytes(render_verificationconf(configuration))
+    for place in (tmp_path / "unpacked", tmp_path / "unpacked" / "verificationconf"):
+        with zipfile.ZipFile(given) as packed:
+            packed.extractall(tmp_path / "unpacked")
+        assert read_configuration_files(place) == read_configuration_files(given)
+    loaded = load_configuration_folder(given, strict=False)
+    assert loaded.instances["MX"].shared.raw == configuration.instances["MX"].shared.raw
+    given.write_bytes(given.read_bytes()[:-1])
+    with pytest.raises(Fault, match="nor a zip of one as GET /verificationconf gives it"):
+        read_configuration_files(given)
 
 
 # Policies

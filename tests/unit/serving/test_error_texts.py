@@ -6,12 +6,13 @@ import ast
 import logging
 import re
 import string
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
 from gateway.refusals import GatewayCode
-from serving.cli.commands import explain
+from serving.cli.commands import explain, read_moment
 from serving.config.textfiles import parse_toml
 from serving.errors import OperatorError, Refused
 from serving.language import N_, VARIABLES, _
@@ -168,3 +169,10 @@ def test_a_server_that_is_ready_speaks_the_language_of_logs(monkeypatch: pytest.
     assert _("free memory, or allow the process more of it").startswith("libere")
     report_ready(logging.getLogger("test"), [], {})
     assert _("free memory, or allow the process more of it").startswith("free")
+
+
+def test_a_moment_is_read_in_this_machines_zone_and_what_is_none_is_refused_with_an_example() -> None:
+    assert read_moment("2026-11-30T18:00:00Z") == datetime(2026, 11, 30, 18, tzinfo=UTC)
+    assert read_moment("2026-11-30").utcoffset() is not None
+    with pytest.raises(OperatorError, match="'ayer' is no moment; expected is ISO 8601, as 2026-11-30"):
+        read_moment("ayer")

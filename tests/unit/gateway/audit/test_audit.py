@@ -213,6 +213,15 @@ def test_two_sides_are_compared(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [1, 31, 32, 1_000_000, 2**62])
 def test_the_record_is_told_by_the_name_of_its_container(number: int) -> None:
     assert record_number(file_name("m-1", is_response=True, record_id=number)) == number
+    for other in (
+        "alt.asice",
+        "m-1.asice",
+        "copy-of-2.asice",
+        "m-request-2.zip",
+        "m-request-.asice",
+        "m-request-é.asice",
+    ):
+        assert record_number(other) is None
 
 
 def test_the_audit_log_of_administrators_is_still_proved(tmp_path: Path) -> None:
