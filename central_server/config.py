@@ -106,7 +106,7 @@ class CentralKeySettings(TokensSection, frozen=True, forbid_unknown_fields=True,
 
 
 class CentralNoticeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How institutes are told what became of their requests."""
+    """The settings of notices to institutes about their requests: a mail server, webhooks."""
 
     # fmt: off
     smtp_host: Annotated[str, Setting(help="Mail server of notices; empty: no mail.")] = ""
@@ -171,7 +171,7 @@ TABLE = SettingTable(CentralSettings, takes_live=False)
 
 
 def management_host(settings: CentralSettings) -> str:
-    """Where the management service listens: this machine only until somebody is pinned, unless the settings say where."""
+    """The management service's host: the one of the settings, else this machine only until a certificate is pinned, then the server's."""
     listen = settings.listen
     if listen.management_host:
         return listen.management_host
@@ -179,7 +179,7 @@ def management_host(settings: CentralSettings) -> str:
 
 
 def admin_host(settings: CentralSettings) -> str:
-    """Where the admin API listens: as told, else at this machine only."""
+    """The admin API's host: the one of the settings, else an address that only this machine reaches."""
     return settings.admin.host or local_host(settings.listen.host)
 
 

@@ -38,7 +38,7 @@ class Ask(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class TokenState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How the token stands. ``status`` is the admin API's word."""
+    """A token's state on the wire. ``status`` is the admin API's word (`certs.tokens.port.TokenStatus`)."""
 
     status: str
     logged_in: bool

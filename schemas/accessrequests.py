@@ -30,7 +30,7 @@ class AccessQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AccessRequestState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How a request stands: WAITING, APPROVED or DECLINED; times as RFC 3339; ``reason`` is the provider's."""
+    """The state of a request: WAITING, APPROVED or DECLINED; times as RFC 3339; ``reason`` is the provider's."""
 
     service_code: str
     state: str

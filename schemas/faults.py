@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Spelling(enum.StrEnum):
-    """How fault codes are written: as 7.8 does, or as 7.7 and before did."""
+    """The spellings of fault codes: as X-Road 7.8 has them, or as 7.7 and before did."""
 
     SNAKE = "snake"
     CAMEL = "camel"

@@ -303,7 +303,7 @@ def parse_response(raw: bytes, service: ManagementServiceCode) -> int:
 
 @dataclass(frozen=True, slots=True)
 class RequestStatus:
-    """Where a request stands: ``status`` as the admin API spells it, and the operator's comment, if any."""
+    """The state of a request: ``status`` as the admin API spells it, and the operator's comment, if any."""
 
     request_id: int
     type: str

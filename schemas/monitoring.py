@@ -98,7 +98,7 @@ class Statistics(msgspec.Struct, frozen=True):
 
 
 class ServiceHealth(msgspec.Struct, frozen=True):
-    """How one service of this server did; instants in Unix milliseconds."""
+    """The health of one service of this server; instants in Unix milliseconds."""
 
     service: ServiceId
     last_successful: int | None

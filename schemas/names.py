@@ -125,7 +125,7 @@ def check_name(text: str, what: str, *, longest: int = LONGEST) -> str:
 
 
 def check_host(text: str, what: str) -> str:
-    """Where a server is: a host name or an IP address, without scheme, port, path or brackets. Raises `BadMessage`.
+    """The host of a server: a host name or an IP address, without scheme, port, path or brackets. Raises `BadMessage`.
 
     Whoever connects puts it before a port; what could be read as more than a host would lead elsewhere.
     """

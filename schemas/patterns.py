@@ -109,7 +109,7 @@ class _Count:
         return 1
 
     def _bounds(self) -> tuple[int, int]:
-        """How often, at least and at most, what stood before may repeat; once, where no repeat is written."""
+        """The least and the most times that what stood before may repeat; once, where no repeat is written."""
         sign = self._next()
         if sign in ("*", "+", "?"):
             self.at += 1

@@ -43,7 +43,7 @@ class _Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 class RefusalTemplate(_Struct, frozen=True):
-    """How a refusal is answered: HTTP status and a body, to which the gateway adds ``regla`` and ``campo``."""
+    """The answer to what is refused: HTTP status and a body, to which the gateway adds ``regla`` and ``campo``."""
 
     status: Annotated[int, msgspec.Meta(ge=400, le=599)]
     body: dict[str, Any]
@@ -117,7 +117,7 @@ class Public(_Struct, frozen=True):
 
 
 class SoapForm(_Struct, frozen=True):
-    """Where SOAP messages say what REST says in headers, and what a refusal looks like in them.
+    """The places in SOAP messages of what REST says in headers, and the form of a refusal in them.
 
     ``element`` of ``namespace`` is the SOAP header that holds the context; ``context`` gives each header of the vocabulary
     as a template over its parts, as ``{avisoPrivacidad.uri};sha256={avisoPrivacidad.sha256}``. ``error`` are the fields of

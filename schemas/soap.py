@@ -281,7 +281,7 @@ def _with_body(message: SoapMessage, body: str) -> bytes:
 
 
 def _space_before(raw: bytes, at: int) -> int:
-    """Where the white space that stands before ``at`` begins."""
+    """The offset at which the white space that stands before ``at`` begins."""
     while at > 0 and raw[at - 1] in b" \t\r\n":
         at -= 1
     return at

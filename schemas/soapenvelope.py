@@ -79,7 +79,7 @@ DEFAULT_LIMITS = SoapLimits()
 
 
 class Places(msgspec.Struct, frozen=True):
-    """Where in the raw bytes some elements lie: (begin, end) offsets."""
+    """The places of some elements in the raw bytes: (begin, end) offsets."""
 
     id_element: tuple[int, int]
     id_declares_namespace: bool

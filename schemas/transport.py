@@ -143,7 +143,7 @@ Event = (
 
 
 class _Place(enum.IntEnum):
-    """Where in the message the parser stands: what has come last."""
+    """The parser's place in the message: what has come last."""
 
     START = enum.auto()
     REST = enum.auto()

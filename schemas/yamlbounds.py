@@ -8,7 +8,7 @@ from schemas.faults import BadMessage, Kind
 
 
 class YamlBounds(msgspec.Struct, frozen=True):
-    """How much a document may be: levels, values, and YAML aliases."""
+    """The most that a document may have: levels, values, and YAML aliases."""
 
     depth: int = 64
     nodes: int = 400_000

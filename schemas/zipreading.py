@@ -252,7 +252,7 @@ def open_zip(source: IO[bytes], *, most_entries: int = _MOST_ENTRIES) -> Zip:
 
 
 def _read_end(source: IO[bytes], size: int) -> tuple[int, int, int, bytes]:
-    """Where the directory starts and ends, how many entries it has, and the comment."""
+    """The offsets of the directory's start and end, the number of its entries, and the comment."""
     source.seek(max(0, size - _END.size - _LONGEST_COMMENT))
     tail = source.read()
     places: list[int] = []
@@ -425,7 +425,7 @@ def _check_names(listed: Sequence[_Listed]) -> None:
 
 
 def _check_local(source: IO[bytes], found: _Listed, place: int, after: int) -> int:
-    """Where the data of an entry begins whose local header is at ``place``, and which ends at ``after``."""
+    """The offset at which the data of an entry begins whose local header is at ``place``, and which ends at ``after``."""
     if found.offset != place:
         raise _broken(
             f"{shown(found.name)} in it lies at {found.offset}; {place} was expected, for nothing may lie between"

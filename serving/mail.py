@@ -18,7 +18,7 @@ MAIL_ERRORS = (OSError, smtplib.SMTPException, ValueError)
 
 
 class MailServer(Protocol):
-    """Where mail is handed in: settings of both servers say it in these words."""
+    """The settings of a mail server, in the words of both servers' settings."""
 
     @property
     def smtp_host(self) -> str:
@@ -32,7 +32,7 @@ class MailServer(Protocol):
 
     @property
     def smtp_security(self) -> str:
-        """How the connection is secured: ``none``, ``starttls`` or ``tls``."""
+        """The connection's security: ``none``, ``starttls`` or ``tls``."""
         ...
 
     @property
@@ -42,7 +42,7 @@ class MailServer(Protocol):
 
     @property
     def smtp_password(self) -> SecretSource:
-        """Where the password for the mail server is read."""
+        """The source of the password for the mail server."""
         ...
 
 

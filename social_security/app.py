@@ -157,7 +157,7 @@ def build_oniess(folder: Path, settings: SystemSettings, gateway: GatewayClient 
 
 
 def _way(settings: SystemSettings, copy: PublicationCopy, gateway: GatewayClient | None) -> GatewayClient:
-    """How the member that the settings name asks others, by the lists it goes by. Raises ValueError for no member."""
+    """The client by which the member of the settings asks others, by the lists it goes by. Raises ValueError for no member."""
     found = copy.edition().members.get(settings.member)
     if found is None:
         raise OperatorError(

@@ -61,7 +61,7 @@ GATEWAY_FILE: Final = "gateway.toml"
 
 @dataclass(frozen=True, slots=True)
 class Making:
-    """How a member's system is to be made. ``registry_key`` is the registry's file, where there is no ``gateway`` to ask it by."""
+    """The answers by which a member's system is made. ``registry_key`` is the registry's file, where there is no ``gateway`` to ask it by."""
 
     code: str
     secret_file: Path

@@ -66,7 +66,7 @@ class NewFile:
 
 
 def part_of(path: Path) -> Path:
-    """Where a new file or folder stands until it is whole."""
+    """The path at which a new file or folder stands until it is whole."""
     return path.with_name(path.name + PART)
 
 

@@ -335,7 +335,7 @@ def test_public_docstrings_are_sentences_and_no_riddles(package: str) -> None:
         for module, path in modules().items()
         if module.split(".")[0] == package
         for name, text in public_docstrings(tree_of(path).body, module)
-        if text.startswith("What ") or len(text.split()) < 5
+        if text.startswith(("What ", "How ", "Where ")) or len(text.split()) < 5
     ]
     assert short == []
 

@@ -51,7 +51,7 @@ class GroupMemberIds(msgspec.Struct, frozen=True):
 
 
 class PagingSorting(msgspec.Struct, frozen=True):
-    """How the search's answer is sorted and cut."""
+    """The order and the page of a search's answer: a column, its direction, rows a page, the page's number from 0."""
 
     sort: str | None = None
     desc: bool = False

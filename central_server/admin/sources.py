@@ -44,7 +44,7 @@ class AnchorContainer(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class DownloadUrl(msgspec.Struct, frozen=True):
-    """Where a configuration is served."""
+    """The address that a configuration is served at."""
 
     url: str
 

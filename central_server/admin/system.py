@@ -54,7 +54,7 @@ class InitialCentralServer(msgspec.Struct, frozen=True):
 
 
 class CentralInitializationStatus(msgspec.Struct, frozen=True):
-    """How far initialisation has come."""
+    """The state of initialisation: instance, address, and whether the software token has been made."""
 
     instance_identifier: str
     central_server_address: str
@@ -145,7 +145,7 @@ class Alert(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ContactBody(msgspec.Struct, frozen=True):
-    """How an institute is told what became of its requests. The webhook's secret is made here and shown once."""
+    """An institute's contact for news of its requests: mail, webhook or both. The webhook's secret is made here and shown once."""
 
     mail: Annotated[str, msgspec.Meta(max_length=255, pattern=r"^[^@\s]+@[^@\s]+$")] | None = None
     webhook: Annotated[str, msgspec.Meta(max_length=1000)] | None = None

@@ -92,7 +92,7 @@ class ServerView(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class PagingMetadata(msgspec.Struct, frozen=True):
-    """Where a page is in its list; ``offset`` is the page's number from 0."""
+    """A page's place in its list: all items, those on it, the most a page has; ``offset`` is the page's number from 0."""
 
     total_items: int
     items: int

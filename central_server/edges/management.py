@@ -70,7 +70,7 @@ class RequestKeeper(Protocol):
         ...
 
     def find(self, number: int, message_id: str) -> RequestStatus:
-        """Where a request stands, for whoever knows its message's id. Raises `Refused`."""
+        """The state of request ``number``, for whoever knows its message's id. Raises `Refused`."""
         ...
 
 
@@ -102,7 +102,7 @@ class StoreKeeper:
         return 0 if message.request.dry_run else number
 
     def find(self, number: int, message_id: str) -> RequestStatus:
-        """Where a request stands; one whose message has another id is not found. Raises `Refused` (``management_request_not_found``)."""
+        """The state of request ``number``. Raises `Refused` (``management_request_not_found``), also when its message has another id."""
         found = need_request(self.store.read(), number)
         known = found.content.message_id or ""
         if not known or not hmac.compare_digest(known.encode(), message_id.encode()):

@@ -29,7 +29,7 @@ LONGEST_WAIT = timedelta(hours=6)
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """How a member wants to be told."""
+    """A member's contact: a mail address, a webhook with the secret that signs what is sent to it, or both."""
 
     member: ClientId
     mail: str | None = None

@@ -65,7 +65,7 @@ class NodeKeys:
         return tuple(dict.fromkeys([*self._devices, *named]))
 
     async def state(self, token_id: str) -> DeviceState | None:
-        """How a token stands; None when it is not among the settings. Never raises."""
+        """The state of a token; None when it is not among the settings. Never raises."""
         device = self._devices.get(token_id)
         return None if device is None else await device.state()
 

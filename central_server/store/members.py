@@ -97,7 +97,7 @@ def client_rows(records: Records) -> list[ClientRow]:
 def page_of_clients(
     records: Records, object_type: str | None, limit: int, start: int
 ) -> tuple[int, list[tuple[KeptClient, str]]]:
-    """How many members, subsystems or (None) both there are, and some of them by number, each with its member's name."""
+    """The number of members, subsystems or (None) both, and ``limit`` of them from ``start`` on by number, each with its member's name."""
     where = {None: "1 = 1", "MEMBER": "c.subsystem_code = ''", "SUBSYSTEM": "c.subsystem_code <> ''"}[
         object_type
     ]

@@ -54,7 +54,7 @@ def move_central(folder: Path, source: str, target: str) -> Generator[str]:
 
 
 def _continued(here: AuditLog, there: AuditLog) -> tuple[int, bool]:
-    """How many entries the target's log has, and whether it goes on after the source's. Raises `OperatorError` for another log."""
+    """The number of entries of the target's log, and whether it goes on after the source's. Raises `OperatorError` for another log."""
     head = here.head()
     try:
         count, last = there.verify(head)

@@ -41,7 +41,7 @@ class RequestOrigin(enum.StrEnum):
 
 
 class RequestState(enum.StrEnum):
-    """Where a request stands, as the admin API spells it."""
+    """The states of a management request, as the admin API spells them."""
 
     WAITING = "WAITING"
     SUBMITTED_FOR_APPROVAL = "SUBMITTED FOR APPROVAL"
@@ -185,7 +185,7 @@ def request_rows(records: Records) -> list[RequestRow]:
 def page_of_requests(
     records: Records, state: str | None, limit: int, start: int, *, backwards: bool = False
 ) -> tuple[int, list[KeptRequest]]:
-    """How many requests there are, of all or in one state, and some of them by number."""
+    """The number of requests, of all or in one state, and ``limit`` of them from ``start`` on by number."""
     where, values = ("", ()) if state is None else (" WHERE status = ?", (state,))
     total = records.rows(f"SELECT COUNT(*) FROM management_request{where}", *values)[0][0]
     sql = f"{_SELECT}{where} ORDER BY id DESC" if backwards else f"{_SELECT}{where} ORDER BY id"

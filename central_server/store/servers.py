@@ -77,7 +77,7 @@ _PAGE_BACKWARDS = (
 def page_of_servers(
     records: Records, limit: int, start: int, *, backwards: bool = False
 ) -> tuple[int, list[KeptServer]]:
-    """How many security servers there are, and some of them by their code."""
+    """The number of security servers, and ``limit`` of them from ``start`` on by their code."""
     total = records.rows("SELECT COUNT(*) FROM server")[0][0]
     # The page is chosen among codes alone; owners are joined to the rows of the page.
     rows = records.rows(_PAGE_BACKWARDS if backwards else _PAGE, limit, start)
@@ -285,7 +285,7 @@ _STATE_ROWS = (
 
 
 def count_server_states(records: Records, now: datetime, soon: datetime) -> dict[tuple[str, int], int]:
-    """How many servers of each member class stand in each state; a certificate that ends before ``soon`` ends soon."""
+    """The number of servers by member class and state; a certificate that ends before ``soon`` ends soon."""
     rows = records.rows(
         f"SELECT c.member_class, t.state, COUNT(*) FROM ({_STATE_ROWS}) t JOIN client c ON c.id = t.owner_id "
         "GROUP BY c.member_class, t.state",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class DeviceState(msgspec.Struct, frozen=True):
-    """How a token stands; ``failure`` says what keeps it from being available."""
+    """The state of a token: its PIN, its labels; ``failure`` says what keeps it from being available."""
 
     status: TokenStatus
     available: bool
@@ -128,7 +128,7 @@ class SoftwareDevice:
         self._token = token
 
     async def state(self) -> DeviceState:
-        """How it stands; a token that was never made is not initialised."""
+        """The token's state; one that was never made is not initialised."""
         if not self._token.is_made:
             return DeviceState(TokenStatus.NOT_INITIALIZED, available=True, logged_in=False)
         status = pin_status(WRONG_PINS_ALLOWED - self._token.wrong_pins())

@@ -37,7 +37,7 @@ class SignerToken(Protocol):
     """A token as this process holds it."""
 
     def state(self) -> TokenState:
-        """How the token stands: logged in or not, its labels, PINs left."""
+        """The token's state: logged in or not, its labels, whether PINs are left."""
         ...
 
     def make(self, pin: str) -> None:
@@ -91,7 +91,7 @@ class SoftSignerToken:
         self.derive_secret = token.derive_secret
 
     def state(self) -> TokenState:
-        """How the token stands: initialised, logged in, PINs left."""
+        """The token's state: initialised, logged in, whether PINs are left."""
         if not self._token.is_made:
             return TokenState("NOT_INITIALIZED", logged_in=False, hardware=False)
         left = WRONG_PINS_ALLOWED - self._token.wrong_pins()
@@ -123,7 +123,7 @@ class HardSignerToken:
         self.remove = token.remove_key
 
     def state(self) -> TokenState:
-        """How it stands, by the flags the token shows."""
+        """The token's state, by the flags that it shows."""
         shown = self._token.state()
         status = (
             "NOT_INITIALIZED"

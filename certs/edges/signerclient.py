@@ -121,7 +121,7 @@ class RemoteDevice:
         self._patience_s = patience_s
 
     async def state(self) -> DeviceState:
-        """How it stands; not available while no process answers. Logged in only when every process is."""
+        """The token's state: not available while no process answers, logged in only when every process is."""
         states = []
         for connection in self._connections:
             try:

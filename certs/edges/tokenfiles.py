@@ -35,7 +35,7 @@ def sync_folder(folder: Path) -> None:
 
 
 class TokenFolder:
-    """Where a software token keeps its sealed records."""
+    """A folder with the sealed records of a software token: one file for the token, one for each key."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -47,7 +47,7 @@ _WRONG_PIN = (pkcs11.PinIncorrect, pkcs11.PinInvalid, pkcs11.PinLenRange, pkcs11
 
 @dataclass(frozen=True, slots=True)
 class HardTokenPlace:
-    """Where a token is: the module's file, the token's label or serial number in it, the slots that are looked into (empty: all)."""
+    """A token's place: the module's file, the token's label or serial number in it, the slots that are looked into (empty: all)."""
 
     module: str
     label: str = ""
@@ -57,7 +57,7 @@ class HardTokenPlace:
 
 @dataclass(frozen=True, slots=True)
 class HardTokenUse:
-    """How a token is used: never written to, its PIN shown anew for each signature, and how keys are made on it."""
+    """The use of a token: never written to, its PIN shown anew for each signature, mechanisms and attributes of keys made on it."""
 
     read_only: bool = False
     pin_per_signature: bool = False
@@ -76,7 +76,7 @@ class HardTokenUse:
 
 @dataclass(frozen=True, slots=True)
 class HardTokenState:
-    """How the token stands with its PIN, by the flags it shows."""
+    """A token's labels and the flags of its PIN, as PKCS#11's CK_TOKEN_INFO has them."""
 
     label: str
     serial: str

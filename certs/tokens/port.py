@@ -53,7 +53,7 @@ class TokenType(enum.StrEnum):
 
 
 class TokenStatus(enum.StrEnum):
-    """How a token stands with its PIN."""
+    """The states of a token and its PIN; names of the admin API."""
 
     OK = "OK"
     USER_PIN_LOCKED = "USER_PIN_LOCKED"

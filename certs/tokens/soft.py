@@ -55,7 +55,7 @@ class KeyKind(enum.StrEnum):
 
 
 class TokenStorage(Protocol):
-    """Where sealed records are kept."""
+    """The port to a place for sealed records: one of the token, one of each key by its id."""
 
     def read_token(self) -> bytes | None:
         """The token's own sealed record; None before it is made."""
@@ -124,7 +124,7 @@ class SoftToken:
         return self._master is not None
 
     def wrong_pins(self) -> int:
-        """How many wrong PINs in a row have been tried."""
+        """The number of wrong PINs in a row."""
         return int(self._record()["wrong_pins"])
 
     def unlock(self, pin: str) -> None:

@@ -48,7 +48,7 @@ _STRONG = (DigestAlgorithm.SHA256, DigestAlgorithm.SHA384, DigestAlgorithm.SHA51
 
 
 class VerifyingPolicy(msgspec.Struct, frozen=True):
-    """How strict to be. The defaults are those for traffic; `FOREIGN_EVIDENCE` reads every known dialect.
+    """The strictness of a verification. The defaults are those for traffic; `FOREIGN_EVIDENCE` reads every known dialect.
 
     ``allow_references`` lets parts be referenced directly besides the message. ``allow_old_ocsp`` lets OCSP responses be
     later than the evaluation time, as those in recorded evidence are. ``allow_weak_chain`` lets in certificates signed

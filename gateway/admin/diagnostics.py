@@ -70,7 +70,7 @@ class DiagnosisView(msgspec.Struct, frozen=True):
 
 
 class GlobalConfDiagnostics(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How the last look for a global configuration went."""
+    """The outcome of the last look for a global configuration: its class, when it was and the next one is, its error if any."""
 
     status_class: str
     prev_update_at: str | None = None
@@ -80,7 +80,7 @@ class GlobalConfDiagnostics(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class OcspResponderDiagnostics(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How a responder answered for this server's certificates; WAITING: it was not asked since the start."""
+    """The last outcome of a responder for this server's certificates; ``status_class`` WAITING: it was not asked since the start."""
 
     url: str
     cost_type: str
@@ -98,7 +98,7 @@ class CaOcspDiagnostics(msgspec.Struct, frozen=True):
 
 
 class TimestampingDiagnostics(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How an authority answered last; WAITING: it was not asked since the start."""
+    """The last outcome of a timestamping authority; ``status_class`` WAITING: it was not asked since the start."""
 
     url: str
     cost_type: str
@@ -115,7 +115,7 @@ class AddOnStatus(msgspec.Struct, frozen=True):
 
 
 class LogEncryption(msgspec.Struct, frozen=True):
-    """How the message log is kept."""
+    """Whether archives and the database of the message log are encrypted, and by what archives are grouped."""
 
     message_log_archive_encryption_status: bool
     message_log_database_encryption_status: bool

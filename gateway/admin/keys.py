@@ -36,7 +36,7 @@ class DeleteQuery(msgspec.Struct, frozen=True):
 
 
 class FormatQuery(msgspec.Struct, frozen=True):
-    """How a request is downloaded."""
+    """The query of a download of a signing request: PEM or DER."""
 
     csr_format: Annotated[str, msgspec.Meta(pattern="^(PEM|DER)$")] = "DER"
 

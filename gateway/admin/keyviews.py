@@ -159,7 +159,7 @@ def certificate_view(certificate: KeyCertificate, context: KeyAdminContext, call
 
 
 def ocsp_word(certificate: KeyCertificate, context: KeyAdminContext, now: datetime) -> str:
-    """How a certificate stands: ``DISABLED``, ``EXPIRED`` or what its OCSP response says."""
+    """The admin API's word for a certificate: ``DISABLED``, ``EXPIRED``, or ``OCSP_RESPONSE_…`` by its OCSP response at ``now``."""
     if not certificate.active:
         return "DISABLED"
     parsed = parse_certificate(certificate.der)

@@ -79,7 +79,7 @@ class RunningGateway(Protocol):
 
     @property
     def provider_tls(self) -> ssl.SSLContext:
-        """How providers' systems are called over TLS."""
+        """The TLS context for calls of providers' systems."""
         ...
 
     @property

@@ -46,7 +46,7 @@ class EvidenceUnit(msgspec.Struct, frozen=True):
 
     @property
     def count(self) -> int:
-        """How many containers it has; one, as far as is known, of a whole file."""
+        """The number of containers in it; 1 for a whole file, whose containers are not counted before it is read."""
         return max(1, self.end - self.start)
 
 

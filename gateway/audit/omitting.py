@@ -58,7 +58,7 @@ class Omitted(msgspec.Struct, frozen=True):
 
 
 class Searched(msgspec.Struct, frozen=True):
-    """How many exchanges with the keeper have the words, those that the list lacks, and what could not be believed."""
+    """A search's outcome: the number of exchanges with the keeper that have the words, those the list lacks, names of what could not be believed."""
 
     about: int
     omitted: tuple[Omitted, ...]

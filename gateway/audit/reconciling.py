@@ -79,7 +79,7 @@ class Disagreement(msgspec.Struct, frozen=True):
 
 
 class Reconciled(msgspec.Struct, frozen=True):
-    """How many containers each side has, those that could not be read, and what differs."""
+    """Two sides compared: containers of each side, names of those that could not be read, and what differs."""
 
     counts: tuple[int, int]
     unread: tuple[str, ...]

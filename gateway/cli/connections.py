@@ -105,7 +105,7 @@ def export(data: Path, out: Path) -> None:
 
 @click.group()
 def client() -> None:
-    """How the information systems of a client connect."""
+    """Clients, and the connections of their information systems."""
 
 
 @client.command("list")

@@ -116,7 +116,7 @@ async def _from_folder(data: Path, given: Path | None) -> Diagnosis:
 
 
 async def _ask_clocks(anchor: bytes, configuration: TrustedConfiguration | None) -> tuple[float, str] | None:
-    """How far this clock is from that of a timestamping authority or of the configuration's source."""
+    """Seconds that this clock is ahead of a timestamping authority's or the configuration source's, and whose; None when none answers."""
 
     from gateway.edges.httpclock import ask_clocks
     from schemas.globalconf.anchor import parse_anchor

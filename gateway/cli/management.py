@@ -144,6 +144,6 @@ def _check(service: ServiceRecord, host: str | None) -> None:
 
 
 def _central_address(store: ServerConfStore) -> str:
-    """Where the anchor says that the configuration is downloaded: scheme, host and port."""
+    """The address (scheme, host and port) that the anchor names for downloads of the configuration."""
     url = urlsplit(parse_anchor(store.anchor()).sources[0].download_url)
     return f"{url.scheme}://{url.netloc}"

@@ -31,7 +31,7 @@ _COLUMNS = (
 
 
 class AccessState(enum.StrEnum):
-    """How a request for access stands."""
+    """The states of a request for access to a service."""
 
     WAITING = "WAITING"
     APPROVED = "APPROVED"

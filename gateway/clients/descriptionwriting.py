@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 class DescriptionSource(msgspec.Struct, frozen=True):
-    """Where a description comes from: an address, or a document that was handed in under a name."""
+    """The source of a description: an address, or a document that was handed in under a name."""
 
     type: ServiceType
     url: str

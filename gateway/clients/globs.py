@@ -58,7 +58,7 @@ def compile_glob(pattern: str) -> Glob:
 
 
 def _follow(texts: Chunk, path: str, begin: int) -> int | None:
-    """Where the last of ``texts`` ends when each comes after a run without ``/``, the first one's from ``begin``; or None."""
+    """The offset at which the last of ``texts`` ends, each after a run without ``/``, the first one's from ``begin``; None: they do not fit."""
     for text in texts:
         at = path.find(text, begin)
         if at < 0 or "/" in path[begin:at]:
@@ -68,7 +68,7 @@ def _follow(texts: Chunk, path: str, begin: int) -> int | None:
 
 
 def _find(chunk: Chunk, path: str, begin: int) -> int | None:
-    """Where a chunk ends that may begin anywhere from ``begin`` on; None when it is nowhere."""
+    """The offset at which a chunk ends that may begin anywhere from ``begin`` on; None when it is nowhere."""
     first, *others = chunk
     texts = tuple(others)
     # A text that never comes ends the search at once, not at each place where the first one does.

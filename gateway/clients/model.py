@@ -21,7 +21,7 @@ Subject = ClientId | GlobalGroupId | LocalGroupId
 
 
 class ConnectionType(enum.StrEnum):
-    """How a consumer system of a client must connect; names of the admin API."""
+    """The connection that consumer systems of a client must use; names of the admin API."""
 
     HTTP = "HTTP"
     HTTPS_NO_AUTH = "HTTPS_NO_AUTH"

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 class RenameStatus(enum.StrEnum):
-    """How far a new display name has come."""
+    """The states of a new display name: set here, or submitted to the central server."""
 
     NAME_SET = "NAME_SET"
     NAME_SUBMITTED = "NAME_SUBMITTED"
 
 
 class ClientStatus(enum.StrEnum):
-    """Where a client stands with the central server; derived, never stored."""
+    """The states of a client at the central server; derived (`derive_status`), never stored."""
 
     SAVED = "SAVED"
     REGISTRATION_IN_PROGRESS = "REGISTRATION_IN_PROGRESS"
@@ -176,7 +176,7 @@ class TimestampingService(msgspec.Struct, frozen=True):
 def derive_status(
     client: ClientRecord, pending: frozenset[RequestKind], *, listed_here: bool
 ) -> ClientStatus:
-    """Where a client stands, from the configuration (is it listed on this server?) and what was asked for.
+    """The state of a client, from the configuration (is it listed on this server?) and the kinds of requests that wait.
 
     A registered client whose listing went away is in error, unless this side asked for it to be deleted or disabled.
     Spec: UG-SS 4.1; the status words are the admin API's.

@@ -109,7 +109,7 @@ class DescriptionRegister:
         return await self.read_changed(number, self.source_of(number), None)
 
     def source_of(self, number: int) -> DescriptionSource:
-        """Where a description came from. Refused (``action_not_possible``) for one that was uploaded."""
+        """The source that description ``number`` is fetched from again. Raises `Refused` (``action_not_possible``) for one that was uploaded."""
         record = self._store.view.descriptions.get_alone(number)
         if record.url.startswith(UPLOADED):
             raise Refused(

@@ -48,7 +48,7 @@ async def ask_for_access(
 async def read_access_request(
     channel: ManagementChannel, client: ClientId, provider: ClientId, service_code: str
 ) -> AccessRequestState:
-    """How the client's request for a service stands at the provider. Raises `Refused`, also when it never asked."""
+    """The state of the client's request for a service at the provider. Raises `Refused`, also when it never asked."""
     query = f"?serviceCode={quote(service_code, safe='')}"
     return _parse_state(await _ask(channel, client, provider, REQUEST_ACCESS, query))
 

@@ -49,7 +49,7 @@ Pair = tuple[x509.Certificate, x509.Certificate]
 
 
 class ResponderState(msgspec.Struct, frozen=True):
-    """How a responder answered the last time it was asked; ``failure`` None: with a response that proves something."""
+    """A responder's last answer: when it was asked, and why it failed; ``failure`` None: its response proved something."""
 
     at: datetime
     failure: FailureReason | None
@@ -163,7 +163,7 @@ class OwnRevocation:
         return self._responses.get(key), self._failures.get(key)
 
     def responder(self, url: str) -> ResponderState | None:
-        """How a responder answered last; None when it was not asked since the start."""
+        """The last answer of the responder at an address; None when it was not asked since the start."""
         return self._responders.get(url)
 
     def by_digest(self, digest: bytes) -> bytes | None:

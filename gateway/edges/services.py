@@ -167,7 +167,7 @@ class ServiceCaller:
             )
 
     def _place(self, service: Service, target: str) -> tuple[_Base, bytes]:
-        """Where to connect, and the request target: path and query as they were signed."""
+        """The address to connect to, and the request target: path and query as they were signed."""
         if not service.url:
             raise Fault(Kind.SERVICE_MISSING_URL, f"service {service.id.path()} has no URL")
         base = _parse_base(service.url)

@@ -123,7 +123,7 @@ def _response(
 
 
 class Timestamping(msgspec.Struct, frozen=True):
-    """How timestamping goes: since when it fails, how far this clock is from the authority's, whether there is none to ask."""
+    """The state of timestamping: since when it fails and why, seconds between this clock and the authority's, whether there is none to ask."""
 
     failing_since: datetime | None = None
     failure: FailureReason = NO_REASON
@@ -142,7 +142,7 @@ class TokenFailures(Protocol):
 
 
 class Sources(msgspec.Struct, frozen=True):
-    """Where a running gateway, or a stopped one's folder, keeps what a diagnosis rests on."""
+    """The parts of a running gateway, or of a stopped one's folder, that a diagnosis asks."""
 
     keyconf: KeyConfStore
     tokens: TokenFailures

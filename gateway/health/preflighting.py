@@ -106,7 +106,7 @@ def _hosts(urls: Iterable[str], configuration: TrustedConfiguration | None) -> s
 
 
 def _clock(urls: Iterable[str]) -> float | None:
-    """How far this clock is from that of the first authority that answers; its Date says no more than the second."""
+    """Seconds that this clock is ahead of the first authority that answers, to the second, as its Date has it; None when none does."""
     for url in urls:
         try:
             with open_url(url, TIMEOUT_S) as answer:

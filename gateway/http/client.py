@@ -77,7 +77,7 @@ class AnswerChunks(Chunks):
 
 
 class Place:
-    """Where a connection leads: ``tls`` is the context it was made with, itself, not one like it."""
+    """A connection's destination, as a key: host, port, and the very TLS context it was made with (None: no TLS), not one like it."""
 
     __slots__ = ("host", "key", "port", "tls")
 

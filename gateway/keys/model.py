@@ -31,7 +31,7 @@ class KeyUsage(enum.StrEnum):
 
 
 class CertificateStatus(enum.StrEnum):
-    """How a certificate stands with the central server."""
+    """The states of a certificate at the central server; names of the admin API."""
 
     SAVED = "SAVED"
     REGISTRATION_IN_PROGRESS = "REGISTRATION_IN_PROGRESS"

@@ -51,7 +51,7 @@ class SigningIdentities(Protocol):
 
 
 class ManagementChannel(Protocol):
-    """How requests leave this server."""
+    """The port by which requests leave this server: to the central server, to its own listener, or to a pinned address."""
 
     async def send_message(self, content_type: str, body: bytes) -> tuple[int, bytes]:
         """Send a SOAP message through the own consumer side; HTTP status and body of the answer."""

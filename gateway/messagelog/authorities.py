@@ -111,7 +111,7 @@ async def ask_authorities(
 
 
 class RoundSize:
-    """How many records a round takes: as many as fit into a few seconds, so memory and pauses stay bounded."""
+    """The number of records that a round takes: as many as fit into ``target_s`` seconds, so memory and pauses stay bounded."""
 
     def __init__(self, largest: int, *, first: int = 1024, target_s: float = 2.0) -> None:
         self._largest = largest

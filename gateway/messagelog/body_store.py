@@ -81,7 +81,7 @@ class KeptBody(msgspec.Struct, frozen=True):
 
 
 def plan_bodies(entry: LogEntry, rules: BodyRules) -> list[KeptBody]:
-    """How an entry's bodies will be kept. Raises `Fault` for one that may neither be kept nor cut."""
+    """A plan for each body of an entry: row, file or store, whole or cut. Raises `Fault` for one that may neither be kept nor cut."""
     return [_plan(entry, number, spool, rules) for number, spool in enumerate(entry.attachments, 1)]
 
 

@@ -268,7 +268,7 @@ class LogKeys:
 
 
 def _ends(trees: Sequence[KeyTree]) -> list[int]:
-    """Where each tree's records end: where the next one's begin."""
+    """The number of the record behind each tree's last: the first of the next tree."""
     return [after.first for after in trees[1:]] + [1 << 62 for _ in trees[-1:]]
 
 

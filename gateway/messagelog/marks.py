@@ -36,7 +36,7 @@ class UnmarkedRecords:
         self.settled = 0
 
     def count(self) -> tuple[int, float | None]:
-        """How many records have no mark, and when the oldest of them was written (Unix seconds); for threads."""
+        """The number of records without a mark, and when the oldest of them was written (Unix seconds; None: there is none); for threads."""
         old = self._last_settled()
         ((count, oldest, first),) = self._query(
             f"SELECT count(*), min(record.at_ms), min(record.id) FROM record {self._join} "
@@ -94,7 +94,7 @@ def last_before(query: Query, at_ms: int, low: int, high: int) -> int:
 
 
 def settled(query: Query, name: str) -> int:
-    """How far the log is known to be done with something; 0: not at all."""
+    """The number of the record up to which the log is known to be done with something; 0: none."""
     found = query("SELECT number FROM settled WHERE name = ?", [name])
     return int(str(found[0][0])) if found else 0
 

@@ -48,7 +48,7 @@ class LogEntry(msgspec.Struct, frozen=True):
 
 
 class RecordForm(enum.IntEnum):
-    """How a record's content is kept."""
+    """The forms in which a record's content is kept."""
 
     CLEAR = 0  # by a version before this; sealed at the next start
     SEALED = 1

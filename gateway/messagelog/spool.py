@@ -39,7 +39,7 @@ _SUFFIX = ".spool"
 
 
 class MemoryBudget:
-    """How many bytes the bodies above `MEMORY_LIMIT` may hold in memory together. Asked from the event loop only."""
+    """The bytes that bodies above `MEMORY_LIMIT` may still take in memory together. Asked from the event loop only."""
 
     __slots__ = ("left",)
 

@@ -117,7 +117,7 @@ class MessageLog:
 
     @property
     def waiting(self) -> int:
-        """How many messages wait for the disk."""
+        """The number of messages that wait for the disk."""
         return self._length
 
     @property
@@ -474,7 +474,7 @@ class Stamp(msgspec.Struct, frozen=True):
 
 
 def _planned(batch: Sequence[_Waiting], rules: BodyRules) -> list[Sequence[KeptBody]]:
-    """How the bodies of each entry are kept."""
+    """A plan for the bodies of each entry, in the batch's order."""
     return [plan_bodies(w.entry, rules) if w.far is None else w.far for w in batch]
 
 

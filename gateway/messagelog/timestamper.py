@@ -65,7 +65,7 @@ _NOT_BY_ANOTHER = FailureReason("another node is to timestamp and does not", ("o
 
 
 class AuthorityState(msgspec.Struct, frozen=True):
-    """How an authority answered the last time it was asked; ``failure`` None: with a good token."""
+    """An authority's last answer: when it was asked, and why it failed; ``failure`` None: it gave a good token."""
 
     at: datetime
     failure: FailureReason | None
@@ -164,12 +164,12 @@ class Timestamper:
 
     @property
     def acceptable_failure_s(self) -> float:
-        """How long it may fail before traffic stops; 0 never stops it."""
+        """Seconds for which timestamping may fail before traffic stops; 0 never stops it."""
         return self._settings.acceptable_failure_s
 
     @property
     def clock(self) -> tuple[float, str] | None:
-        """How many seconds this clock was ahead of the authority that stamped last, and which that was."""
+        """Seconds that this clock was ahead of the authority that stamped last, and its address; None before the first stamp."""
         return self._clock
 
     @property

@@ -29,7 +29,7 @@ _LONGEST_OUTPUT = 500
 
 
 class TransferSettings(msgspec.Struct, frozen=True):
-    """Where archives go: a directory, an object store, a program with its arguments; seconds that store or program may take."""
+    """The destinations of archives: a directory, an object store, a program with its arguments; seconds that store or program may take."""
 
     directory: str = ""
     store: str = ""

@@ -110,7 +110,7 @@ class RecordFilter:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """How many exchanges whose request came in a span of time succeeded, and how many did not."""
+    """The exchanges whose request came in a span of time: Unix milliseconds of its begin, how many succeeded, how many failed."""
 
     begin_ms: int
     succeeded: int

@@ -169,7 +169,7 @@ def witness(
 
 
 def record_store(settings: GatewaySettings, folder: DataFolder, now: Clock) -> RecordStore:
-    """Where operational records are kept."""
+    """The store of operational records in the data folder; what is kept for how long is the settings'."""
     return RecordStore(folder.records, now, store_settings(settings))
 
 

@@ -366,7 +366,7 @@ class GatewayProcess:
 
 
 def admin_settings(settings: GatewaySettings) -> AdminSettings:
-    """Where the admin API listens: as told, else where consumer systems connect if only this machine can."""
+    """The admin API's settings with a host: the one they name, else the consumer listener's where only this machine reaches it, or 127.0.0.1."""
     admin, consumers = settings.admin, settings.listen.consumer_host
     if admin.host:
         return admin

@@ -56,7 +56,7 @@ class ListenSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How long and how large."""
+    """The bounds on exchanges: seconds, bytes and numbers of connections."""
 
     # fmt: off
     peer_connect_s: Annotated[float, Setting(help="How long connecting to another security server may take.", live=True, low=0.1, high=600)] = 30.0
@@ -109,7 +109,7 @@ def _rules(name: str, minimum: str, ciphers: tuple[str, ...], default: TlsRules)
 
 
 class Trust(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How often proofs are renewed."""
+    """The seconds between renewals of proofs: configuration, OCSP responses, certificates; and which federations are accepted."""
 
     # fmt: off
     configuration_poll_s: Annotated[float, Setting(help="How often the global configuration is fetched.", live=True, low=1, high=DAY_S)] = 60.0

@@ -50,7 +50,7 @@ class LiveSettings:
         return parse_kept(self.revision())
 
     def source(self, name: str) -> str:
-        """Where a setting's value comes from: ``environment``, ``set``, ``file`` or ``default``."""
+        """The origin of a setting's value: ``environment``, ``set``, ``file`` or ``default``."""
         if variable_of(name) in self._environ:
             return "environment"
         if name in self.kept():

@@ -59,7 +59,7 @@ class DirectoryPart(msgspec.Struct, frozen=True):
 
 
 class DirectorySignature(msgspec.Struct, frozen=True):
-    """How a directory says it is signed. ECDSA values are DER here."""
+    """The signature of a directory, as it stands in it. ECDSA values are DER here."""
 
     algorithm_uri: str
     certificate_digest_uri: str

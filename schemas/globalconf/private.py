@@ -28,7 +28,7 @@ from schemas.identifiers import ClientId, append_identifier, parse_client_elemen
 
 
 class ManagementService(msgspec.Struct, frozen=True):
-    """Where management requests go; the certificate (DER) is the pinned TLS leaf of the registration address."""
+    """The destination of management requests; the certificate (DER) is the pinned TLS leaf of the registration address."""
 
     registration_address: str
     provider: ClientId

@@ -70,7 +70,7 @@ class CaInfo(msgspec.Struct, frozen=True):
 
 
 class AcmeServer(msgspec.Struct, frozen=True):
-    """Where a CA takes ACME orders."""
+    """The address at which a CA takes ACME orders, and its names for profiles of certificates."""
 
     directory_url: str
     ip_address: str | None = None

@@ -71,7 +71,7 @@ def parse_opening(raw: bytes) -> Opening:
 
 
 class FirstEntry(msgspec.Struct, frozen=True):
-    """How a log begins: its first record's number, when and why, and the head of the log before it, if there was one.
+    """The beginning of a log: its first record's number, when and why, and the head of the log before it, if there was one.
 
     ``lost_after``: the size up to which witnesses had seen the log before, where a restored copy has less than that.
     """

@@ -91,7 +91,7 @@ class VerifierKey(msgspec.Struct, frozen=True):
 
 
 def key_id(name: str, kind: int, public: bytes) -> bytes:
-    """How a signature line names its key."""
+    """The four bytes by which a signature line names its key (C2SP signed-note)."""
     return hashlib.sha256(name.encode() + b"\n" + bytes([kind]) + public).digest()[:4]
 
 

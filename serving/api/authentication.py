@@ -45,7 +45,7 @@ DIRECTORY_LOGINS_AT_ONCE = 8
 
 
 class AccessEvent(enum.StrEnum):
-    """How the audit log names what is no operation of an API: X-Road's own names (`RestApiAuditEvent`)."""
+    """The audit log's names of what is no operation of an API: X-Road's own (`RestApiAuditEvent`)."""
 
     LOGIN = "FORM_LOGIN"
     LOGOUT = "FORM_LOGOUT"

@@ -33,7 +33,7 @@ class ApiKeyView(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class NewApiKeyQuery(msgspec.Struct, frozen=True):
-    """How long a new key lives; 0 is for ever."""
+    """The query of a new API key: the days that it lives; 0 is for ever."""
 
     expires_in_days: Annotated[int, msgspec.Meta(ge=0, le=3650)] | None = None
 

@@ -77,7 +77,7 @@ class Admitting(Protocol):
 
     @property
     def sessions(self) -> SessionStore:
-        """Where sessions are, and logins on their way: at every node where several share them."""
+        """The store of sessions, and of logins on their way: shared where there are several nodes."""
         ...
 
     def admit(

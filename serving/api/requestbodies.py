@@ -26,7 +26,7 @@ LOOK_S = 0.25
 
 
 def address_of(request: web.Request) -> str:
-    """Where a request comes from."""
+    """The address of the connection's other end, whatever a header says; ``unknown`` when there is none."""
     peer = None if request.transport is None else request.transport.get_extra_info("peername")
     return str(peer[0]) if isinstance(peer, tuple) else "unknown"
 

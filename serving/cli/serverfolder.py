@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ServerFolders:
-    """How folders of one kind of server are known.
+    """The marks by which folders of one kind of server are known.
 
     ``default`` is the folder where none is named, ``marks`` are files of which every such folder has one, ``database`` is the
     environment variable that names a database shared by nodes, whose folders may be empty, ``make`` is the command that makes one.

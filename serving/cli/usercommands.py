@@ -34,7 +34,7 @@ CALLS = "calls"
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """Where a server keeps users and audit logs."""
+    """The place of a server's users and audit logs: its folders, and what opens them."""
 
     folders: ServerFolders
     # From the data folder and the settings file.

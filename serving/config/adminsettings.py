@@ -13,7 +13,7 @@ from serving.config.setting import DAY_S, GIB, PORT, Setting
 
 
 class AdminSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Where an admin API listens and what it lets in."""
+    """The settings of an admin API: its address, the names and networks that it lets in, its sessions."""
 
     # fmt: off
     # Where administrators connect, over TLS. Empty: this machine only. 0.0.0.0 is every address; behind a firewall only.

@@ -57,7 +57,7 @@ class OidcSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     @property
     def redirect_url(self) -> str:
-        """Where the provider sends people back to."""
+        """The address that the provider sends people back to."""
         return self.public_url.rstrip("/") + CALLBACK
 
     def check(self, known: Collection[str]) -> None:

@@ -20,7 +20,7 @@ _COMMAND_TIMEOUT_S = 30
 
 
 class SecretSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Where a secret is; at most one of the three."""
+    """The source of a secret: a file, a variable of the environment or a program; at most one of the three."""
 
     file: str = ""
     environment: str = ""

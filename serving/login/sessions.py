@@ -64,7 +64,7 @@ class WaitingLogin(msgspec.Struct, frozen=True):
 
 
 class FormState(enum.StrEnum):
-    """How a form that was sent stands: new, being carried out by another process, or carried out by one."""
+    """The states of a form that was sent: new, being carried out by another process, or carried out by one."""
 
     NEW = "new"
     RUNNING = "running"
@@ -72,7 +72,7 @@ class FormState(enum.StrEnum):
 
 
 class SessionStore(Protocol):
-    """Where sessions are, and which forms were sent in them: in this process, or where several share them."""
+    """The port to sessions, and to the forms sent in them: in this process, or shared by several."""
 
     def begin(self, user: User, now_s: float) -> tuple[str, Session]:
         """A new session and the value of its cookie."""

@@ -99,5 +99,5 @@ class BoundedHandler(RequestHandler):
 
     @property
     def requests(self) -> int:
-        """How many requests have begun on the connection."""
+        """The number of requests that have begun on the connection."""
         return self._request_count

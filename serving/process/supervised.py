@@ -31,7 +31,7 @@ def report_ready(
 
 
 def watchdog_interval_s(environ: Mapping[str, str]) -> float | None:
-    """How often systemd wants to hear that the event loop turns: half of its limit; None when it does not ask (sd_watchdog_enabled(3))."""
+    """Seconds between two notes to systemd that the event loop turns: half of its limit; None when it does not ask (sd_watchdog_enabled(3))."""
     limit = environ.get("WATCHDOG_USEC", "")
     if environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return None

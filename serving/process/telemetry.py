@@ -75,7 +75,7 @@ def configure(
 
 
 def set_levels(level: str, settings: LogStreamSettings, before: LogStreamSettings) -> None:
-    """How much is written from now on, where ``before`` said how much until now."""
+    """Write as much as these settings say from now on, where ``before`` said how much until now."""
     areas = settings.area_levels()
     logging.getLogger().setLevel(level.upper())
     for area in before.area_levels().keys() - areas.keys():

@@ -246,7 +246,7 @@ class AuditLog:
         return str(rows[0][0]) if rows else FIRST
 
     def verify(self, head: str | None = None) -> tuple[int, str]:
-        """How many records there are and the last digest, the chain being whole. Raises `OperatorError`.
+        """The number of records and the last digest, the chain being whole. Raises `OperatorError`.
 
         ``head`` is a digest noted earlier: it must be on the chain, or the log's end was cut off.
         """

@@ -115,7 +115,7 @@ class Opener:
 
 
 def fingerprint(key: Ed25519PublicKey) -> str:
-    """How a backup key is named: ``SHA256:`` and 64 hexadecimal digits."""
+    """The name of a backup key: ``SHA256:`` and 64 hexadecimal digits."""
     raw = key.public_bytes(Encoding.Raw, PublicFormat.Raw)
     return f"SHA256:{hashlib.sha256(raw).hexdigest()}"
 

@@ -52,7 +52,7 @@ class AnyDatabase(Protocol):
 
     @property
     def place(self) -> str:
-        """Where the rows are kept, for whoever must mend one: the file, or the engine and its schema."""
+        """The place of the rows, for whoever must mend one: the file, or the engine and its schema."""
         ...
 
     def close(self) -> None:

@@ -261,7 +261,7 @@ def put_aside(path: Path) -> Path:
 
 
 def _digest(side: AnyDatabase, table: MovedTable) -> tuple[int, int]:
-    """How many rows there are, and the sum of their digests: the same in whatever order a side gives them."""
+    """The number of rows, and the sum of their digests: the same in whatever order a side gives them."""
     count = total = 0
     for row in _all_rows(side.query, table):
         count += 1

@@ -13,7 +13,7 @@ class Rows(Protocol):
 
     @property
     def rowcount(self) -> int:
-        """How many rows a change touched."""
+        """The number of rows that a change touched."""
         ...
 
     def fetchone(self) -> Any:

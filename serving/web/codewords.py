@@ -213,7 +213,7 @@ def caution_text(code: str, metadata: tuple[str, ...] | list[str]) -> Translatab
 
 
 def left_of(not_after: str, now: datetime) -> tuple[Text, Tone]:
-    """How long a certificate still holds, in words, and how urgent that is."""
+    """The time that a certificate still holds, in words, and how urgent that is."""
     left = datetime.fromisoformat(not_after) - now
     if left <= timedelta():
         return N_("expired"), "bad"

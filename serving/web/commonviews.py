@@ -325,5 +325,5 @@ def _detail_cells(request: ConsoleRequest, detail: Mapping[str, object]) -> list
 
 
 def outcome(name: str) -> Cell:
-    """How a change ended, in words."""
+    """The outcome of a change, in words."""
     return phrase(*OUTCOMES[name]) if name in OUTCOMES else code(name)

@@ -41,7 +41,7 @@ SECRETS: Final = frozenset(
 
 
 class FieldKind(enum.StrEnum):
-    """How a field is shown and read."""
+    """The kinds of fields: each is shown, and read back, in its own way."""
 
     TEXT = "text"
     HIDDEN = "hidden"

@@ -26,7 +26,7 @@ FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 
 @dataclass(frozen=True, slots=True)
 class ListState:
-    """Where a list stands: what is searched for, how it is sorted, which rows of how many are shown, and the addresses around it."""
+    """The state of a list: what is searched for, its order, which rows of how many are shown, and the addresses around it."""
 
     q: str
     order: str

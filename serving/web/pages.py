@@ -334,7 +334,7 @@ def moment_text(at: datetime, language: str, zone: str) -> str:
 
 
 def _offset(there: datetime) -> str:
-    """How far a time's zone is from UTC then, as UTC−6 or UTC+5:30."""
+    """The offset of a time's zone from UTC then, as UTC−6 or UTC+5:30."""
     minutes = int((there.utcoffset() or timedelta()).total_seconds()) // 60
     hours, rest = divmod(abs(minutes), 60)
     sign = "" if not minutes else "+" if minutes > 0 else "\N{MINUS SIGN}"

@@ -104,7 +104,7 @@ def import_rows(
 def _run(
     database: AnyDatabase, run: Import, kind: str, file: Path, *, dry_run: bool, elsewhere: bool
 ) -> tuple[int, int]:
-    """How many rows were good, and of how many persons the registry will be told. Raises ValueError."""
+    """The number of good rows, and of persons that the registry will be told of. Raises ValueError."""
     with advancing(_("Rows"), measure(file)[1]) as progress:
         good = import_file(database, run, kind, file, dry_run=dry_run, progress=progress)
     if dry_run:

@@ -215,6 +215,6 @@ def _parts(store: OniessStore, before: SignedLists | None, named: tuple[str, ...
 
 
 def _size(part: Any) -> int:
-    """How many entries a part has."""
+    """The number of entries of a part."""
     lists = [value for value in part.values() if isinstance(value, list)]
     return max((len(value) for value in lists), default=0)

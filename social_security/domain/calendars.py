@@ -65,7 +65,7 @@ class Calendar:
 
     @property
     def name(self) -> str:
-        """How an answer names the calendar it counted by, as ``MX-15-ISSEMYM:2026.2``."""
+        """The calendar's name and version in answers that counted by it, as ``MX-15-ISSEMYM:2026.2``."""
         return f"{self.id}:{self.version}"
 
     def is_working(self, day: date) -> bool:

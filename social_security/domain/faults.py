@@ -25,7 +25,7 @@ REMEDY_ES = "Recurso de revisión ante la autoridad garante, artículos 86 y 95 
 
 @dataclass(frozen=True, slots=True)
 class Appeal:
-    """Where and until when a refusal may be appealed."""
+    """The authority before which a refusal may be appealed, and the last day for it."""
 
     authority: str
     last_day: date

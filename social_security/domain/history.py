@@ -134,7 +134,7 @@ def total(periods: Iterable[Period], rules: Rules) -> Total:
 
 
 def union_days(periods: Iterable[Period]) -> int:
-    """How many different days periods certify: one that several of them certify counts once."""
+    """The number of different days that periods certify: one that several of them certify counts once."""
     ordered = sorted(periods, key=lambda p: (p.since, p.until, p.institute, -p.days))
     return sum(_most_days(together) for together in _touching(ordered))
 
@@ -152,7 +152,7 @@ def _touching(ordered: Sequence[Period]) -> list[list[Period]]:
 
 
 def _most_days(ordered: Sequence[Period]) -> int:
-    """How many different days periods can fill, each at most as many as it certifies; in order of their beginning.
+    """The number of different days that periods, ordered by their beginning, can fill, each at most as many as it certifies.
 
     Each day goes to the period that ends first of those that still have days to place, which leaves out the fewest.
     """
@@ -266,7 +266,7 @@ def check_period(period: Period) -> None:
 
 
 def count_words(period: Period) -> str:
-    """How a period's days were counted, for whoever reads the number; Spanish, the certificate's language."""
+    """The count of a period's days written out, in Spanish, the certificate's language."""
     return (
         f"{period.since} a {period.until}: {period.calendar_days} días naturales - {period.discounted} descontados "
         f"+ {period.reinstated} reintegrados = {period.days}"

@@ -38,7 +38,7 @@ _TABLE_KEYS: Final = frozenset(("sql", "columnas", "constantes", "valores", "for
 
 @dataclass(frozen=True, slots=True)
 class TableMapping:
-    """How one layout is filled: the query, and for each column where it comes from, or what always stands there.
+    """The source of one layout: an SQL query, and for each column of the layout the query's, or what always stands there.
 
     ``values`` are replaced one by one (``A`` by ``ACTIVA``), ``formats`` say how a text date is written (``%d/%m/%Y``).
     """
@@ -52,7 +52,7 @@ class TableMapping:
 
 @dataclass(frozen=True, slots=True)
 class MappingFile:
-    """Where an institute's own system is, the file of its password (or ""), the mapping by layout, and how long it may take."""
+    """A mapping file: the address of an institute's own system, the file of its password (or ""), a mapping for each layout, seconds."""
 
     url: str
     password_file: str

@@ -138,7 +138,7 @@ class Import:
         self.today, self.moment = national_day(self.now), self.now.isoformat()
 
     def parser(self, kind: str) -> Callable[[int, dict[str, str]], tuple[Any, ...]]:
-        """How a row of a kind becomes one of its table, the PID first; what it makes of it raises `InputError`."""
+        """The function that makes of a row (its number, its columns) one of the kind's table, the PID first; it raises `InputError`."""
         return {
             "afiliaciones": self.affiliation,
             "periodos": self.period,

@@ -175,7 +175,7 @@ class OniessStore:
             )
 
     def probes(self, month: str) -> tuple[int, int]:
-        """How many probes of a month were answered, of how many."""
+        """The probes of a month (``2026-11``): those that were answered, and all."""
         ((up, probed),) = self._database.query(
             "SELECT coalesce(sum(up), 0), coalesce(sum(asked), 0) FROM probe WHERE month = ?", (month,)
         )

@@ -29,7 +29,7 @@ _FRESH_S = 60.0
 
 
 class LineState(enum.StrEnum):
-    """How a line stands to the signed log; `FAILED` alone accuses somebody."""
+    """The outcomes of a line of the access log held against the signed log; `FAILED` alone accuses somebody."""
 
     PROVED = "PROBADO"
     WAITING = "EN_ESPERA"

@@ -239,7 +239,7 @@ class Accounts:
             return done.rowcount == 1
 
     def listed_left(self, name: str) -> int:
-        """How many printed codes a person has left."""
+        """The number of printed codes that an account has left."""
         ((count,),) = self._database.query("SELECT count(*) FROM listed_code WHERE name = ?", (name,))
         return int(count)
 

@@ -29,7 +29,7 @@ HEIGHT: Final = (max(r for _, r in _PLACES.values()) + 1) * SIDE
 
 
 class Presence(enum.StrEnum):
-    """How far a state's institutes are."""
+    """The states of a federal entity's institutes on the map: in service, coming, not there."""
 
     IN = "en servicio"
     COMING = "en camino"

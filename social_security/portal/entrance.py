@@ -160,6 +160,6 @@ class Entrance:
 
 
 def address_of(request: web.Request) -> str:
-    """Where a request came from: the peer's address, never a header's."""
+    """The address that a request came from: the peer's, never a header's."""
     peer = None if request.transport is None else request.transport.get_extra_info("peername")
     return str(peer[0]) if isinstance(peer, tuple) else "unknown"

@@ -35,7 +35,7 @@ class StaffQueries:
         return await self._ask(role, member, "listarSolicitudes", chosen, why)
 
     async def request(self, member: str, role: str, user: str, folio: str) -> GatewayAnswer:
-        """How a request stands, with what the person wrote."""
+        """The answer of ``verArco``: a request's state, with what the person wrote."""
         why = self._why("PUR-ARCO", folio, role, user, "Atención de la solicitud")
         return await self._ask(role, member, "verArco", {}, why)
 

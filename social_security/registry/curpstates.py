@@ -73,7 +73,7 @@ class StateRow:
 
 @dataclass(slots=True)
 class FeedOutcome:
-    """How many rows of a feed were of persons known here and changed something, and what an officer must decide."""
+    """The outcome of a feed of CURP states: rows that changed something, that did not, of nobody here, and those an officer must decide."""
 
     noted: int = 0
     same: int = 0

@@ -114,7 +114,7 @@ class GatewayRefusals:
                 return taken
 
     def violations(self) -> list[dict[str, Any]]:
-        """How often each member's requests, or answers here, broke which rule: with the first and last message."""
+        """For each member and rule, how often its requests, or answers here, broke it: with the first and last message."""
         rows = self._database.query(
             "SELECT client, rule, reason, message_id, at FROM gateway_refusal ORDER BY number"
         )

@@ -82,7 +82,7 @@ class SystemContext(Protocol):
 
     @property
     def zone(self) -> ZoneInfo:
-        """Where the member counts its days."""
+        """The time zone that the member counts its days in."""
         ...
 
     @property
@@ -103,7 +103,7 @@ class SystemContext(Protocol):
         ...
 
     def appeal(self, day: date) -> Appeal:
-        """Where, and until when, an answer of ``day`` may be appealed."""
+        """The authority and the last day for an appeal against an answer of ``day``."""
         ...
 
     def record(self, request: DomainRequest, answer: DomainAnswer | None, error: DomainError | None) -> None:

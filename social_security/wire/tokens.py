@@ -54,7 +54,7 @@ class Claims:
 
 
 def life_of(case: str) -> timedelta:
-    """How long a token for this case lives."""
+    """The life of a token for this case: `CASE_LIFE` where its folio is one of `CASE_TYPES`, else `INTERACTIVE_LIFE`."""
     return CASE_LIFE if case.partition("-")[0] in CASE_TYPES else INTERACTIVE_LIFE
 
 

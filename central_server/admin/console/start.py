@@ -48,7 +48,7 @@ INITIALIZED = "INITIALIZED"
 
 
 async def start(request: ConsoleRequest) -> PageView:
-    """How the instance stands: the configuration's age, requests to be decided, the parts that are given out."""
+    """The first page: the configuration's age, requests to be decided, the parts that are given out."""
     status = await request.do("get_initialization_status", CentralInitializationStatus)
     if not status.instance_identifier:
         link = PageLink(N_("Set it up step by step"), f"{ROOT}/asistente", main=True)

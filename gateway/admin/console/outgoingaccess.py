@@ -112,7 +112,7 @@ async def _offered(request: ConsoleRequest, client: str, provider: str) -> Block
 async def _one(
     request: ConsoleRequest, client: str, provider: str, service: str, given: Mapping[str, str]
 ) -> list[Block | None]:
-    """How the request stands where there is one; the form where there is none, or where it was declined."""
+    """The blocks of one service's page: the state of the request for access, or the form where there is none or it was declined."""
     named = {"provider": provider, "service_code": service}
     found = await request.fetch("get_clients_id_access_requests", AccessRequestState, {"id": client}, named)
     answer = found.value

@@ -30,7 +30,7 @@ INITIALIZED = "INITIALIZED"
 
 
 async def start(request: ConsoleRequest) -> PageView:
-    """How the server stands, the answer first."""
+    """The first page: what was found wrong and until when messages flow, requests that wait, certificates that end; before that, the set-up."""
     status = await request.do("get_initialization_status", InitializationStatus)
     blocks: list[Block | None] = []
     if not status.is_server_owner_initialized or status.software_token_init_status != INITIALIZED:

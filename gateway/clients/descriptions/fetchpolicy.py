@@ -19,7 +19,7 @@ from serving.process.outward import DENIED, address_of, is_within, network_of
 
 
 class FetchPolicy(msgspec.Struct, frozen=True):
-    """Where descriptions may come from, how large they may be and how long fetching one may take."""
+    """The bounds on fetching a description: networks or hosts allowed and denied, bytes at the most, seconds, TLS verified or not."""
 
     allowed: tuple[str, ...] = ()
     denied: tuple[str, ...] = DENIED

@@ -139,7 +139,7 @@ class RestChecks:
         return tuple(f"{what}{finding}" for finding in self._schema(schema, value))
 
     def _schema(self, schema: dict[str, Any] | bool, value: object) -> list[str]:
-        """Where a value departs from a schema, a sentence each; from OpenAPI 3.1 on a schema may be ``true`` (anything fits) or ``false``."""
+        """A sentence for each departure of a value from a schema; from OpenAPI 3.1 on a schema may be ``true`` (anything fits) or ``false``."""
         if isinstance(schema, bool):
             return [] if schema else [": the description allows no value"]
         validator = self._validators.get(id(schema))

@@ -45,7 +45,7 @@ class LdapDirectory:
 
     @property
     def session_s(self) -> float:
-        """How long a session of somebody from here may last."""
+        """Seconds that a session of somebody from here may last."""
         return self._settings.session_s
 
     async def identify(self, name: str, password: str) -> Identity:

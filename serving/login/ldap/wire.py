@@ -26,7 +26,7 @@ _LONGEST_LENGTH = 4
 
 @dataclass(frozen=True, slots=True)
 class DirectoryResult:
-    """How an operation ended: the result code, and what the directory says of it."""
+    """The end of an operation: the result code (RFC 4511 4.1.9), and what the directory says of it."""
 
     code: int
     diagnostic: str
@@ -138,7 +138,7 @@ class DirectoryMessages:
 
 
 def _size_of_first(data: bytes) -> int | None:
-    """How long the first element is with its head; None while that cannot be told. Raises ValueError."""
+    """The bytes of the first element with its head; None while that cannot be told. Raises ValueError."""
     if len(data) < 2:
         return None
     if data[0] != _SEQUENCE:

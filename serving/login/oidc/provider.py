@@ -85,7 +85,7 @@ class Provider:
         self._reading = asyncio.Lock()
 
     async def metadata(self) -> Metadata:
-        """Where the provider's services are. Raises `Refused` (provider failed)."""
+        """The addresses of the provider's services. Raises `Refused` (provider failed)."""
         kept, now_s = self._kept, self._monotonic()
         if kept.metadata is None or now_s - kept.metadata_s > METADATA_S:
             found = await self._read_metadata()

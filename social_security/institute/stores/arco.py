@@ -126,7 +126,7 @@ class ArcoStore:
         return [(str(r[0]), str(r[1]), datetime.fromisoformat(r[2])) for r in rows]
 
     def refusals_by_cause(self, scope: str = "ARCO") -> dict[str, int]:
-        """How many refusals there are by cause, of ARCO or of public information; never of whom."""
+        """The number of refusals by cause, of ARCO or of public information; never of whom."""
         counts: dict[str, int] = {}
         for request in self.all():
             is_information = request.request["derecho"] == INFORMATION

@@ -98,7 +98,7 @@ class Certified:
 
 
 class Periods(Protocol):
-    """Where an institute's certified periods are: in its database, or in another system of its own for one request."""
+    """The port to an institute's certified periods: in its database, or in another system of its own for one request."""
 
     def served(self, pid: Pid) -> list[Certified]:
         """The person's periods that are certified now: replaced ones are left out."""

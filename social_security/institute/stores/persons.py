@@ -235,7 +235,7 @@ class PersonStore:
             )
 
     def refusals_by_code(self) -> dict[str, int]:
-        """How many requests were refused, by code; never of whom."""
+        """The number of refused requests by code; never of whom."""
         rows = self._database.query(
             "SELECT code, count(*) FROM access WHERE outcome = 'NEGADO' AND code IS NOT NULL GROUP BY code"
         )
@@ -253,7 +253,7 @@ class PersonStore:
         with_hidden: bool = False,
         message_ids: Sequence[str] = (),
     ) -> tuple[int, list[Access]]:
-        """How many accesses the person may see in a range, and one page of them, newest first; ``message_ids``: of these alone."""
+        """The number of accesses the person may see in a range, and one page of them, newest first; ``message_ids``: of these alone."""
         where = "pid = ? AND at >= ? AND at <= ? AND (? = 1 OR hidden_until IS NULL OR hidden_until < ?)"
         if message_ids:
             where += f" AND message_id IN ({', '.join('?' * len(message_ids))})"
@@ -284,7 +284,7 @@ class PersonStore:
         return [_access(r) for r in rows]
 
     def count_accesses(self, start: datetime, end: datetime) -> list[tuple[str, str, str, int]]:
-        """How many accesses a range holds by purpose, outcome and receiver; hidden ones count, persons do not show."""
+        """Purpose, outcome, receiver and the number of such accesses in a range; hidden ones count, persons do not show."""
         rows = self._database.query(
             "SELECT purpose, outcome, receiver, count(*) FROM access WHERE at >= ? AND at < ? "
             "GROUP BY purpose, outcome, receiver ORDER BY purpose, outcome, receiver",
