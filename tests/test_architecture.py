@@ -355,7 +355,7 @@ SQL_PARTS = {
     "sql",
     "number",
 }
-SQL_PARTS |= {"table.name", "self.name", "self._marks_table"}
+SQL_PARTS |= {"table.name", "self.name", "self._marks_table", "self._join"}
 SQL_PARTS |= {"name", "database.name"}  # of settings and databases, in what is said to an operator
 SQL_CONSTANT = re.compile(r"(\w+\.)*_?[A-Z][A-Z_0-9]*|', '\.join\(.*\)|'\?, ' \* len\(value\)")
 
