@@ -29,6 +29,8 @@ class CaseEntry:
     state: str
     # By which pseudonym its member knows the person; None in cases that are read.
     pid: str | None = None
+    # The date where its member is when it registers the case; None in cases that are read.
+    applied: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +73,8 @@ def register_case(
                 return CaseRegistration(holder=str(rows[0][0]))
         first = _first_day(connection, entry, is_left=is_left)
         connection.execute(
-            "INSERT INTO case_entry (case_id, member, rid, benefit, state, at, held_until, first_day, pid) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (case_id) DO UPDATE SET state = excluded.state, "
+            "INSERT INTO case_entry (case_id, member, rid, benefit, state, at, held_until, first_day, pid, applied) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (case_id) DO UPDATE SET state = excluded.state, "
             "held_until = excluded.held_until, benefit = coalesce(excluded.benefit, case_entry.benefit), "
             "first_day = excluded.first_day",
             (
@@ -85,6 +87,7 @@ def register_case(
                 None if held_until is None else held_until.isoformat(),
                 first,
                 entry.pid,
+                None if entry.applied is None else entry.applied.isoformat(),
             ),
         )
     return CaseRegistration(first_day=None if first is None else date.fromisoformat(first))
@@ -100,7 +103,7 @@ def _entry(row: tuple[object, ...]) -> CaseEntry:
 def _first_day(connection: Transaction, entry: CaseEntry, *, is_left: bool) -> str | None:
     """The first day that a case is to be kept with. What a new one takes over from those before it, no later one takes again."""
     own = connection.execute(
-        "SELECT state, first_day, at FROM case_entry WHERE case_id = ?", (entry.case,)
+        "SELECT state, first_day, coalesce(applied, at) FROM case_entry WHERE case_id = ?", (entry.case,)
     ).fetchall()
     if own:
         ((state, first, at),) = own

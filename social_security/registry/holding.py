@@ -238,7 +238,7 @@ def _hand_over(
     # Its cases end with it; what they held is free to be claimed through the successor at once.
     # The day on which she applied stays, for the case that is opened anew.
     connection.execute(
-        "UPDATE case_entry SET first_day = coalesce(first_day, substr(at, 1, 10)) WHERE member = ? "
+        "UPDATE case_entry SET first_day = coalesce(first_day, applied, substr(at, 1, 10)) WHERE member = ? "
         "AND state NOT IN ('CERRADO', 'NEGADO') AND (held_until IS NULL OR held_until >= ?)",
         (notified.member, notified.since.isoformat()),
     )

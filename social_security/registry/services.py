@@ -285,9 +285,11 @@ class RegistryServices:
                     field="caso",
                 )
         until = self.calendar.add(request.today, BENEFIT_HOLD_DAYS) if body["estado"] == "ABIERTO" else None
-        entry = CaseEntry(
-            body["caso"], request.context.member, person.rid, benefit, body["estado"], body["pid"]
-        )
+        member = request.context.member
+        # The day is her institute's: late on one in the west it is the next one here.
+        where = ZoneInfo(self.publication.calendar(member.rpartition("/")[2]).zone)
+        applied = request.now.astimezone(where).date()
+        entry = CaseEntry(body["caso"], member, person.rid, benefit, body["estado"], body["pid"], applied)
         done = register_case(
             self.store.database,
             entry,

@@ -36,6 +36,8 @@ CASE_PID_STEP = """
     ALTER TABLE case_entry ADD COLUMN taken_by TEXT;
     CREATE INDEX merged_rid ON merged (rid);
 """
+# The day on which it was registered first, where its member is: ``at`` is the registry's time, an hour or two on.
+CASE_APPLIED_STEP = "ALTER TABLE case_entry ADD COLUMN applied TEXT"
 STEPS = (
     """
     CREATE TABLE person (
@@ -129,4 +131,5 @@ STEPS = (
     LINK_NOTED_STEP,
     CASE_FIRST_DAY_STEP,
     CASE_PID_STEP,
+    CASE_APPLIED_STEP,
 )
