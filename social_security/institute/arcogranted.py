@@ -138,8 +138,10 @@ def _rectify(
     done: list[str] = []
     notices: list[OutboxItem] = []
     if correction["periodo"] is not None:
-        done.append(correct_period(services, domain_request, request.pid, correction["periodo"]))
-        notices = _replacements(services, request)
+        words, is_changed = correct_period(services, domain_request, request.pid, correction["periodo"])
+        done.append(words)
+        # What was so already sends no decided case back to be totalled again.
+        notices = _replacements(services, request) if is_changed else []
     if correction["nombre"] is not None:
         services.retirees.rename(request.pid, correction["nombre"])
         done.append("nombre corregido")

@@ -29,8 +29,8 @@ WORKED = "11"  # EESSI: a period of insurance by work
 
 def correct_period(
     services: InstituteServices, request: DomainRequest, pid: Pid, correction: Mapping[str, Any]
-) -> str:
-    """Certify what a rectification says of a period; what was done, in words.
+) -> tuple[str, bool]:
+    """Certify what a rectification says of a period; what was done, in words, and whether anything changed by it.
 
     Raises SS-502 for a period that is not here, SS-100, SS-103 or SS-406 for a result that cannot be.
     """
@@ -54,11 +54,14 @@ def correct_period(
     if wrong is None:
         services.periods.add(better)
     elif _same(wrong, better):
-        return f"{wrong.period_id} ya estaba así; no cambia"
+        return f"{wrong.period_id} ya estaba así; no cambia", False
     else:
         better = services.periods.correct(wrong, better)
     _follow(services, wrong, better)
-    return f"{better.period_id}, versión {better.version}: {better.since} a {better.until or 'la fecha'}"
+    return (
+        f"{better.period_id}, versión {better.version}: {better.since} a {better.until or 'la fecha'}",
+        True,
+    )
 
 
 def _changed(wrong: Certified, correction: Mapping[str, Any], request: DomainRequest) -> Certified:

@@ -138,7 +138,7 @@ def certify(services: InstituteServices, request: DomainRequest) -> DomainAnswer
                 "what is certified is corrected by a request for rectification",
                 field="periodo.idPeriodo",
             )
-        done = correct_period(services, request, pid, request.body["periodo"])
+        done, _ = correct_period(services, request, pid, request.body["periodo"])
     return DomainAnswer({"certificado": done}, 201, ("historia",), pid)
 
 

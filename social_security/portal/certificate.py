@@ -33,8 +33,8 @@ CODE_LENGTH: Final = 20
 # Thirty bits: enough to tell persons apart, too few to find one by.
 PID_END: Final = 6
 _MARGIN_MM, _MODULE_MM = 18, 0.9
-_HEADINGS: Final = ("Instituto", "Desde", "Hasta", "Días", "Cómo se contaron")
-_WIDTHS: Final = (34, 20, 20, 14, 92)
+_HEADINGS: Final = ("Instituto", "Patrón", "Desde", "Hasta", "Días", "Cómo se contaron")
+_WIDTHS: Final = (32, 30, 19, 19, 13, 67)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +134,7 @@ def _table(pdf: Any, histories: list[Mapping[str, Any]], named: Callable[[str], 
                 until = period.get("hasta") or f"abierto, al {period.get('contadoHasta', '')}"
                 cells = (
                     named(history["instituto"]),
+                    period.get("empleador", {}).get("clave", ""),
                     period["desde"],
                     until,
                     number(period["dias"]),
