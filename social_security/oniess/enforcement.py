@@ -51,7 +51,7 @@ def trace() -> list[Trace]:
             ),
             f"oss:perm-{o.name}",
             f"gateway.policies.decision: {len(o.request_fields)}+{len(o.answer_fields)} campos, {len(o.roles)} roles",
-            "tests/unit/gateway/test_policy.py",
+            f"tests/unit/social_security/test_law_to_evidence.py::test_rule[oss:perm-{o.name}]",
             f"X-Sacbe-Policy: …;oss:perm-{o.name};…",
         )
         for o in pack.operations().values()
