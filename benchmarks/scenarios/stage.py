@@ -183,10 +183,11 @@ class PortCase:
     def present(self, pid: str) -> None:
         """Open it and let each counterparty know, each by a token of its own."""
         stage = self._stage
-        stage.done(self.open(pid), "abrirCaso")
+        opened = stage.done(self.open(pid), "abrirCaso")
         event = self.event("PRESENTAR", "PRESENTADA") | {
             "convenio": self.convention,
             "beneficio": self.benefit,
+            **{n: opened[n] for n in ("presentadaEl", "fechaLimite")},
         }
         for other in self.others:
             testigo = stage.token(f"{self.responsible}/PORT", pid, other, self.why())

@@ -1,8 +1,7 @@
 """Events of a case, each bound to the one before: SHA-256 over the canonical JSON, from 64 zeros on.
 
-Pure. What differs between recipients stays out of the digest: the person's reference, the events before that a newcomer is given,
-the day of an earlier application, which whoever tells of an opening herself may not know, and the histories, whose own digests
-are in. So every participant holds the same chain, and none sees what is not for it.
+Pure. What differs between recipients stays out of the digest: the person's reference, the events before that a newcomer is given
+(``hashAnterior`` binds them), and the histories, whose own digests are in. Everything else that is read of an event is in its digest. So every participant holds the same chain, and none sees what is not for it.
 
 Spec: the domain reference 5.2 (hashAnterior, hash); RFC 8785 (names here are ASCII and there are no fractions).
 """
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 START = "0" * 64
-_OUTSIDE = frozenset(("hash", "testigo", "pid", "historia", "antecedentes", "presentadaEl"))
+_OUTSIDE = frozenset(("hash", "testigo", "pid", "historia", "antecedentes"))
 
 
 def canonical(value: Any) -> bytes:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from social_security.domain import eventchain
 from social_security.domain import states as machines
+from social_security.domain.calendars import latest_day
 from social_security.domain.faults import DomainError, concerning
 from social_security.domain.history import check_history, check_total, check_total_alone, total
 from social_security.institute.caseevents import PERSONS
@@ -24,6 +25,7 @@ from social_security.institute.history import own_periods
 from social_security.institute.portabilityrules import (
     benefit_taken,
     check_all_delivered,
+    check_days,
     check_delivered,
     check_due,
     check_living,
@@ -50,6 +52,8 @@ if TYPE_CHECKING:
     from social_security.institute.services import InstituteServices
 
 _PERSON_ROLES = frozenset(("TITULAR", "REPRESENTANTE"))
+# When she applied (of a case opened anew because somebody had left: the first time), and the last day of the case.
+DAYS = ("presentadaEl", "fechaLimite")
 # Events that go on from the totals: they are looked at again each time.
 _ON_TOTALS = ("PROYECTAR", "CONFORMAR", "RESOLVER", "CERRAR")
 
@@ -57,7 +61,7 @@ _ON_TOTALS = ("PROYECTAR", "CONFORMAR", "RESOLVER", "CERRAR")
 def first_event(case_number: str, member: str, body: dict[str, Any]) -> dict[str, Any]:
     """The event that opens a case, as every participant computes it.
 
-    ``presentadaEl`` is in it where she applied before, and somebody in that case has left: the day goes along.
+    `DAYS` are in it as the responsible institute counts them: every participant shows the same.
     """
     return {
         "caso": case_number,
@@ -70,7 +74,7 @@ def first_event(case_number: str, member: str, body: dict[str, Any]) -> dict[str
         "convenio": body["convenio"],
         "beneficio": body["beneficio"],
         "hashAnterior": eventchain.START,
-    } | {k: body[k] for k in ("presentadaEl",) if k in body}
+    } | {k: body[k] for k in DAYS if k in body}
 
 
 async def open_case(services: InstituteServices, request: DomainRequest) -> DomainAnswer:
@@ -131,9 +135,11 @@ async def take_event(services: InstituteServices, request: DomainRequest) -> Dom
         come_in = {"PRESENTAR": _present, "AGREGAR_PARTICIPANTE": _join}.get(event["evento"])
         if come_in is None:
             raise DomainError("SS-205", "el caso no existe aquí", "there is no such case here", field="caso")
-        return _acknowledged(eventchain.event_hash(event), await come_in(services, request, event))
-    digest = eventchain.event_hash(event)
+        return _acknowledged(*await come_in(services, request, event))
     chain = services.cases.events(case.case)
+    if event["secuencia"] == 1 and services.member == case.responsible:
+        event = {k: chain[0].event[k] for k in DAYS if k in chain[0].event} | event
+    digest = eventchain.event_hash(event)
     # The chain says where the case stands. Its row may say already that it has ended elsewhere (`end_copy`), of which the events
     # are still on their way.
     case = replace(case, state=str(chain[-1].event["estadoNuevo"]))
@@ -161,15 +167,18 @@ async def take_event(services: InstituteServices, request: DomainRequest) -> Dom
     return _acknowledged(digest, case.pid)
 
 
-async def _present(services: InstituteServices, request: DomainRequest, event: dict[str, Any]) -> Pid:
-    """Open a case by its first event; whose it is."""
+async def _present(
+    services: InstituteServices, request: DomainRequest, event: dict[str, Any]
+) -> tuple[str, Pid]:
+    """Open a case by its first event; the digest of that, and whose it is."""
     _check_presented(services, request, event)
     pid = services.subject(request).pid
     with concerning(pid):
         before = await _check_free(services, request, event, pid)
         if services.member == event["responsable"]:
-            event = _with_first_day(event, before, request.today)
-        first = date.fromisoformat(event.get("presentadaEl", request.today.isoformat()))
+            event = _with_days(services, event, before, request.today)
+        else:
+            check_days(services, event, request.today)
         case = Case(
             event["caso"],
             pid,
@@ -178,34 +187,40 @@ async def _present(services: InstituteServices, request: DomainRequest, event: d
             event["convenio"],
             event["beneficio"],
             "PRESENTADA",
-            due_from(services, event["responsable"], first, request.today),
+            date.fromisoformat(event["fechaLimite"]),
             0,
             eventchain.START,
-            first,
+            date.fromisoformat(event["presentadaEl"]),
         )
         digest = eventchain.event_hash(event)
         # The case and its event are on disk from here on, in one transaction. A crash before it leaves the benefit locked at
         # the registry under this case alone: the same event, sent again, takes the lock again and goes on.
         services.cases.append(case, event, digest, request.context.member, request.now)
-    return pid
+    return digest, pid
 
 
-def _with_first_day(event: dict[str, Any], first: date | None, today: date) -> dict[str, Any]:
-    """The opening with the day on which she first applied, as the registry has it. Raises SS-404 where it came with another."""
-    # A day that is today says nothing more than the opening does.
-    known = {} if first is None or first >= today else {"presentadaEl": first.isoformat()}
-    if "presentadaEl" in event and event["presentadaEl"] != known.get("presentadaEl"):
-        raise DomainError(
-            "SS-404",
-            f"se presentó {first or 'hoy por primera vez'}; llegó {event['presentadaEl']}",
-            f"she applied {first or 'today for the first time'}; {event['presentadaEl']} came",
-            field="presentadaEl",
-        )
-    return event | known
+def _with_days(
+    services: InstituteServices, event: dict[str, Any], before: date | None, today: date
+) -> dict[str, Any]:
+    """The opening with its `DAYS`: when she first applied, as the registry has it, and the term. Raises SS-404 where others came."""
+    first = today if before is None else min(before, today)
+    last = due_from(services, services.member, first, today)
+    days = {"presentadaEl": first.isoformat(), "fechaLimite": last.isoformat()}
+    for name, day in days.items():
+        if event.get(name, day) != day:
+            raise DomainError(
+                "SS-404",
+                f"{name} es {day}; llegó {event[name]}",
+                f"{name} is {day}; {event[name]} came",
+                field=name,
+            )
+    return event | days
 
 
-async def _join(services: InstituteServices, request: DomainRequest, event: dict[str, Any]) -> Pid:
-    """Come into a case that others have open, with the events before; whose it is.
+async def _join(
+    services: InstituteServices, request: DomainRequest, event: dict[str, Any]
+) -> tuple[str, Pid]:
+    """Come into a case that others have open, with the events before; the digest of the event, and whose it is.
 
     Raises SS-405 for another sender than the responsible institute, SS-205 without the events before, and what
     `read_antecedents`, `_check_free` and the person's reference give.
@@ -223,7 +238,7 @@ async def _join(services: InstituteServices, request: DomainRequest, event: dict
         # The responsible institute's term counts; by this one's count of the days it may only be shorter.
         presented = date.fromisoformat(first.get("presentadaEl", request.today.isoformat()))
         last = due_from(services, event["responsable"], presented, request.today)
-        counted = event.get("fechaLimite")
+        counted = event.get("fechaLimite", first.get("fechaLimite"))
         deadline = last if counted is None else min(last, date.fromisoformat(counted))
         case = Case(
             event["caso"], pid, event["responsable"], tuple(event["contraparte"]), first["convenio"],
@@ -233,7 +248,7 @@ async def _join(services: InstituteServices, request: DomainRequest, event: dict
         # The case with its whole chain is on disk from here on, in one transaction; a crash before it leaves nothing, and the
         # responsible institute sends the event again.
         services.cases.append(case, event, digest, request.context.member, request.now, before=chain)
-    return pid
+    return digest, pid
 
 
 def _check_presented(
@@ -253,16 +268,18 @@ def _check_presented(
             "contrapartes": event["contraparte"],
             "convenio": event.get("convenio", ""),
             "beneficio": event.get("beneficio", ""),
-            **{k: event[k] for k in ("presentadaEl",) if k in event},
+            **{k: event[k] for k in DAYS if k in event},
         },
     )
     if {k: v for k, v in event.items() if k not in ("pid", "testigo")} != expected:
         raise machines.not_allowed("BORRADOR", str(event["evento"]))
-    if event.get("presentadaEl", "") > request.today.isoformat():
+    # Where the sender is it may be a day later than here.
+    today = latest_day(request.now)
+    if event.get("presentadaEl", "") > today.isoformat():
         raise DomainError(
             "SS-103",
-            f"se presentó a más tardar hoy, {request.today}, no el {event['presentadaEl']}",
-            f"she applied today, {request.today}, at the latest, not on {event['presentadaEl']}",
+            f"se presentó a más tardar hoy, {today}, no el {event['presentadaEl']}",
+            f"she applied today, {today}, at the latest, not on {event['presentadaEl']}",
             field="presentadaEl",
         )
     entity = event["responsable"].rpartition("/")[2][:2]

@@ -9,7 +9,7 @@ Spec: the domain reference 3.3, 3.6, 5.5 (Portability, guards).
 from __future__ import annotations
 
 import operator
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from social_security.domain import pack
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 REGISTRY: Final = "MX/GOB/00-RNSS"
 # Working days from the application to the decision (IND-04), by the calendar of the responsible institute.
 TERM_DAYS: Final = 60
+# By how much the terms of two editions of a calendar may differ: a holiday or two more or fewer.
+_AN_EDITION: Final = timedelta(days=7)
 # What is owed to those whom a person leaves behind.
 SURVIVORS: Final = frozenset(("VIUDEZ", "ORFANDAD", "ASCENDENCIA", "GASTOS_FUNERARIOS", "DEVOLUCION_CUOTAS"))
 # The event that begins a round in which every counterparty acts once.
@@ -52,6 +54,32 @@ def due_from(services: InstituteServices, responsible: str, first: date, today: 
     """
     due = due_on(services, responsible, first)
     return due if due >= today else due_on(services, responsible, today)
+
+
+def check_days(services: InstituteServices, event: dict[str, Any], today: date) -> None:
+    """Refuse an opening by another institute without its days (SS-100), or with a term that is not the law's (SS-404).
+
+    The responsible institute's count holds, whenever it is heard of: of the term from the day on which she applied, or, where that
+    was over when the case was opened, of a new one from a day up to today. Its calendar may be another edition than this one's.
+    """
+    for name in ("presentadaEl", "fechaLimite"):
+        if name not in event:
+            raise DomainError(
+                "SS-100",
+                f"PRESENTAR lleva {name}, como lo respondió abrirCaso",
+                f"PRESENTAR carries {name}, as abrirCaso answered it",
+                field=name,
+            )
+    sent, first = (date.fromisoformat(event[n]) for n in ("fechaLimite", "presentadaEl"))
+    least = due_on(services, event["responsable"], first)
+    most = due_from(services, event["responsable"], first, today)
+    if not least - _AN_EDITION <= sent <= most + _AN_EDITION:
+        raise DomainError(
+            "SS-404",
+            f"el plazo desde el {first} termina el {most}; llegó {sent}",
+            f"the term from {first} ends on {most}; {sent} came",
+            field="fechaLimite",
+        )
 
 
 def calendar_of(services: InstituteServices, member: str) -> Calendar:

@@ -520,12 +520,8 @@ class CountryMachine(RuleBasedStateMachine):
             "caso": case_id, "secuencia": 1, "evento": "PRESENTAR", "estadoPrevio": "BORRADOR",
             "estadoNuevo": "PRESENTADA", "responsable": MEMBERS[code], "contraparte": others,
             "hashAnterior": eventchain.START, "convenio": CONVENTION["id"], "beneficio": benefit,
+            **{n: heard.body[n] for n in ("presentadaEl", "fechaLimite")},
         }  # fmt: skip
-        applied = heard.body["presentadaEl"]
-        if (
-            applied < self.c.institutes[code].today().isoformat()
-        ):  # in a case that ended because an institute left
-            event["presentadaEl"] = applied
         for other in others:
             token = await self.c.ask(
                 f"{code}/PORT", "00-RNSS", "traducirPid", {"pid": pid, "destino": other}, *why

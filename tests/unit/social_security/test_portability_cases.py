@@ -65,6 +65,7 @@ class Case:
     benefit: str = "JUBILACION"
     others: tuple[str, ...] = ()
     chain: list[dict[str, Any]] = field(default_factory=list)
+    days: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.others = tuple(c for c in CODES if c != self.responsible)
@@ -82,6 +83,7 @@ class Case:
         body = {"pid": pid_of(self.responsible), "convenio": CONVENTION["id"], "beneficio": self.benefit,
                 "contrapartes": [member(c) for c in self.others]}  # fmt: skip
         status, answer = await self.ask(self.responsible, self.responsible, "abrirCaso", body)
+        self.days = {n: answer[n] for n in ("presentadaEl", "fechaLimite") if n in answer}
         return status, answer
 
     async def present(self) -> None:
@@ -93,7 +95,7 @@ class Case:
     async def tell(self) -> None:
         """Let each counterparty know of the case that is open."""
         event = await self.event("PRESENTAR", "PRESENTADA", before="BORRADOR")
-        event |= {"convenio": CONVENTION["id"], "beneficio": self.benefit}
+        event |= {"convenio": CONVENTION["id"], "beneficio": self.benefit, **self.days}
         for other in self.others:
             sealed = await self.token(other)
             status, answer = await self.ask(

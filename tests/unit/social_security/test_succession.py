@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from social_security.domain import pack
+from social_security.domain.eventchain import event_hash
 from social_security.importing.quality import QualityReport
 from social_security.importing.rows import Import, import_file, read_known
 from social_security.institute.arco import refusal_digest
@@ -226,28 +227,67 @@ async def test_the_first_day_goes_along_once_and_a_term_that_is_over_begins_anew
     assert later.body["presentadaEl"] == today.isoformat()
 
 
-async def test_a_counterparty_told_of_the_opening_without_the_first_day_is_in_the_same_chain(
-    country: DirectCountry,
+@pytest.mark.parametrize("first", ["today", "9 days before", "120 days before"])
+async def test_who_is_told_days_later_shows_the_same_days_as_the_opener_and_the_same_chain(
+    country: DirectCountry, first: str
 ) -> None:
-    assert (await open_case(country, LEFT, 1)).is_done
-    country.now += timedelta(days=9)
-    await leave(country)
+    if first != "today":
+        assert (await open_case(country, LEFT, 1)).is_done
+        country.now += timedelta(days=int(first.split(maxsplit=1)[0]))
+        await leave(country)
     anew = await open_case(country, HEIR, 2, avisar=False)
     assert anew.is_done, anew
-    (first,) = country.institutes[HEIR].cases.events(anew.body["caso"])
-    assert "presentadaEl" in first.event
+    (opening,) = country.institutes[HEIR].cases.events(anew.body["caso"])
+    country.now += timedelta(days=12)
     token = await country.ask(
         f"{HEIR}/PORT", "00-RNSS", "traducirPid", {"pid": PIDS["ana"][HEIR], "destino": MEMBERS[THIRD]},
         "PUR-PORT", anew.body["caso"], ANALYST,
     )  # fmt: skip
-    body = {k: v for k, v in first.event.items() if k != "presentadaEl"} | {"testigo": token.body["testigo"]}
-    heard = await country.ask(
-        f"{HEIR}/PORT", THIRD, "agregarEvento", body, "PUR-PORT", anew.body["caso"], ANALYST
-    )  # fmt: skip
-    assert heard.is_done, heard
-    there = country.institutes[THIRD].cases.case(anew.body["caso"])
-    assert there is not None
-    assert there.last_hash == first.hash
+    told = {**opening.event, "testigo": token.body["testigo"]}
+    why = ("PUR-PORT", anew.body["caso"], ANALYST)
+    for changed, code, at in (
+        ({"presentadaEl": None}, "SS-100", "presentadaEl"),
+        ({"fechaLimite": None}, "SS-100", "fechaLimite"),
+        ({"fechaLimite": "2020-01-01"}, "SS-404", "fechaLimite"),
+        ({"fechaLimite": "2027-12-31"}, "SS-404", "fechaLimite"),
+    ):
+        body = {k: v for k, v in (told | changed).items() if v is not None}
+        refused = await country.ask(f"{HEIR}/PORT", THIRD, "agregarEvento", body, *why)
+        assert (refused.body["codigo"], refused.body["campo"]) == (code, at), refused
+    heard = await country.ask(f"{HEIR}/PORT", THIRD, "agregarEvento", told, *why)
+    assert heard.body["hash"] == opening.hash, heard
+    there, here = (country.institutes[c].cases.case(anew.body["caso"]) for c in (THIRD, HEIR))
+    assert there is not None and here is not None
+    assert (there.presented, there.deadline, there.last_hash) == (
+        here.presented,
+        here.deadline,
+        here.last_hash,
+    )
+    # What the days are is in the digest: with another one, what follows is another chain's.
+    for name in ("presentadaEl", "fechaLimite"):
+        assert event_hash(opening.event | {name: "2026-01-05"}) != opening.hash
+
+
+async def test_an_opening_sent_twice_to_the_responsible_institute_itself_is_one(
+    country: DirectCountry,
+) -> None:
+    event = {
+        "caso": "PORT-15-2026-00000005", "secuencia": 1, "evento": "PRESENTAR", "estadoPrevio": "BORRADOR",
+        "estadoNuevo": "PRESENTADA", "responsable": MEMBERS[HEIR], "contraparte": [MEMBERS[THIRD]],
+        "convenio": "CONV-DEMO-2025-01", "beneficio": "JUBILACION", "hashAnterior": "0" * 64,
+        "pid": PIDS["ana"][HEIR],
+    }  # fmt: skip
+    answers = []
+    for _ in range(2):
+        heard = await country.ask(
+            f"{HEIR}/PORT", HEIR, "agregarEvento", event, "PUR-PORT", str(event["caso"]), ANALYST
+        )
+        assert heard.is_done, heard
+        answers.append(heard.body)
+        country.now += timedelta(days=1)
+    case = country.institutes[HEIR].cases.case(str(event["caso"]))
+    assert case is not None
+    assert answers == [{"acuse": "ACK", "hash": case.last_hash}] * 2
 
 
 async def test_an_opening_with_another_first_day_is_refused(country: DirectCountry) -> None:
