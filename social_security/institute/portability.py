@@ -23,6 +23,7 @@ from social_security.institute.casejoining import check_added, read_antecedents
 from social_security.institute.conventionrules import no_convention
 from social_security.institute.history import own_periods
 from social_security.institute.portabilityrules import (
+    DAYS,
     benefit_taken,
     check_all_delivered,
     check_days,
@@ -41,6 +42,7 @@ from social_security.institute.portabilityrules import (
     senders_of_round,
     still_holds,
     take_lock,
+    with_days,
 )
 from social_security.institute.stores.cases import Case, Logged
 from social_security.wire.outbox import Outbox, OutboxItem
@@ -52,8 +54,6 @@ if TYPE_CHECKING:
     from social_security.institute.services import InstituteServices
 
 _PERSON_ROLES = frozenset(("TITULAR", "REPRESENTANTE"))
-# When she applied (of a case opened anew because somebody had left: the first time), and the last day of the case.
-DAYS = ("presentadaEl", "fechaLimite")
 # Events that go on from the totals: they are looked at again each time.
 _ON_TOTALS = ("PROYECTAR", "CONFORMAR", "RESOLVER", "CERRAR")
 
@@ -176,7 +176,7 @@ async def _present(
     with concerning(pid):
         before = await _check_free(services, request, event, pid)
         if services.member == event["responsable"]:
-            event = _with_days(services, event, before, request.today)
+            event = with_days(services, event, before, request.today)
         else:
             check_days(services, event, request.today)
         case = Case(
@@ -197,24 +197,6 @@ async def _present(
         # the registry under this case alone: the same event, sent again, takes the lock again and goes on.
         services.cases.append(case, event, digest, request.context.member, request.now)
     return digest, pid
-
-
-def _with_days(
-    services: InstituteServices, event: dict[str, Any], before: date | None, today: date
-) -> dict[str, Any]:
-    """The opening with its `DAYS`: when she first applied, as the registry has it, and the term. Raises SS-404 where others came."""
-    first = today if before is None else min(before, today)
-    last = due_from(services, services.member, first, today)
-    days = {"presentadaEl": first.isoformat(), "fechaLimite": last.isoformat()}
-    for name, day in days.items():
-        if event.get(name, day) != day:
-            raise DomainError(
-                "SS-404",
-                f"{name} es {day}; llegó {event[name]}",
-                f"{name} is {day}; {event[name]} came",
-                field=name,
-            )
-    return event | days
 
 
 async def _join(

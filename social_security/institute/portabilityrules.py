@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 REGISTRY: Final = "MX/GOB/00-RNSS"
 # Working days from the application to the decision (IND-04), by the calendar of the responsible institute.
 TERM_DAYS: Final = 60
+# When she applied (of a case opened anew because somebody had left: the first time), and the last day of the case.
+DAYS: Final = ("presentadaEl", "fechaLimite")
 # By how much the terms of two editions of a calendar may differ: a holiday or two more or fewer.
 _AN_EDITION: Final = timedelta(days=7)
 # What is owed to those whom a person leaves behind.
@@ -56,13 +58,31 @@ def due_from(services: InstituteServices, responsible: str, first: date, today: 
     return due if due >= today else due_on(services, responsible, today)
 
 
+def with_days(
+    services: InstituteServices, event: dict[str, Any], before: date | None, today: date
+) -> dict[str, Any]:
+    """The opening with its `DAYS`: when she first applied, as the registry has it, and the term. Raises SS-404 where others came."""
+    first = today if before is None else min(before, today)
+    last = due_from(services, services.member, first, today)
+    days = {"presentadaEl": first.isoformat(), "fechaLimite": last.isoformat()}
+    for name, day in days.items():
+        if event.get(name, day) != day:
+            raise DomainError(
+                "SS-404",
+                f"{name} es {day}; llegó {event[name]}",
+                f"{name} is {day}; {event[name]} came",
+                field=name,
+            )
+    return event | days
+
+
 def check_days(services: InstituteServices, event: dict[str, Any], today: date) -> None:
     """Refuse an opening by another institute without its days (SS-100), or with a term that is not the law's (SS-404).
 
     The responsible institute's count holds, whenever it is heard of: of the term from the day on which she applied, or, where that
     was over when the case was opened, of a new one from a day up to today. Its calendar may be another edition than this one's.
     """
-    for name in ("presentadaEl", "fechaLimite"):
+    for name in DAYS:
         if name not in event:
             raise DomainError(
                 "SS-100",
