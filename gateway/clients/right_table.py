@@ -148,9 +148,18 @@ class Endpoints:
         self._rows("UPDATE endpoint SET generated = ? WHERE id = ?", (int(generated), number))
 
     def set_code(self, client: ClientId, old: str, new: str) -> None:
-        """Carry every endpoint, and so every right, of a service to its new code."""
+        """Carry every endpoint, and so every right, of a service to its new code, and put that under the policy of the old.
+
+        The old code stays under it too, as that of a service that was removed does: whoever takes it again is not without a policy.
+        """
         self._rows(
             "UPDATE endpoint SET service_code = ? WHERE client_id = ? AND service_code = ?",
+            (new, client.path(), old),
+        )
+        self._rows(
+            "INSERT INTO service_policy (client_id, service_code, policy_id, excess) "
+            "SELECT client_id, ?, policy_id, excess FROM service_policy WHERE client_id = ? AND service_code = ? "
+            "ON CONFLICT (client_id, service_code) DO UPDATE SET policy_id = excluded.policy_id, excess = excluded.excess",
             (new, client.path(), old),
         )
 

@@ -16,6 +16,8 @@ from gateway.clients.model import ConnectionType, Endpoint, ServiceType, Validat
 from gateway.clients.records import Document
 from gateway.clients.registration import DescriptionRegister, ServiceSettings
 from gateway.clients.store import ServerConfStore
+from gateway.policies.gate import Binding, Excess
+from gateway.policies.store import PolicyStore
 from gateway.refusals import GatewayCode
 from schemas.identifiers import ClientId, ServerId, ServiceId
 from serving.errors import Refused
@@ -190,6 +192,49 @@ def test_a_new_service_code_takes_endpoints_and_rights_along(
     changed = asyncio.run(register.update(added.id, moved, "new", LATER))
     assert [(s.full_code, s.url) for s in changed.services] == [("new", "http://provider/new")]
     assert [r.endpoint.endpoint for r in store.view.rights.all(PROVIDER)] == [Endpoint("new")]
+
+
+def test_no_rename_and_no_removal_takes_a_service_out_of_its_policy_or_brings_a_right_back(
+    register: DescriptionRegister, store: ServerConfStore
+) -> None:
+    policies, binding = PolicyStore(store.database), Binding("oss", Excess.REFUSE)
+    source = DescriptionSource(ServiceType.REST, "http://provider/rest")
+
+    def rights() -> list[Endpoint]:
+        return [r.endpoint.endpoint for r in store.view.rights.all(PROVIDER)]
+
+    def under(code: str) -> bool:
+        return policies.snapshot().bindings.get((PROVIDER, code)) == binding
+
+    added = asyncio.run(register.add(PROVIDER, source, "old", NOW))
+    with store.change() as tables:
+        tables.rights.grant(tables.endpoints.base(PROVIDER, "old"), CONSUMER, NOW)
+    policies.bind(PROVIDER, "old", binding)
+    # A name that was under another policy before; the service brings its own.
+    policies.bind(PROVIDER, "new", Binding("other", Excess.REFUSE))
+    asyncio.run(register.update(added.id, source, "new", LATER))
+    assert rights() == [Endpoint("new")]
+    assert under("new"), "what had the policy's protection has it under its new name"
+    again = asyncio.run(
+        register.add(PROVIDER, DescriptionSource(ServiceType.REST, "http://provider/2"), "old", LATER)
+    )
+    assert rights() == [Endpoint("new")]
+    assert under("old")
+    for number, code in ((added.id, "new"), (again.id, "old")):
+        register.remove(number)
+        asyncio.run(
+            register.add(
+                PROVIDER, DescriptionSource(ServiceType.REST, f"http://provider/{code}3"), code, LATER
+            )
+        )
+        assert Endpoint(code) not in rights()
+        assert under(code)
+    with store.change() as tables:
+        tables.clients.remove(PROVIDER)
+        tables.clients.add(PROVIDER, ConnectionType.HTTP, LATER)
+    asyncio.run(register.add(PROVIDER, source, "new", LATER))
+    assert rights() == []
+    assert under("new")
 
 
 @pytest.mark.xroad("F081")
