@@ -64,9 +64,14 @@ def outdated(gates: Mapping[str, Mapping[str, str]], policy_sha256: str, today: 
     found = []
     if adopted is not None and adopted != policy_sha256:
         found.append("titular")
-    if reported is not None and today > date.fromisoformat(reported) + REPORT_HOLDS:
+    if reported is not None and not is_report_in_force(reported, today):
         found.append("conformidad")
     return found
+
+
+def is_report_in_force(reported: str, today: date) -> bool:
+    """Whether a conformance report of a day (ISO 8601) still says how the member's services are."""
+    return today <= date.fromisoformat(reported) + REPORT_HOLDS
 
 
 def is_issued(certificate: x509.Certificate, authority: x509.Certificate) -> bool:

@@ -25,6 +25,7 @@ from social_security.domain.benefits import render_catalogue
 from social_security.domain.faults import APPEAL_DAYS, FEDERAL_GUARANTOR, Appeal, DomainError
 from social_security.oniess import readings
 from social_security.oniess.adoption import check_adoption, outdated
+from social_security.oniess.catalogue import build_catalogue
 from social_security.oniess.collecting import REGISTRY, Collector
 from social_security.oniess.commitments import commitments, note_commitment
 from social_security.oniess.escalation import add_up, escalate
@@ -125,7 +126,7 @@ class OniessServices:
         """The public readings by path."""
         return {
             "/politica": self._policy,
-            "/catalogo": lambda _q: web.json_response(pack.document("catalogue.jsonld")),
+            "/catalogo": self._catalogue,
             "/convenios": lambda _q: web.json_response({"convenios": self.store.conventions()}),
             "/publicacion": self._publication,
             "/indicadores": functools.partial(readings.read_indicators, self),
@@ -406,6 +407,16 @@ class OniessServices:
         why = Why("PUR-SUPERV", notice.case, "SISTEMA", _REASONS[notice.operation])
         response = await self._gateway.ask("GOBIERNO", notice.member, notice.operation, notice.body, why)
         return response.is_done
+
+    def _catalogue(self, _query: Mapping[str, str]) -> web.Response:
+        """The members and services as they stand today, each with how its conformance stands."""
+        made = build_catalogue(
+            self.publication.edition(),
+            standings(self.store.database),
+            self.store.applications(),
+            self.calendar.local_day(self.now()),
+        )
+        return web.json_response(made)
 
     def _console(self, _query: Mapping[str, str]) -> web.Response:
         """Members on their way in, conventions, policy: live, and without any personal data."""

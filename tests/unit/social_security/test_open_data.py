@@ -25,11 +25,12 @@ from social_security.domain.indicators import (
 )
 from social_security.domain.pack import document
 from social_security.oniess.adoption import outdated
+from social_security.oniess.catalogue import build_catalogue
 from social_security.oniess.collecting import Gathered
 from social_security.oniess.escalation import add_up as add_up_violations
 from social_security.oniess.escalation import escalate
 from social_security.oniess.readings import compute_month, institutes_of
-from social_security.oniess.store import OniessStore
+from social_security.oniess.store import Application, OniessStore
 from social_security.oniess.tables import STEPS
 from tests.social import SmallCountry, small_country
 
@@ -180,6 +181,36 @@ def test_the_cost_says_what_a_thousand_messages_cost_too(tmp_path: Path) -> None
     silent = next(r for r in compute_month(store, "2026-03", {}, ()) if r["id"] == "IND-16")
     assert "millar" not in silent["fuente"]
     store.database.close()
+
+
+def test_the_catalogue_flags_each_member_by_its_last_report(tmp_path: Path) -> None:
+    def brought(code: str, reported: str) -> Application:
+        gates = {
+            "conformidad": {"estado": "APROBADA", "reporte": reported}
+            if reported
+            else {"estado": "PENDIENTE"}
+        }
+        request = {"codigoPropuesto": code, "subsistemas": ["HIST", "PORT"]}
+        return Application(f"ALTA-{code[:2]}", request, "ACTIVA", date(2025, 1, 2), None, gates)
+
+    members = [{"miembro": f"MX/GOB/{c}", "estado": s} for c, s in
+               (("30-IPE", "ACTIVA"), ("15-ISSEMYM", "SUSPENDIDA"), ("26-ISSSTESON", "ACTIVA"), ("14-IPEJAL", "ACTIVA"))]  # fmt: skip
+    made = build_catalogue(
+        package_edition(), members,
+        [brought("30-IPE", "2025-03-02"), brought("15-ISSEMYM", "2025-03-01"), brought("26-ISSSTESON", "")],
+        date(2026, 3, 2),
+    )  # fmt: skip
+    flags = {
+        e["@id"].partition("MX/")[2]: (e["oss:conformidad"], e["oss:estado"])
+        for e in made["@graph"]
+        if "oss:conformidad" in e
+    }
+    assert flags["GOB/30-IPE/HIST/oss-v1"] == flags["GOB/30-IPE"] == ("VIGENTE", "ACTIVA")
+    assert flags["GOB/15-ISSEMYM/PORT/oss-v1"] == ("VENCIDA", "SUSPENDIDA")
+    assert flags["GOB/26-ISSSTESON/HIST/oss-v1"] == flags["GOB/14-IPEJAL"] == ("SIN_REPORTE", "ACTIVA")
+    (catalogue,) = [e for e in made["@graph"] if e["@type"] == "dcat:Catalog"]
+    assert len(catalogue["dcat:service"]) == 6
+    assert made["@graph"] != document("catalogue.jsonld")["@graph"], "the pack's document stays as it is"
 
 
 def test_an_approval_that_no_longer_says_how_a_member_is_is_named() -> None:
