@@ -294,7 +294,8 @@ class Page(HTMLParser):
         self.csrf = ""
         self.links: list[str] = []
         self._words: list[str] = []
-        self.feed(source)
+        # Where a word may be broken it is one word all the same.
+        self.feed(source.replace("<wbr>", ""))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         found = dict(attrs)
