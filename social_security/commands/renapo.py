@@ -19,14 +19,13 @@ from social_security.domain.calendars import national_day
 from social_security.domain.faults import InputError
 from social_security.importing.layouts import parse_day, read_rows
 from social_security.importing.quality import QualityReport
-from social_security.registry.accesses import AccessStore, PersonAccess
+from social_security.registry.accesses import PersonAccess
 from social_security.registry.curpstates import CODES, FeedOutcome, StateRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import date
 
-    from social_security.registry.store import RegistryStore
 
 COLUMNS: Final = ("curp", "estado", "desde", "curp_vigente")
 
@@ -45,8 +44,9 @@ def curp_states(data: Path, report: Path, file: Path, *, dry_run: bool) -> None:
     try:
         with QualityReport(report) as problems:
             rows = list(_parse(file, problems, national_day(now)))
-            done = FeedOutcome() if dry_run else store.take_curp_states(rows, now)
-            _note_accesses(store, done, now)
+            done = (
+                FeedOutcome() if dry_run else store.take_curp_states(rows, now, lambda d: _accesses(d, now))
+            )
     except ValueError as err:
         raise click.ClickException(str(err)) from err
     finally:
@@ -93,14 +93,10 @@ def _row(row: dict[str, str], today: date) -> StateRow:
     return StateRow(curp, code, since, now_curp)
 
 
-def _note_accesses(store: RegistryStore, done: FeedOutcome, now: datetime) -> None:
+def _accesses(done: FeedOutcome, now: datetime) -> Iterator[PersonAccess]:
     """A line in each touched person's access log: the registry itself used her record."""
-    AccessStore(store.database).add(
-        *(
-            PersonAccess(
-                rid, now, "Estado de la CURP según RENAPO", "MX/GOB/00-RNSS", "Oficial del registro", "PUR-IDENT",
-                "mx:LGPDPPSO-16-I", ("identidad",), f"CONS-00-{now.year}-{number:08d}", str(uuid.uuid4()), "ENTREGADO",
-            )
-            for number, rid in enumerate(done.touched, 1)
-        )
-    )  # fmt: skip
+    for number, rid in enumerate(done.touched, 1):
+        yield PersonAccess(
+            rid, now, "Estado de la CURP según RENAPO", "MX/GOB/00-RNSS", "Oficial del registro", "PUR-IDENT",
+            "mx:LGPDPPSO-16-I", ("identidad",), f"CONS-00-{now.year}-{number:08d}", str(uuid.uuid4()), "ENTREGADO",
+        )  # fmt: skip

@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from serving.storage.database import AnyDatabase
+    from serving.storage.transactions import Transaction
     from social_security.domain.pseudonyms import Rid
 
 ACCESS_STEP = """
@@ -62,26 +63,31 @@ class AccessStore:
     def add(self, *accesses: PersonAccess) -> None:
         """Append rows of persons' access logs at the registry, in one transaction."""
         with self._database.transaction() as connection:
-            connection.executemany(
-                "INSERT INTO person_access (rid, at, action, receiver, receiver_system, purpose, basis, categories, "
-                "case_id, message_id, outcome) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (
-                        access.rid,
-                        access.at.astimezone(UTC).isoformat(),
-                        access.action,
-                        access.receiver,
-                        access.receiver_system,
-                        access.purpose,
-                        access.basis,
-                        ",".join(access.categories),
-                        access.case,
-                        access.message_id,
-                        access.outcome,
-                    )
-                    for access in accesses
-                ],
-            )
+            self.put(connection, accesses)
+
+    @staticmethod
+    def put(connection: Transaction, accesses: Iterable[PersonAccess]) -> None:
+        """Append rows within the transaction of what they are about: neither is on disk without the other."""
+        connection.executemany(
+            "INSERT INTO person_access (rid, at, action, receiver, receiver_system, purpose, basis, categories, "
+            "case_id, message_id, outcome) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (
+                    access.rid,
+                    access.at.astimezone(UTC).isoformat(),
+                    access.action,
+                    access.receiver,
+                    access.receiver_system,
+                    access.purpose,
+                    access.basis,
+                    ",".join(access.categories),
+                    access.case,
+                    access.message_id,
+                    access.outcome,
+                )
+                for access in accesses
+            ],
+        )
 
     def page(
         self,

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from social_security.domain.curp import parse_curp
 from social_security.domain.faults import InputError
 from social_security.domain.pseudonyms import Pid, Rid, curp_index, institute_pid
+from social_security.registry.accesses import AccessStore, PersonAccess
 from social_security.registry.curpstates import (
     CurpState,
     FeedOutcome,
@@ -43,7 +44,7 @@ from social_security.registry.merging import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from serving.storage.database import AnyDatabase
     from serving.storage.transactions import Transaction
@@ -163,10 +164,17 @@ class RegistryStore:
         """The state of a CURP as RENAPO tells it; None when it leads to nobody here."""
         return curp_state(self._database, self._keys, curp)
 
-    def take_curp_states(self, rows: Iterable[StateRow], now: datetime) -> FeedOutcome:
-        """Note RENAPO's states of CURPs, in one transaction."""
+    def take_curp_states(
+        self,
+        rows: Iterable[StateRow],
+        now: datetime,
+        accesses: Callable[[FeedOutcome], Iterable[PersonAccess]],
+    ) -> FeedOutcome:
+        """Note RENAPO's states of CURPs, in one transaction with the lines of the access logs of whom they are about."""
         with self._database.transaction() as connection:
-            return take_states(connection, self._keys, rows, now)
+            done = take_states(connection, self._keys, rows, now)
+            AccessStore.put(connection, accesses(done))
+        return done
 
     def find_by_pid(self, member: str, pid: Pid) -> Person | None:
         """The person whom a member knows under its own PID."""

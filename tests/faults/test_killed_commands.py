@@ -17,6 +17,7 @@ from social_security.importing.layouts import PERIODS
 from social_security.importing.quality import QualityReport
 from social_security.institute.stores.steps import STEPS
 from social_security.newfiles import NewFile, new_file, new_folder
+from social_security.registry.tables import STEPS as REGISTRY_STEPS
 from tests.unit.social_security.test_init_and_import import CURPS
 
 # Kills itself at a call of a function, before it or after it.
@@ -160,3 +161,30 @@ def test_what_is_broken_off_leaves_no_new_file_and_follows_no_link(tmp_path: Pat
     with pytest.raises(OSError, match="symbolic"):
         NewFile(tmp_path / "a")
     assert (tmp_path / "kept").read_text() == "kept"
+
+
+@pytest.mark.parametrize(
+    ("at", "after"),
+    [
+        ("social_security.registry.store.take_states", "after"),
+        ("social_security.registry.store.AccessStore.put", "after"),
+        ("social_security.newfiles.os.fsync", "before"),
+    ],
+)
+def test_a_state_of_a_curp_is_never_taken_without_the_line_in_her_access_log(
+    tmp_path: Path, at: str, after: str
+) -> None:
+    registry = member(tmp_path, "00-RNSS")
+    file = tmp_path / "personas.csv"
+    file.write_text(f"expediente,curp,nivel\nE-1,{CURPS[0]},2\n", encoding="utf-8")
+    again("officer", "import-persons", "--data", registry, "--member", "15-ISSEMYM", "--out", tmp_path / "p", "--report",
+          tmp_path / "r", file, code=0)  # fmt: skip
+    feed = tmp_path / "renapo.csv"
+    feed.write_text(f"curp,estado,desde,curp_vigente\n{CURPS[0]},AN,2026-02-01,\n", encoding="utf-8")
+    command = ("officer", "curp-states", "--data", registry, "--report", tmp_path / "out.csv", feed)
+    kill(at, 1, after, *command)
+    again(*command, code=0)
+    books = Database(registry / "registry.sqlite", REGISTRY_STEPS)
+    lines = books.query("SELECT count(*) FROM person_access WHERE action = 'Estado de la CURP según RENAPO'")
+    books.close()
+    assert lines == [(1,)]
