@@ -51,6 +51,17 @@ PASSPHRASE_VARIABLE = "SACBE_BACKUP_PASSPHRASE"  # a variable's name
 ROTATED = "timer_"
 
 
+def _show_written(data: Path, content: Content, out: Path, size_bytes: int) -> None:
+    """Print what was made of a data folder, and that its state is not in it where that is kept in a shared database."""
+    click.echo(_("backup written: {out} ({len} bytes)", out=out, len=size_bytes))
+    if not any((data / name).exists() for name in content.databases):
+        click.echo(
+            _(
+                "no database is in it: this server keeps its state in the one of node.database; copy that by its own means, as pg_dump"
+            )
+        )
+
+
 def backup_commands(
     content: Content,
     folders: ServerFolders,
@@ -122,7 +133,7 @@ def backup_commands(
         with working(_("making the backup")):
             made = make_backup(data, content, server_name(data), lock, datetime.now(UTC), version("sacbe"))
         write_whole(out, made)
-        click.echo(_("backup written: {out} ({len} bytes)", out=out, len=len(made)))
+        _show_written(data, content, out, len(made))
         if lock.signer is not None:
             name = fingerprint(lock.signer.public_key())
             click.echo(_("signed by {name}; keep the fingerprint elsewhere", name=name))

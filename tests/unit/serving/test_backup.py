@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING
 
 import pyrage
 import pytest
+from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from serving.cli.backupcommands import backup_commands
+from serving.cli.serverfolder import ServerFolders
 from serving.errors import OperatorError
 from serving.storage.backup import (
     Content,
@@ -360,3 +363,22 @@ class TestFounded:
     def test_a_folder_with_a_server_or_half_of_a_restore_is_taken(self, tmp_path: Path, mark: str) -> None:
         (tmp_path / mark).touch()
         check_initialised(tmp_path, ["central.sqlite"], "run init")
+
+
+def test_who_keeps_the_state_in_a_shared_database_is_told_that_no_backup_of_the_folder_holds_it(
+    server: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "phrase").write_text(SECRET)
+    (tmp_path / "phrase").chmod(0o600)
+    folders = ServerFolders("data", ("settings.toml",), "SACBE_NO_DATABASE", "gateway init")
+    command = backup_commands(CONTENT, folders, lambda _data: "MX/GOB/1/SS", lambda *_where: SAFE)
+    words = ["create", "--data", str(server), "--passphrase-file", str(tmp_path / "phrase")]
+    line = "no database is in it"
+    assert (
+        line
+        not in CliRunner().invoke(command, [*words, str(tmp_path / "whole")], catch_exceptions=False).output
+    )
+    (server / "conf.sqlite").rename(server / "conf.sqlite.moved")
+    assert (
+        line in CliRunner().invoke(command, [*words, str(tmp_path / "bare")], catch_exceptions=False).output
+    )
