@@ -30,7 +30,7 @@ from serving.cli.usercommands import JSON
 from serving.errors import OperatorError
 from serving.language import N_, _
 from serving.storage.datafolder import claim
-from serving.storage.moving import set_aside
+from serving.storage.moving import is_aside, set_aside
 
 if TYPE_CHECKING:
     from central_server.publication.node import CentralNode
@@ -64,8 +64,10 @@ def move(data: Path, settings: Path | None, to: str) -> None:
     file = settings_file(data, settings) or data / "settings.toml"
     with claim(data.absolute()):
         source, target = _places(data, settings, to)
-        for line in move_central(data, source, target):
-            click.echo(line)
+        # Stopped while the files were given their other names, both places hold the same; one that is gone would be found empty.
+        if not (target and is_aside(data, PARTS)):
+            for line in move_central(data, source, target):
+                click.echo(line)
         if target:
             name_database(file, to)
             # From here on every command looks in the database; a crash leaves the old files under their names, unused.

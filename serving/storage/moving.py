@@ -92,6 +92,12 @@ def set_aside(folder: Path, parts: Sequence[MovedPart]) -> None:
             put_aside(path)
 
 
+def is_aside(folder: Path, parts: Sequence[MovedPart]) -> bool:
+    """Whether one of the files has its other name already: a move was stopped after it compared all of them."""
+    paths = [folder / part.path for part in parts]
+    return any(not path.exists() and path.with_name(path.name + MOVED).exists() for path in paths)
+
+
 class MovedTable(msgspec.Struct, frozen=True):
     """A table: its columns, the columns of its key in their order, and whether those are whole numbers."""
 

@@ -7,6 +7,7 @@ import contextlib
 import re
 import shlex
 import shutil
+import sqlite3
 import subprocess
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -27,11 +28,15 @@ from central_server.store.records import Actor, CentralStore
 from certs.configuration import verify_directory
 from schemas.globalconf.anchor import parse_anchor
 from schemas.globalconf.parts import SHARED_ID
+from serving.config import nodetable
 from serving.errors import OperatorError
 from serving.login.users import Logins
+from serving.storage import moving as copying
+from serving.storage import nodes as shared_nodes
 from serving.storage.audit import AuditLog
 from serving.storage.moving import MOVED
 from tests.instance import Instance
+from tests.killing import kill_at
 from tests.paths import PROJECT
 from tests.postgres import BINARIES
 from tests.programs import need
@@ -185,6 +190,53 @@ def test_a_move_that_was_stopped_anywhere_goes_on_with_the_same_command(
         (central / (part.path + MOVED)).rename(central / part.path)
     run(central.parent, f"central-server storage move --data central --to '{there}'")
     assert not (central / "central.sqlite").exists()
+
+
+# Where a move is killed, one after the other: in the middle of copying, and before and after each thing that is on the disk from then on.
+THERE = (
+    (copying, "_copy_anew", 3, False),
+    (copying, "_continue", 1, True),
+    (nodetable, "name_database", 1, False),
+    (nodetable, "name_database", 1, True),
+    (copying, "put_aside", 1, False),
+    (copying, "put_aside", 1, True),
+    (copying, "put_aside", 1, False),
+)
+BACK = (
+    (copying, "_copy_anew", 3, False),
+    (copying, "_continue", 1, True),
+    (shared_nodes, "note_moved", 1, False),
+    (shared_nodes, "note_moved", 1, True),
+    (nodetable, "forget_database", 1, False),
+)
+
+
+def test_a_move_killed_at_each_of_its_steps_goes_on_with_the_same_command(
+    central: Path, postgres: Cluster
+) -> None:
+    there, anchor = postgres.new_database(), anchor_of(central)
+    with sqlite3.connect(central / "admin.sqlite") as database:
+        users = database.execute("SELECT * FROM admin_user").fetchall()
+    database.close()
+    assert users
+    for to, steps in ((there, THERE), ("sqlite", BACK)):
+        command = f"central-server storage move --data central --to '{to}'"
+        for owner, name, nth, after in steps:
+            kill_at(lambda command=command: run(central.parent, command), owner, name, nth, after=after)  # type: ignore[misc]
+            assert anchor_of(central) == anchor, (
+                name,
+                after,
+            )  # wherever its settings say, the server is whole
+        run(central.parent, command)
+        assert anchor_of(central) == anchor
+        publish(central, PIN, anchor)
+        # What is in force has the users, and what was put aside is what was there.
+        aside = "" if to == "sqlite" else MOVED
+        with sqlite3.connect(central / f"admin.sqlite{aside}") as database:
+            assert database.execute("SELECT * FROM admin_user").fetchall() == users
+        database.close()
+        with contextlib.closing(Logins(there if aside else central / "admin.sqlite", QUICK)) as logins:
+            assert logins.verify_password("ana", "secret") is not None
 
 
 @pytest.mark.xroad("F008")

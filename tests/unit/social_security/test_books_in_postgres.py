@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sqlite3
 import threading
+import time
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 from click.testing import CliRunner
 from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from serving.errors import OperatorError
+from serving.storage import moving
 from serving.storage.database import Database
 from serving.storage.moving import MOVED
+from serving.storage.postgres import PostgresDatabase
 from social_security.__main__ import main
+from social_security.commands import moving as commands
 from social_security.commands.moving import bring_books_back, move_books
 from social_security.config import SystemSettings
 from social_security.institute.stores.steps import STEPS
 from social_security.wire.books import check_found, holds, open_books
+from tests.killing import kill_at
 from tests.postgres import Cluster
 from tests.property.countrymachine import CountryMachine
 from tests.social import seeded
@@ -226,3 +233,56 @@ def test_nothing_is_moved_without_a_database_named(folder: Path) -> None:
     assert "postgresql://" in done.output
     with sqlite3.connect(folder / "institute.sqlite") as kept:
         assert kept.execute("SELECT count(*) FROM affiliation").fetchone()[0] > 0
+
+
+# In the middle of copying, and before and after each thing that is on the disk from then on.
+THERE = (
+    (moving, "_copy_anew", 3, False),
+    (commands, "put_aside", 1, False),
+)
+BACK = (
+    (moving, "_copy_anew", 3, False),
+    (commands, "put_in_place", 1, False),
+    (commands, "put_in_place", 1, True),
+)
+
+
+@pytest.mark.processes
+def test_books_whose_move_is_killed_at_each_of_its_steps_are_moved_by_the_same_command(
+    folder: Path, postgres: Cluster
+) -> None:
+    address = postgres.new_database()
+    name_database(folder, ISSEMYM, address)
+    question = "SELECT pid, file_number, level FROM affiliation ORDER BY pid"
+    with contextlib.closing(Database(folder / "institute.sqlite", STEPS)) as before:
+        persons = before.query(question)
+    for owner, name, nth, after in THERE:
+        kill_at(lambda: list(move_books(folder)), owner, name, nth, after=after)
+        with contextlib.closing(Database(folder / "institute.sqlite", STEPS)) as here:
+            assert here.query(question) == persons
+        with pytest.raises(OperatorError, match="move-books"):  # nobody goes on from what has come so far
+            open_books(folder, "institute", STEPS)
+    # Killed as soon as the file is aside, the move is done.
+    kill_at(lambda: list(move_books(folder)), commands, "put_aside", after=True)
+    with contextlib.closing(open_books(folder, "institute", STEPS)) as there:
+        assert there.query(question) == persons
+    for owner, name, nth, after in BACK:
+        kill_at(lambda: list(bring_books_back(folder)), owner, name, nth, after=after)
+        with contextlib.closing(PostgresDatabase(address, STEPS, schema="15-issemym")) as there:
+            assert there.query(question) == persons
+        until_alone(address)
+    list(bring_books_back(folder))
+    (folder / "settings.toml").write_text(f'member = "{ISSEMYM}"\n')
+    with contextlib.closing(open_books(folder, "institute", STEPS)) as here:
+        assert here.query(question) == persons
+
+
+def until_alone(address: str) -> None:
+    """Wait until the server has found out that a killed process is gone."""
+    asked = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name <> ''"
+    )
+    deadline = time.monotonic() + 60
+    with psycopg.connect(address, autocommit=True) as connection:
+        while connection.execute(asked).fetchall() != [(0,)]:
+            assert time.monotonic() < deadline
