@@ -234,13 +234,13 @@ async def test_what_has_no_mark_is_found_without_reading_those_of_others_where_t
     keeper = Retention(log, place.folder.log, lambda: datetime.now(UTC))
     assert log.reader.unstamped.count()[0] == 1  # walks through all of it, once
     assert await keeper.archive() == []
-    asked: list[tuple[str, Sequence[object]]] = []
+    questions: list[tuple[str, Sequence[object]]] = []
     query = PostgresDatabase.query
 
     def recorded(
         self: PostgresDatabase, sql: str, parameters: Sequence[object] = ()
     ) -> list[tuple[object, ...]]:
-        asked.append((sql, parameters))
+        questions.append((sql, parameters))
         return query(self, sql, parameters)
 
     monkeypatch.setattr(PostgresDatabase, "query", recorded)
@@ -248,7 +248,7 @@ async def test_what_has_no_mark_is_found_without_reading_those_of_others_where_t
     assert [u.id for u in await log.untimestamped(10)] == [count]
     assert await keeper.archive() == []
     monkeypatch.undo()
-    searches = [(sql, values) for sql, values in asked if "stamped" in sql or "archived" in sql]
+    searches = [(sql, values) for sql, values in questions if "stamped" in sql or "archived" in sql]
     assert len(searches) >= 4
     for sql, values in searches:
         ((found,),) = database.query(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", values)

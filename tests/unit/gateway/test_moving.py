@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections import Counter
@@ -28,6 +29,8 @@ from gateway.server.moving import PARTS, move_gateway
 from gateway.settings.datafolder import DataFolder, find_folder
 from serving.errors import OperatorError
 from serving.login.users import Logins
+from serving.storage import database as sqlite
+from serving.storage.database import connect
 from serving.storage.datafolder import claim
 from serving.storage.moving import MOVED, set_aside
 from serving.storage.nodes import SharedNodes
@@ -239,6 +242,56 @@ async def test_a_target_that_is_lost_in_the_middle_leaves_the_source_and_the_com
     finally:
         postgres.start()
     assert any("whole" in line for line in move_gateway(gateway, there))
+
+
+async def test_a_full_disk_at_either_end_is_refused_by_name_and_the_source_goes_on(
+    gateway: DataFolder, postgres: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = postgres.new_database()
+    stopped = move_gateway(gateway, DataFolder(gateway.root, where))
+    next(stopped)  # the tables are there
+    stopped.close()
+    with psycopg.connect(where, autocommit=True) as connection:
+        # What the server itself gives when it cannot write any more.
+        connection.execute(
+            "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+            "RAISE EXCEPTION USING ERRCODE = 'disk_full', MESSAGE = 'could not extend file: No space left on device'; END $$"
+        )
+        connection.execute(
+            "CREATE TRIGGER full_disk BEFORE INSERT ON messagelog.stamped FOR EACH ROW EXECUTE FUNCTION full_disk()"
+        )
+    with pytest.raises(ClickException, match=r"No space left on device.*; free space on the server's disk"):
+        move(gateway.root, where)
+    assert not find_folder(gateway.root, {}).database
+    log = open_log(gateway)
+    assert await append_signed(log, tmp_path, message_id="goes on") == 4
+    assert await log.verify_chain() is None
+    await log.close()
+    with psycopg.connect(where, autocommit=True) as connection:
+        connection.execute("DROP TRIGGER full_disk ON messagelog.stamped")
+    move(gateway.root, where)
+
+    def small(path: Path) -> sqlite3.Connection:
+        opened = connect(path)
+        if path.name == "messages.sqlite":
+            opened.execute("PRAGMA max_page_count = 10")
+        return opened
+
+    monkeypatch.setattr(sqlite, "connect", small)
+    with pytest.raises(
+        ClickException, match=r"messages\.sqlite: database or disk is full; free space on the disk"
+    ):
+        move(gateway.root, "sqlite")
+    monkeypatch.undo()
+    assert find_folder(gateway.root, {}).database == where
+    log = open_log(DataFolder(gateway.root, where))
+    assert await append_signed(log, tmp_path, message_id="goes on there") == 5
+    await log.close()
+    move(gateway.root, "sqlite")
+    log = open_log(gateway)
+    assert await log.verify_chain() is None
+    assert len(await log.by_ids(range(1, 9))) == 5
+    await log.close()
 
 
 @pytest.fixture

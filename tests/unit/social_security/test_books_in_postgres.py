@@ -279,10 +279,10 @@ def test_books_whose_move_is_killed_at_each_of_its_steps_are_moved_by_the_same_c
 
 def until_alone(address: str) -> None:
     """Wait until the server has found out that a killed process is gone."""
-    asked = (
+    others = (
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name <> ''"
     )
     deadline = time.monotonic() + 60
     with psycopg.connect(address, autocommit=True) as connection:
-        while connection.execute(asked).fetchall() != [(0,)]:
+        while connection.execute(others).fetchall() != [(0,)]:
             assert time.monotonic() < deadline
