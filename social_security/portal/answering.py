@@ -20,6 +20,7 @@ from social_security.domain.states import ARCO
 from social_security.institute.appealreports import GIVEN
 from social_security.institute.stores.arco import INFORMATION
 from social_security.portal.accounts import GUARANTOR
+from social_security.portal.core import FRESH, ShownForm
 from social_security.portal.queries import explain
 from social_security.portal.staffqueries import local_id
 from social_security.wire.gatewayclient import GatewayAnswer
@@ -122,29 +123,26 @@ class AnsweringPages:
         seen = await self._seen(request, visitor)
         wrong, event = self._event(visitor, member, seen.body if seen.is_done else {}, form)
         if wrong is not None:
-            return await self._show(request, visitor, wrong, form, status=400)
+            return await self._show(request, visitor, ShownForm(wrong, form, 400))
         response = await self._asking.advance(member, visitor.role, local_id(visitor.user.name), folio, event)
         if not response.is_done:
-            return await self._show(request, visitor, explain(response), form, status=409)
+            return await self._show(request, visitor, ShownForm(explain(response), form, 409))
         return redirect(f"{request.path}?hecho=1")
 
     async def _show(
         self,
         request: web.Request,
         visitor: Visitor,
-        wrong: Translatable | None = None,
-        typed: Mapping[str, list[str]] | None = None,
-        *,
-        status: int = 200,
+        shown: ShownForm = FRESH,
     ) -> web.Response:
         member, folio = self._named(request)
         response = await self._seen(request, visitor)
         body = response.body if response.is_done else {}
-        return self._portal.render(
+        return self._portal.render_form(
             request,
             "staff/request.html",
             visitor,
-            status=status,
+            shown,
             member=member,
             folio=folio,
             b=body,
@@ -153,9 +151,6 @@ class AnsweringPages:
             causes=pack.codes()["arco_causes"],
             is_information=body.get("derecho") == INFORMATION,
             is_guarantor=visitor.role == GUARANTOR,
-            wrong=wrong,
-            typed=typed or {},
-            done="hecho" in request.query and wrong is None,
             root=self._root,
         )
 

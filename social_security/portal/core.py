@@ -6,7 +6,7 @@ address that a request names is ever followed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 from zoneinfo import ZoneInfo
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from serving.api.authentication import Clock
+    from serving.language import Translatable
     from serving.login.sessions import Session
     from serving.login.users import User
     from serving.web.pages import Site
@@ -94,6 +95,18 @@ LINKS = {
         NavigationLink("/politicas", N_("Policies in force")),
     ),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class ShownForm:
+    """The state of a form: fresh, or what was wrong with it, what was typed (by field), and the HTTP status of that."""
+
+    wrong: Translatable | None = None
+    typed: Mapping[str, list[str]] = field(default_factory=dict)
+    status: int = 200
+
+
+FRESH = ShownForm()
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +179,21 @@ class Portal:
         """A page of ``template``, with the navigation of the visitor, or of nobody where it is None."""
         person = None if visitor is None else visitor.person
         return self.frame.render(request, template, person=person, status=status, **values)
+
+    def render_form(
+        self, request: web.Request, template: str, visitor: Visitor, shown: ShownForm, **values: Any
+    ) -> web.Response:
+        """A page with a form: fresh, after what it did (``?hecho=1``), or again with what was wrong and what was typed."""
+        return self.render(
+            request,
+            template,
+            visitor,
+            status=shown.status,
+            wrong=shown.wrong,
+            typed=shown.typed,
+            done="hecho" in request.query and shown.wrong is None,
+            **values,
+        )
 
     def check_mandate(self, visitor: Visitor, day: date) -> None:
         """Let who acts for a person in only while the mandate lasts, everybody else always. Raises `Problem` 403."""

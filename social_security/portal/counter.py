@@ -20,6 +20,7 @@ from serving.web.pages import redirect
 from social_security.domain.faults import DomainError
 from social_security.domain.pseudonyms import parse_pid
 from social_security.domain.states import PORTABILITY, Author
+from social_security.portal.core import FRESH, ShownForm
 from social_security.portal.queries import explain
 from social_security.portal.staffqueries import local_id
 
@@ -150,11 +151,11 @@ class CounterPages:
             wrong = N_(
                 "Choose a step and confirm it; a rejection has cause, legal basis and reasons; to add institutes, choose them."
             )
-            return await self._show_case(request, visitor, wrong, form, status=400)
+            return await self._show_case(request, visitor, ShownForm(wrong, form, 400))
         response = await self._asking.advance_case(self._member, local_id(visitor.user.name), case, step)
         if response.is_done:
             return redirect(f"/casos/{case}?hecho=1")
-        return await self._show_case(request, visitor, explain(response), form, status=409)
+        return await self._show_case(request, visitor, ShownForm(explain(response), form, 409))
 
     async def open_case(
         self, request: web.Request, visitor: Visitor, form: Mapping[str, list[str]]
@@ -204,66 +205,54 @@ class CounterPages:
         reasons = _first(form, "motivacion").strip()
         if not to or "confirmo" not in form or (to == "NEGADA" and len(reasons) < STATEMENT_LEAST):
             wrong = N_("Choose a step and confirm it; a refusal states its reasons.")
-            return await self._show_admission(request, visitor, wrong, form, status=400)
+            return await self._show_admission(request, visitor, ShownForm(wrong, form, 400))
         event = {"estado": to} | ({"motivacion": reasons} if reasons else {})
         response = await self._asking.advance_admission(
             self._member, local_id(visitor.user.name), case, event
         )
         if response.is_done:
             return redirect(f"/admisiones/{case}?hecho=1")
-        return await self._show_admission(request, visitor, explain(response), form, status=409)
+        return await self._show_admission(request, visitor, ShownForm(explain(response), form, 409))
 
     async def _show_case(
         self,
         request: web.Request,
         visitor: Visitor,
-        wrong: Translatable | None = None,
-        typed: Mapping[str, list[str]] | None = None,
-        *,
-        status: int = 200,
+        shown: ShownForm = FRESH,
     ) -> web.Response:
         case = request.match_info["caso"]
         response = await self._asking.case(self._member, local_id(visitor.user.name), case)
         if not response.is_done:
             raise Problem(404, words=explain(response))
-        shown = response.body["casos"][0]
-        return self._portal.render(
+        found = response.body["casos"][0]
+        return self._portal.render_form(
             request,
             "staff/case.html",
             visitor,
-            status=status,
-            c=shown,
-            joinable=await self._joinable(shown),
+            shown,
+            c=found,
+            joinable=await self._joinable(found),
             mine=self._member,
             reasons=REJECTIONS,
-            wrong=wrong,
-            typed=typed or {},
-            done="hecho" in request.query and wrong is None,
         )
 
     async def _show_admission(
         self,
         request: web.Request,
         visitor: Visitor,
-        wrong: Translatable | None = None,
-        typed: Mapping[str, list[str]] | None = None,
-        *,
-        status: int = 200,
+        shown: ShownForm = FRESH,
     ) -> web.Response:
         response = await self._asking.admission(
             self._member, local_id(visitor.user.name), request.match_info["caso"]
         )
         if not response.is_done:
             raise Problem(404, words=explain(response))
-        return self._portal.render(
+        return self._portal.render_form(
             request,
             "staff/admission.html",
             visitor,
-            status=status,
+            shown,
             a=response.body["admisiones"][0],
-            wrong=wrong,
-            typed=typed or {},
-            done="hecho" in request.query and wrong is None,
         )
 
     async def _joinable(self, case: Mapping[str, Any]) -> list[str]:

@@ -17,6 +17,7 @@ from serving.web.pages import redirect
 from social_security.domain.faults import DomainError
 from social_security.domain.pseudonyms import parse_pid
 from social_security.portal.accounts import OFFICER
+from social_security.portal.core import FRESH, ShownForm
 from social_security.portal.queries import MANY, REGISTRY, ask, explain
 from social_security.portal.staffqueries import local_id
 from social_security.wire.gatewayclient import GatewayAnswer, GatewayClient, Why
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-    from serving.language import Translatable
     from social_security.portal.core import Portal, Visitor
 
 SYSTEM: Final = "Mesa del registro 1.0"
@@ -56,11 +56,11 @@ class OfficerPages:
             body = read_decision(form)
         except ValueError:
             wrong = N_("Choose a decision, confirm it, and paste its signature in hexadecimal digits.")
-            return await self._reviews(request, visitor, wrong, status=400)
+            return await self._reviews(request, visitor, ShownForm(wrong, {}, 400))
         response = await self._ask("resolverRevision", body, visitor, "Decisión de la oficial")
         if response.is_done:
             return redirect("/?hecho=1")
-        return await self._reviews(request, visitor, explain(response), status=409)
+        return await self._reviews(request, visitor, ShownForm(explain(response), {}, 409))
 
     async def levels(self, request: web.Request, visitor: Visitor) -> web.Response:
         """``/niveles``: the form that raises a level."""
@@ -74,47 +74,39 @@ class OfficerPages:
             body = read_level(form)
         except ValueError:
             wrong = N_("Look at the form: institute, its PID, level, and the document with its SHA-256.")
-            return self._levels(request, visitor, wrong, form, status=400)
+            return self._levels(request, visitor, ShownForm(wrong, form, 400))
         response = await self._ask("elevarNivel", body, visitor, "Evidencia de identidad")
         if response.is_done:
             return redirect("/niveles?hecho=1")
-        return self._levels(request, visitor, explain(response), form, status=409)
+        return self._levels(request, visitor, ShownForm(explain(response), form, 409))
 
     async def _reviews(
-        self, request: web.Request, visitor: Visitor, wrong: Translatable | None = None, *, status: int = 200
+        self, request: web.Request, visitor: Visitor, shown: ShownForm = FRESH
     ) -> web.Response:
         response = await self._ask("listarRevisiones", {}, visitor, "Registros en revisión")
-        return self._portal.render(
+        return self._portal.render_form(
             request,
             "officer/reviews.html",
             visitor,
-            status=status,
+            shown,
             b=response.body if response.is_done else {"total": 0, "revisiones": [], "uniones": []},
             officer=local_id(visitor.user.name),
-            wrong=wrong,
             why=None if response.is_done else explain(response),
-            done="hecho" in request.query and wrong is None,
         )
 
     def _levels(
         self,
         request: web.Request,
         visitor: Visitor,
-        wrong: Translatable | None = None,
-        typed: Mapping[str, list[str]] | None = None,
-        *,
-        status: int = 200,
+        shown: ShownForm = FRESH,
     ) -> web.Response:
-        return self._portal.render(
+        return self._portal.render_form(
             request,
             "officer/levels.html",
             visitor,
-            status=status,
+            shown,
             members=self._portal.edition.institutes(),
             levels=_LEVELS,
-            wrong=wrong,
-            typed=typed or {},
-            done="hecho" in request.query and wrong is None,
         )
 
     async def _ask(

@@ -22,6 +22,7 @@ from social_security.domain import pack
 from social_security.domain.faults import DomainError
 from social_security.domain.indicators import INDICATORS
 from social_security.portal.accounts import OPERATOR
+from social_security.portal.core import FRESH, ShownForm
 from social_security.portal.queries import MANY, ONIESS, ask, explain
 from social_security.portal.staffqueries import local_id
 from social_security.wire.gatewayclient import GatewayAnswer, GatewayClient, Why
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-    from serving.language import Translatable
     from social_security.portal.core import Portal, Visitor
 
 SYSTEM: Final = "Mesa de ONIESS 1.0"
@@ -85,11 +85,11 @@ class OperatorPages:
                 wrong = N_(
                     "Look at the decision: its result, what shows it, and the documents as JSON where the gate asks for them."
                 )
-                return await self._show(request, visitor, wrong, form, status=400)
+                return await self._show(request, visitor, ShownForm(wrong, form, 400))
             response = await self._ask("resolverCompuerta", body, self._why(case, user), {"compuerta": gate})
         if response.is_done:
             return redirect(f"/operacion/altas/{case}?hecho=1")
-        return await self._show(request, visitor, explain(response), form, status=409)
+        return await self._show(request, visitor, ShownForm(explain(response), form, 409))
 
     async def conventions(self, request: web.Request, visitor: Visitor) -> web.Response:
         """``/operacion/convenios``: the conventions that stand, with parties, benefits and rules."""
@@ -116,13 +116,13 @@ class OperatorPages:
             wrong = N_(
                 "Look at the commitment: what, whose, a date as YYYY-MM-DD, and what shows that it was met."
             )
-            return await self._commitments(request, visitor, wrong, form, status=400)
+            return await self._commitments(request, visitor, ShownForm(wrong, form, 400))
         case = f"CONS-00-{self._today().year}-{secrets.randbelow(MANY):08d}"
         why = Why("PUR-SUPERV", case, OPERATOR, "Seguimiento", local_id(visitor.user.name), SYSTEM)
         response = await self._ask("anotarCompromiso", body, why, {})
         if response.is_done:
             return redirect("/operacion/compromisos?hecho=1")
-        return await self._commitments(request, visitor, explain(response), form, status=409)
+        return await self._commitments(request, visitor, ShownForm(explain(response), form, 409))
 
     async def indicators(self, request: web.Request, visitor: Visitor) -> web.Response:
         """``/operacion/indicadores``: each indicator of a month against its target, with what is committed towards it."""
@@ -147,49 +147,37 @@ class OperatorPages:
         self,
         request: web.Request,
         visitor: Visitor,
-        wrong: Translatable | None = None,
-        typed: Mapping[str, list[str]] | None = None,
-        *,
-        status: int = 200,
+        shown: ShownForm = FRESH,
     ) -> web.Response:
         case = request.match_info["caso"]
         response = await self._ask("verAlta", {}, self._why(case, local_id(visitor.user.name)), {})
         if not response.is_done:
             raise Problem(404, words=explain(response))
-        return self._portal.render(
+        return self._portal.render_form(
             request,
             "operator/application.html",
             visitor,
-            status=status,
+            shown,
             a=response.body,
             papers=_PAPERS,
-            wrong=wrong,
-            typed=typed or {},
-            done="hecho" in request.query and wrong is None,
         )
 
     async def _commitments(
         self,
         request: web.Request,
         visitor: Visitor,
-        wrong: Translatable | None = None,
-        typed: Mapping[str, list[str]] | None = None,
-        *,
-        status: int = 200,
+        shown: ShownForm = FRESH,
     ) -> web.Response:
         response = await self._read("compromisos")
-        return self._portal.render(
+        return self._portal.render_form(
             request,
             "operator/commitments.html",
             visitor,
-            status=status,
+            shown,
             rows=response.body.get("compromisos", ()) if response.is_done else (),
             owners=self._portal.edition.institutes(),
             indicators=[i.id for i in INDICATORS],
-            wrong=wrong,
-            typed=typed or {},
             why=None if response.is_done else explain(response),
-            done="hecho" in request.query and wrong is None,
         )
 
     def _why(self, case: str, user: str) -> Why:
