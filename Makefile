@@ -7,7 +7,7 @@ TOOLKITS := .toolkits
 # How many tests run at a time; those of one file share what they start.
 JOBS ?= 2
 TOGETHER := -n $(JOBS) --dist loadfile
-# The tests that `tests/ownlevel.py` runs: each refusal of schemas, certs and gateway/exchange must be reached by one of them.
+# The tests that `tests/ownlevel.py` runs: each refusal and each way of a decision of schemas, certs and gateway/exchange must be reached by one of them.
 OWN_LEVEL := tests/unit/schemas tests/unit/certs tests/unit/gateway/exchange
 DEMO_OPTIONS = $(if $(SAY),--lang $(SAY)) $(if $(BASE),--base $(BASE))
 
@@ -70,7 +70,7 @@ screenshots: $(STAMP) toolkits
 # Without a network the toolkits stay away, and their tests are skipped; in CI they fail.
 test: $(STAMP)
 	-@$(MAKE) --no-print-directory toolkits
-	$(BIN)/python -m tests.ownlevel
+	$(BIN)/python -m tests.ownlevel --branches
 	$(BIN)/python -m pytest -q $(TOGETHER) tests $(addprefix --ignore=,$(OWN_LEVEL))
 
 texts: $(STAMP)
