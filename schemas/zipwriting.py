@@ -17,14 +17,22 @@ import zlib
 from functools import lru_cache
 from typing import IO, TYPE_CHECKING
 
+import msgspec
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
+
+    # Makes a file of its name, content and time.
+    MakeEntry = Callable[[str, bytes, datetime], "PackedEntry"]
 
     from typing_extensions import Buffer
 
 _LOCAL = struct.Struct("<4s5H3L2H")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
+# The same without its last field, the place.
+_LISTED = struct.Struct("<4s6H3L5HL")
+_PLACE = struct.Struct("<L")
 _END = struct.Struct("<4s4H2LH")
 _STORED, _DEFLATED = 0, 8
 _UTF8 = 0x0800
@@ -36,6 +44,40 @@ _IN_MEMORY = 1024 * 1024
 _BUFFER = 64 * 1024
 
 
+class PackedEntry(msgspec.Struct, frozen=True):
+    """A file as it stands in any zip: name, header and data, and its line of the directory but for its place (APPNOTE 4.3.7, 4.3.12)."""
+
+    name: bytes
+    content: bytes
+    listed: bytes
+
+
+def stored(name: str, content: bytes, at: datetime) -> PackedEntry:
+    """A file as it is; ``at`` is its time as it shall be read, to two seconds."""
+    return _entry(name, at, _STORED, content, content)
+
+
+def deflated(name: str, content: bytes, at: datetime) -> PackedEntry:
+    """A file deflated, where that makes it smaller."""
+    # The fastest level: the next ones cost half as much again, and gain a hundredth.
+    pack = zlib.compressobj(1, wbits=-zlib.MAX_WBITS)
+    smaller = pack.compress(content) + pack.flush()
+    if len(smaller) >= len(content):
+        return stored(name, content, at)
+    return _entry(name, at, _DEFLATED, content, smaller)
+
+
+def _entry(name: str, at: datetime, method: int, content: bytes, data: bytes) -> PackedEntry:
+    """``content`` as ``data``; below 4 GiB."""
+    raw, flags = _raw(name)
+    facts = (_VERSION, flags, method, *_moment(at), zlib.crc32(content), len(data), len(content), len(raw))
+    return PackedEntry(
+        raw,
+        _LOCAL.pack(b"PK\x03\x04", *facts, 0) + raw + data,
+        _LISTED.pack(b"PK\x01\x02", _VERSION | _MADE_BY, *facts, 0, 0, 0, 0, _ATTRIBUTES),
+    )
+
+
 class ZipWriter:
     """Writes one zip to ``out``, from its beginning: `add`, `add_chunks` or `add_stream` each file, then `close`."""
 
@@ -44,19 +86,17 @@ class ZipWriter:
         self._place = 0
         self._directory: list[bytes] = []
 
-    def add(self, name: str, content: bytes, at: datetime, *, deflate: bool = False) -> None:
+    def add(self, name: str, content: bytes, at: datetime, make: MakeEntry = stored) -> None:
         """Append a file that is in memory; ``at`` is its time as it shall be read, to two seconds."""
-        packed, method = content, _STORED
-        if deflate:
-            # The fastest level: the next ones cost half as much again, and gain a hundredth.
-            pack = zlib.compressobj(1, wbits=-zlib.MAX_WBITS)
-            smaller = pack.compress(content) + pack.flush()
-            if len(smaller) < len(content):
-                packed, method = smaller, _DEFLATED
-        checksum = zlib.crc32(content)
-        size = len(packed)
-        self._directory.append(_listed(name, at, method, checksum, size, len(content), self._place))
-        self._write(_local(name, at, method, checksum, size, len(content)) + packed)
+        self.add_entry(make(name, content, at))
+
+    def add_entry(self, entry: PackedEntry) -> None:
+        """Append a file as it stands."""
+        if self._place < _LONG:
+            self._directory.append(entry.listed + _PLACE.pack(self._place) + entry.name)
+        else:
+            self._directory.append(_far(entry, self._place))
+        self._write(entry.content)
 
     def add_chunks(self, name: str, chunks: Iterable[bytes], at: datetime) -> None:
         """Append a file from chunks that can be drawn twice, and are when they are many.
@@ -185,30 +225,6 @@ def _local(
 def _listed(name: str, at: datetime, method: int, checksum: int, packed: int, size: int, place: int) -> bytes:
     """A file's header in the central directory (APPNOTE 4.3.12)."""
     raw, flags = _raw(name)
-    if size < _LONG and packed < _LONG and place < _LONG:
-        time, date = _moment(at)
-        return (
-            _CENTRAL.pack(
-                b"PK\x01\x02",
-                _VERSION | _MADE_BY,
-                _VERSION,
-                flags,
-                method,
-                time,
-                date,
-                checksum,
-                packed,
-                size,
-                len(raw),
-                0,
-                0,
-                0,
-                0,
-                _ATTRIBUTES,
-                place,
-            )
-            + raw
-        )
     wide = [v for v in (size, packed, place) if v >= _LONG]
     extra = struct.pack(f"<2H{len(wide)}Q", 1, 8 * len(wide), *wide) if wide else b""
     version = _VERSION64 if wide else _VERSION
@@ -226,6 +242,14 @@ def _listed(name: str, at: datetime, method: int, checksum: int, packed: int, si
     return _CENTRAL.pack(b"PK\x01\x02", *head, *tail) + raw + extra
 
 
+def _far(entry: PackedEntry, place: int) -> bytes:
+    """A file's line of the directory where it stands beyond 4 GiB."""
+    fields = list(_LISTED.unpack(entry.listed))
+    extra = struct.pack("<2HQ", 1, 8, place)
+    fields[1], fields[2], fields[11] = _VERSION64 | _MADE_BY, _VERSION64, len(extra)
+    return _LISTED.pack(*fields) + _PLACE.pack(_LONG) + entry.name + extra
+
+
 @lru_cache(maxsize=64)
 def _raw(name: str) -> tuple[bytes, int]:
     return (name.encode(), 0 if name.isascii() else _UTF8)
@@ -239,12 +263,12 @@ def _moment(at: datetime) -> tuple[int, int]:
     return at.hour << 11 | at.minute << 5 | at.second // 2, (at.year - 1980) << 9 | at.month << 5 | at.day
 
 
-def render_zip(entries: Iterable[tuple[str, bytes]], at: datetime, *, deflate: bool = False) -> bytes:
+def render_zip(entries: Iterable[tuple[str, bytes]], at: datetime, make: MakeEntry = stored) -> bytes:
     """A zip in memory of files that are."""
     out = io.BytesIO()
     writer = ZipWriter(out)
     for name, content in entries:
-        writer.add(name, content, at, deflate=deflate)
+        writer.add(name, content, at, make)
     writer.close()
     return out.getvalue()
 

@@ -10,7 +10,7 @@ from certs.edges.profilefiles import load_profiles
 from schemas.faults import BadMessage, Fault, Kind
 from schemas.globalconf.parts import FILE_NAMES, SHARED_ID, WITNESSES_ID
 from schemas.zipreading import open_zip
-from schemas.zipwriting import render_zip
+from schemas.zipwriting import deflated, render_zip
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,4 +88,4 @@ def render_verificationconf(configuration: TrustedConfiguration) -> bytes:
     if witnesses is not None:  # whose keys prove checkpoints of logs, and the cosignatures on them
         entries.append((f"{_ROOT}{configuration.instance}/{FILE_NAMES[WITNESSES_ID]}", witnesses))
     entries.append((f"{_ROOT}instance-identifier", configuration.instance.encode()))
-    return render_zip(entries, _MOMENT, deflate=True)
+    return render_zip(entries, _MOMENT, deflated)

@@ -16,7 +16,6 @@ from pathlib import Path
 import msgspec
 
 from gateway.admin.serviceviews import ServiceDescription, description_view
-from gateway.clients.descriptions.childprocess import ChildLimits, bound_itself, run_child
 from gateway.clients.descriptionwriting import DescriptionContent, add_description, update_description
 from gateway.clients.store import ServerConfStore
 from gateway.desired.file import compare
@@ -24,6 +23,7 @@ from gateway.refusals import GatewayCode
 from schemas.faults import BadMessage, Kind
 from schemas.identifiers import ClientId
 from serving.errors import Caution, Refused
+from serving.process.childprocess import ChildLimits, bound_itself, run_child
 
 # Services and endpoints together; a process takes half a second to begin, as long as a thread takes for thousands.
 LARGE = 300

@@ -23,7 +23,7 @@ from certs.algorithms import DigestAlgorithm
 from schemas.faults import BadMessage, Fault, Kind, NotProved
 from schemas.showing import shown
 from schemas.zipreading import open_zip
-from schemas.zipwriting import ZipWriter
+from schemas.zipwriting import ZipWriter, deflated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
     from schemas.identifiers import ClientId
     from schemas.zipreading import Zip
+
+    # Writes a container to the stream it is given.
+    Write = Callable[[IO[bytes]], object]
 
 LINKING_INFO = "linkinginfo"
 _CONTAINER_SUFFIX = ".asice"
@@ -168,21 +171,34 @@ class ArchiveWriter:
         """The digest of the chain so far."""
         return self._chain.last_digest
 
-    def add(self, name: str, at: datetime, write: Callable[[IO[bytes]], object]) -> None:
-        """Append a container; ``write`` is given the stream to write it to."""
-        digesting = add_digested(self._zip, name, at, write, self._chain.algorithm)
-        self.size_bytes += digesting.size
-        self._chain.add(name, at, digesting.digest())
+    def add(self, name: str, at: datetime, write: Write, *, in_memory: bool = False) -> None:
+        """Append a container; ``write`` is given the stream to write it to, or with ``in_memory`` a buffer."""
+        if in_memory:
+            raw = written(write)
+            self._zip.add(name, raw, at.astimezone(UTC))
+            size, digest = len(raw), self._chain.algorithm.digest(raw)
+        else:
+            digesting = add_digested(self._zip, name, at, write, self._chain.algorithm)
+            size, digest = digesting.size, digesting.digest()
+        self.size_bytes += size
+        self._chain.add(name, at, digest)
 
     def finish(self, group: str) -> ArchiveLink:
         """Write the linking info and close the zip; the link to this archive, with its file's name."""
-        self._zip.add(LINKING_INFO, self._chain.render(), self._chain.end.astimezone(UTC), deflate=True)
+        self._zip.add(LINKING_INFO, self._chain.render(), self._chain.end.astimezone(UTC), deflated)
         self._zip.close()
         return self._chain.link(group)
 
 
+def written(write: Write) -> bytes:
+    """The bytes that ``write`` writes to its stream."""
+    out = io.BytesIO()
+    write(out)
+    return out.getvalue()
+
+
 def add_digested(
-    out: ZipWriter, name: str, at: datetime, write: Callable[[IO[bytes]], object], algorithm: DigestAlgorithm
+    out: ZipWriter, name: str, at: datetime, write: Write, algorithm: DigestAlgorithm
 ) -> Digesting:
     """Append a file to an archive; its size and digest."""
     made: list[Digesting] = []

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from gateway.messagelog.record import ErasureOrder, LogRecord
     from gateway.messagelog.store import MessageLog
     from gateway.messagelog.timestamper import Timestamper
+    from schemas.zipwriting import MakeEntry
 
 # How long a download waits for the round of timestamps that it has brought forward.
 STAMP_WAIT_S = 10.0
@@ -110,8 +111,12 @@ def write_record(
     *,
     digests_only: bool = False,
     key: bytes | None = None,
+    make: MakeEntry | None = None,
 ) -> None:
-    """Write a record's container, its bodies streamed; of what is withheld, its digests. ``key`` as `LogReader.open_message`. Raises `Fault`."""
+    """Write a record's container, its bodies streamed; of what is withheld, its digests. Raises `Fault`.
+
+    ``key`` as `LogReader.open_message`, ``make`` as `schemas.asic.container.write_container`.
+    """
     in_batch = record.timestamp_result is not None
     withheld = withheld_of(record, digests_only=digests_only)
     has_message = withheld is None or withheld.reason in (Reason.CUT, Reason.NOT_LOGGED)
@@ -127,7 +132,7 @@ def write_record(
     )
     kept = [a for a in record.attachments if has_message and a.kept_bytes != 0]
     named = [(f"attachment{a.number}", reader.open_body(record, a, key)) for a in kept]
-    asic.write_container(out, container, record.at, named)
+    asic.write_container(out, container, record.at, named, make)
 
 
 def withheld_of(record: LogRecord, *, digests_only: bool) -> Withheld | None:

@@ -15,15 +15,14 @@ import asyncio
 import contextlib
 import itertools
 import logging
-import os
 from datetime import datetime, timedelta
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from certs.edges.tokenfiles import sync_folder
-from gateway.messagelog.archive import FIRST, ArchiveLink, ArchiveWriter, Grouping
-from gateway.messagelog.export import container_name, write_record
+from gateway.messagelog.archive import FIRST, ArchiveLink, Grouping
+from gateway.messagelog.archiving import TEMPORARY, ArchiveTask, DueGroup, temporary_name, write_archives
 from gateway.messagelog.marks import UnmarkedRecords
 from gateway.messagelog.partitions import (
     begin_partition,
@@ -34,7 +33,7 @@ from gateway.messagelog.partitions import (
     remove_marks,
 )
 from gateway.messagelog.rows import to_milliseconds
-from gateway.messagelog.sealedarchive import SUFFIX, SealedArchiveWriter
+from gateway.messagelog.sealedarchive import SUFFIX
 from gateway.messagelog.transfer import TransferSettings, transfer_archives
 from schemas.faults import Fault, Kind
 from schemas.identifiers import ClientId
@@ -42,24 +41,20 @@ from serving.process.loops import Loop
 from serving.process.pace import Pace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
+    from gateway.messagelog.archiving import ArchiveOutcome, WrittenArchive
     from gateway.messagelog.objectbodies import ObjectBodies
-    from gateway.messagelog.record import LogRecord
     from gateway.messagelog.store import MessageLog
     from serving.storage.database import AnyDatabase
 
 log = logging.getLogger("gateway.archiver")
 
 LARGEST_ROUND = 10_000
-# An archive that takes longer ends where it is: what a node that is killed has begun is begun anew by another one, and however often
-# one is killed, and however slow the machine, a log with much to be archived gets on.
-LONGEST_WRITING = timedelta(seconds=10)
-# Records that are read, with their keys, in one question each: a database asked for each record is waited for five times a record.
-READ_TOGETHER = 32
+# To begin a process takes as long as to archive some thousand records; this process's other threads wait for its interpreter meanwhile.
+FEW = 200
 REMOVED_TOGETHER = 500
-_TEMPORARY = ".tmp"
 # How often to look whether the log's keys are open by now.
 _WAIT_S = 1.0
 
@@ -85,8 +80,11 @@ class Retention:
         folder: Path,
         now: Callable[[], datetime],
         settings: RetentionSettings | None = None,
+        write_apart: Callable[[Path, ArchiveTask], Awaitable[ArchiveOutcome]] | None = None,
     ) -> None:
+        """``write_apart`` writes archives in another process; a few records are archived in a thread of this one."""
         self._log = message_log
+        self._write_apart = write_apart
         self._now = now
         self._settings = settings or RetentionSettings()
         self._pace = Pace()
@@ -139,28 +137,34 @@ class Retention:
 
     async def archive(self) -> list[Path]:
         """Archive every timestamped record that is not archived yet; the new files. Raises `Fault`."""
-        return await asyncio.to_thread(self._archive)
-
-    def _archive(self) -> list[Path]:
-        database = self._log.place.open()
-        made: list[Path] = []
         try:
-            self._finish_interrupted(database)
-            unarchived = UnmarkedRecords(database.query, self._now, "archived")
-            while pending := self._pending(database, unarchived):
-                for group, ids in itertools.groupby(pending, key=lambda p: p[0]):
-                    made += self._archive_group(database, group, [record_id for _, record_id in ids])
+            return await self._archive()
         except OSError as err:
-            raise Fault(Kind.LOGGING_FAILED, f"an archive cannot be written: {err}") from err
-        finally:
-            database.close()
+            raise Fault(Kind.LOGGING_FAILED, f"the folder of archives cannot be used: {err}") from err
+
+    async def _archive(self) -> list[Path]:
+        made: list[Path] = []
+        with contextlib.closing(await asyncio.to_thread(self._log.place.open)) as database:
+            await asyncio.to_thread(self._finish_interrupted, database)
+            unarchived = UnmarkedRecords(database.query, self._now, "archived")
+            while task := await asyncio.to_thread(self._due, database, unarchived):
+                outcome = await self._write(task)
+                for written in outcome.written:
+                    made.append(await asyncio.to_thread(self._take, database, written))
+                if outcome.failure:
+                    raise Fault(Kind.LOGGING_FAILED, outcome.failure)
         return made
+
+    async def _write(self, task: ArchiveTask) -> ArchiveOutcome:
+        if self._write_apart is not None and task.records >= FEW:
+            return await self._write_apart(self.folder, task)
+        return await asyncio.to_thread(write_archives, self._log.reader, self.folder, task, self._now)
 
     def _finish_interrupted(self, database: AnyDatabase) -> None:
         # What a crash left on disk: a file that the log does not know was written before its rows, and its records are archived
         # again; one that it knows lacks its name alone.
-        for path in self.folder.glob(f".*{_TEMPORARY}"):
-            name = path.name[1:].removesuffix(_TEMPORARY)
+        for path in self.folder.glob(f".*{TEMPORARY}"):
+            name = path.name[1:].removesuffix(TEMPORARY)
             known = database.query("SELECT 1 FROM archive WHERE file_name = ?", (name.removesuffix(SUFFIX),))
             if not known:
                 path.unlink()
@@ -168,99 +172,55 @@ class Retention:
                 path.replace(self.folder / name)
         sync_folder(self.folder)
 
-    def _pending(self, database: AnyDatabase, unarchived: UnmarkedRecords) -> list[tuple[str, int]]:
+    def _due(self, database: AnyDatabase, unarchived: UnmarkedRecords) -> ArchiveTask | None:
         first = unarchived.first()
         with database.transaction() as transaction:
             unarchived.keep(transaction)
         if first is None:
-            return []
+            return None
         rows = database.query(
             "SELECT record.id, record.owner FROM record JOIN stamped ON stamped.record_id = record.id AND stamped.record_id >= ? "
             "LEFT JOIN archived ON archived.record_id = record.id AND archived.record_id >= ? "
             "WHERE record.id >= ? AND archived.record_id IS NULL ORDER BY record.id LIMIT ?",
             (first, first, first, LARGEST_ROUND),
         )
-        return sorted(
-            (self._settings.grouping.name_for(ClientId(*row[1].split("/"))), row[0]) for row in rows
-        )
+        grouped: dict[str, list[int]] = {}
+        for number, owner in rows:
+            grouped.setdefault(self._settings.grouping.name_for(ClientId(*owner.split("/"))), []).append(
+                number
+            )
+        groups = [
+            DueGroup(name, _last_archive(database, name), tuple(ids)) for name, ids in sorted(grouped.items())
+        ]
+        settings = self._settings
+        return ArchiveTask(tuple(groups), settings.seal, settings.file_bytes) if groups else None
 
-    def _archive_group(self, database: AnyDatabase, group: str, record_ids: Sequence[int]) -> list[Path]:
-        made: list[Path] = []
-        left = list(record_ids)
-        while left:
-            path, archived = self._write_archive(database, group, left)
-            made.append(path)
-            left = left[archived:]
-        return made
-
-    def _write_archive(
-        self, database: AnyDatabase, group: str, record_ids: Sequence[int]
-    ) -> tuple[Path, int]:
-        """One archive of as many records as it takes; its file and how many they were."""
-        writing = self.folder / f".{os.getpid()}.writing{_TEMPORARY}"
-        try:
-            with writing.open("wb") as file:
-                os.fchmod(file.fileno(), 0o600)
-                link, archived = self._fill(file, _last_archive(database, group), group, record_ids)
-                file.flush()
-                os.fsync(file.fileno())
-            target = self.folder / (link.file_name + (SUFFIX if self._settings.seal else ""))
-            temporary = self.folder / f".{target.name}{_TEMPORARY}"
-            writing.replace(temporary)
-            sync_folder(
-                self.folder
-            )  # the archive is on the disk; a crash here leaves a file the log does not know
-        except BaseException:
-            writing.unlink(missing_ok=True)
-            raise
-        self._mark(
-            database, group, link, record_ids[:archived]
-        )  # a crash here: the next round gives it its name
-        temporary.replace(target)
-        sync_folder(self.folder)
-        log.info("archive made", extra={"event": "archived", "file": target.name, "records": archived})
-        return target, archived
-
-    def _fill(
-        self, file: IO[bytes], previous: ArchiveLink, group: str, record_ids: Sequence[int]
-    ) -> tuple[ArchiveLink, int]:
-        """Write as many records as the archive takes, by size and time; its link and how many they were."""
-        writer = SealedArchiveWriter(file, previous) if self._settings.seal else ArchiveWriter(file, previous)
-        archived, ends_at = 0, self._now() + LONGEST_WRITING
-        for begin in range(0, len(record_ids), READ_TOGETHER):
-            records = self._log.reader.records(record_ids[begin : begin + READ_TOGETHER])
-            keys = self._log.reader.keys_of(records)
-            for record in records:
-                self._add(writer, record, keys.get(record.id))
-                archived += 1
-                if writer.size_bytes > self._settings.file_bytes or self._now() >= ends_at:
-                    return writer.finish(group), archived
-        return writer.finish(group), archived
-
-    def _add(self, writer: ArchiveWriter | SealedArchiveWriter, record: LogRecord, key: bytes | None) -> None:
-        reader, name = self._log.reader, container_name(record)
-        if isinstance(writer, ArchiveWriter):
-            writer.add(name, record.at, lambda out: write_record(out, record, reader, key=key))
-            return
-        writer.add(
-            name,
-            record.at,
-            record.id,
-            key,
-            lambda out, bare: write_record(out, record, reader, digests_only=bare, key=key),
-        )
-
-    def _mark(self, database: AnyDatabase, group: str, link: ArchiveLink, record_ids: Sequence[int]) -> None:
+    def _take(self, database: AnyDatabase, written: WrittenArchive) -> Path:
+        """Say in the log what is archived, and give the archive its lasting name."""
+        target = self.folder / written.name
         # On disk after this: the archive's rows, and of its file the content without the name.
         with database.transaction() as transaction:
             (number,) = transaction.execute(
                 "INSERT INTO archive (group_name, digest, file_name, at_ms) VALUES (?, ?, ?, ?) RETURNING id",
-                (group, link.digest, link.file_name, int(self._now().timestamp() * 1000)),
+                (
+                    written.group,
+                    written.link.digest,
+                    written.link.file_name,
+                    int(self._now().timestamp() * 1000),
+                ),
             ).fetchone()
             transaction.executemany(
                 "INSERT INTO archived (record_id, archive_id) VALUES (?, ?)",
-                [(record_id, number) for record_id in record_ids],
+                [(record_id, number) for record_id in written.record_ids],
             )
+        # A crash here: the next round gives it its name.
+        (self.folder / temporary_name(written.name)).replace(target)
+        sync_folder(self.folder)
+        log.info(
+            "archive made",
+            extra={"event": "archived", "file": target.name, "records": len(written.record_ids)},
+        )
+        return target
 
     def _group_of(self, file_name: str) -> str:
         """The group of an archive by its file's name; empty where there is one for all, or nobody knows."""

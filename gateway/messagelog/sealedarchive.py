@@ -29,26 +29,34 @@ from gateway.messagelog.archive import (
     ArchiveLink,
     ArchiveVerdict,
     Digesting,
-    add_digested,
     check_chain,
     check_previous,
     malformed,
     open_archive_zip,
     parse_linking_info,
     read_bounded,
+    written,
 )
 from gateway.messagelog.keytree import Destroyed
-from gateway.messagelog.sealing import KEY_BYTES, NONCE_BYTES, StreamSealer, open_sealed, open_stream, seal
+from gateway.messagelog.sealing import (
+    KEY_BYTES,
+    NONCE_BYTES,
+    StreamSealer,
+    open_sealed,
+    open_stream,
+    seal,
+    seal_stream,
+)
 from schemas.faults import BadMessage, Kind, NotProved
 from schemas.jsontext import decode_json, encode_json
-from schemas.zipwriting import Redrawn, ZipWriter
+from schemas.zipwriting import Redrawn, ZipWriter, deflated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from typing_extensions import Buffer
 
-    from gateway.messagelog.archive import LinkingInfo
+    from gateway.messagelog.archive import LinkingInfo, Write
     from schemas.zipreading import Zip
 
 SUFFIX = ".sealed"
@@ -83,38 +91,52 @@ class SealedArchiveWriter:
         record_id: int,
         record_key: bytes | None,
         write: Callable[[IO[bytes], bool], object],
+        *,
+        in_memory: bool = False,
     ) -> None:
-        """Append a record's container; ``write`` is given a stream, and whether digests alone are wanted.
+        """Append a record's container; ``write`` is given a stream, or with ``in_memory`` a buffer, and whether it writes digests alone.
 
         Without a key the record was erased, and ``write`` gives the same both ways.
         """
-        algorithm = self._chain.algorithm
-        bare = add_digested(self._zip, name, at, lambda out: write(out, True), algorithm)
-        digest, sealed_key = bare.digest(), b""
-        self.size_bytes += bare.size
-        if record_key is not None:
+        at_utc, algorithm = at.astimezone(UTC), self._chain.algorithm
+        bare = written(lambda out: write(out, True))
+        self._zip.add(name, bare, at_utc)
+        self.size_bytes += len(bare)
+        sealed_key = b""
+        if record_key is None:
+            digest = algorithm.digest(bare)
+        else:
             key = secrets.token_bytes(KEY_BYTES)
             sealed_key = seal(record_key, secrets.token_bytes(NONCE_BYTES), key, _label(record_id))
-            whole: list[Digesting] = []
-
-            def sealed(inner: IO[bytes]) -> None:
-                sealing = _Sealing(inner, key)
-                whole.append(Digesting(cast("IO[bytes]", sealing), algorithm))
-                with io.BufferedWriter(whole[-1], _BUFFER) as buffered:
-                    write(buffered, False)
-                sealing.finish()
-
-            self._zip.add_stream(name + SUFFIX, sealed, at.astimezone(UTC))
-            digest = whole[-1].digest()
-            self.size_bytes += whole[-1].size
+            if in_memory:
+                whole = written(lambda out: write(out, False))
+                self._zip.add(name + SUFFIX, seal_stream(key, whole), at_utc)
+                size, digest = len(whole), algorithm.digest(whole)
+            else:
+                size, digest = self._add_sealed(name + SUFFIX, at_utc, key, lambda out: write(out, False))
+            self.size_bytes += size
         self._seals.append(ArchiveSeal(container=name, record=record_id, digest=digest.hex(), key=sealed_key))
         self._chain.add(name, at, digest)
+
+    def _add_sealed(self, name: str, at: datetime, key: bytes, write: Write) -> tuple[int, bytes]:
+        """Append a container of any size, sealed on its way; its size and digest in clear."""
+        whole: list[Digesting] = []
+
+        def sealed(inner: IO[bytes]) -> None:
+            sealing = _Sealing(inner, key)
+            whole.append(Digesting(cast("IO[bytes]", sealing), self._chain.algorithm))
+            with io.BufferedWriter(whole[-1], _BUFFER) as buffered:
+                write(buffered)
+            sealing.finish()
+
+        self._zip.add_stream(name, sealed, at)
+        return whole[-1].size, whole[-1].digest()
 
     def finish(self, group: str) -> ArchiveLink:
         """Write linking info and seals and close the zip; the link to this archive as X-Road would name it."""
         end = self._chain.end.astimezone(UTC)
-        self._zip.add(LINKING_INFO, self._chain.render(), end, deflate=True)
-        self._zip.add(_SEALS, encode_json(self._seals), end, deflate=True)
+        self._zip.add(LINKING_INFO, self._chain.render(), end, deflated)
+        self._zip.add(_SEALS, encode_json(self._seals), end, deflated)
         self._zip.close()
         return self._chain.link(group)
 
@@ -198,7 +220,7 @@ def open_archive(source: IO[bytes], out: IO[bytes], record_key: Callable[[int], 
             erased.append(found.container)
     entry = archive.entries[LINKING_INFO]
     moment = datetime(*entry.date_time, tzinfo=UTC)
-    opened.add(LINKING_INFO, read_bounded(archive, LINKING_INFO), moment, deflate=True)
+    opened.add(LINKING_INFO, read_bounded(archive, LINKING_INFO), moment, deflated)
     opened.close()
     return erased
 

@@ -80,6 +80,12 @@ class StreamSealer:
         return self._aead.encrypt(nonce, clear, None)
 
 
+def seal_stream(key: bytes, clear: bytes) -> bytes:
+    """All of a stream that is in memory, as `StreamSealer` seals it."""
+    sealer = StreamSealer(key)
+    return b"".join((*sealer.feed(clear), sealer.finish()))
+
+
 def open_stream(file: BinaryIO, key: bytes) -> Iterator[bytes]:
     """The clear chunks of a sealed stream. Raises `Fault` at the first that is not what was sealed."""
     aead, number = AESGCM(key), 0

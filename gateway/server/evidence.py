@@ -82,7 +82,7 @@ class EvidenceParts:
             state,
             kept,
             timestamper,
-            parts.retention(settings, folder, kept, utc_now),
+            parts.retention(settings, folder, kept, utc_now, state.log_secret),
             transparency_loop,
             witness,
         )
@@ -90,7 +90,7 @@ class EvidenceParts:
     async def open(self) -> None:
         """Open the message log's keys, if what opens them is there by now. Raises `Fault` when they do not open."""
         state = self.state
-        secret = await parts.log_secret(state.settings, state.tokens, state.environ)
+        secret = await state.log_secret()
         if secret is not None:
             await asyncio.to_thread(self.log.unlock, secret)
 

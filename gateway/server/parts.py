@@ -6,15 +6,15 @@ import secrets
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from certs.tokens.port import SOFTWARE_TOKEN_ID
 from gateway.edges.configuration import ConfigurationClient
 from gateway.edges.peers import PeerClient
 from gateway.edges.revocation import OwnRevocation
-from gateway.messagelog.keys import TOKEN_PURPOSE, KeySecret, LogKeys
+from gateway.messagelog.keys import LogKeys
 from gateway.messagelog.retention import Retention
 from gateway.messagelog.store import LogSettings, MessageLog
 from gateway.messagelog.timestamper import Timestamper
 from gateway.monitoring.store import RecordStore
+from gateway.server.archiveprocess import ArchiveProcess
 from gateway.server.partsettings import (
     body_rules,
     configuration_settings,
@@ -25,21 +25,20 @@ from gateway.server.partsettings import (
     timestamp_settings,
 )
 from gateway.transparency.logloop import FOLDER, TransparencyLoop
-from schemas.faults import TokenFailed
 from schemas.transparency.announcement import witness_name
 from serving.config.setting import EVERYWHERE
 from serving.web.witnessing import Witness
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from datetime import datetime
 
     import aiohttp
 
     from certs.configuration import TrustedConfiguration
     from gateway.edges.peers import PeerExpected
-    from gateway.keys.tokens import Tokens
+    from gateway.messagelog.keys import KeySecret
     from gateway.server.state import GatewayState
     from gateway.settings.config import GatewaySettings
     from gateway.settings.datafolder import DataFolder
@@ -94,18 +93,6 @@ def message_log(settings: GatewaySettings, folder: DataFolder) -> MessageLog:
     )
 
 
-async def log_secret(
-    settings: GatewaySettings, tokens: Tokens, environ: Mapping[str, str]
-) -> KeySecret | None:
-    """The secret that opens the message log's keys; None while the software token is not logged in. Raises ValueError."""
-    if settings.log.secret.is_set:
-        return KeySecret.of_operator(settings.log.secret.read(environ))
-    try:
-        return KeySecret.of_token(await tokens.device(SOFTWARE_TOKEN_ID).derive_secret(TOKEN_PURPOSE))
-    except TokenFailed:
-        return None
-
-
 def timestamper(
     settings: GatewaySettings,
     log: MessageLog,
@@ -118,9 +105,16 @@ def timestamper(
     return Timestamper(log, current, session, now, timestamp_settings(settings), services=services)
 
 
-def retention(settings: GatewaySettings, folder: DataFolder, log: MessageLog, now: Clock) -> Retention:
-    """The archiver of the message log, which removes what is older than the settings say."""
-    return Retention(log, folder.log, now, retention_settings(settings))
+def retention(
+    settings: GatewaySettings,
+    folder: DataFolder,
+    log: MessageLog,
+    now: Clock,
+    secret: Callable[[], Awaitable[KeySecret | None]],
+) -> Retention:
+    """The archiver of the message log, which removes what is older than the settings say; ``secret`` is `GatewayState.log_secret`."""
+    write_apart = ArchiveProcess(folder, secret).write
+    return Retention(log, folder.log, now, retention_settings(settings), write_apart)
 
 
 def transparency(

@@ -14,14 +14,17 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from certs.edges.profilefiles import load_profiles
+from certs.tokens.port import SOFTWARE_TOKEN_ID
 from gateway.clients.store import ServerConfStore
 from gateway.keys.context import KeyContext
 from gateway.keys.devices import give_seal, open_tokens
 from gateway.keys.store import KeyConfStore
 from gateway.keys.tokens import Tokens
+from gateway.messagelog.keys import TOKEN_PURPOSE, KeySecret
 from gateway.policies.gate import PolicyGate
 from gateway.policies.ledger import PolicyLedger
 from gateway.policies.store import PolicyStore
+from schemas.faults import TokenFailed
 from serving.process.devices import build_devices, build_signers
 
 if TYPE_CHECKING:
@@ -108,6 +111,17 @@ class GatewayState:
         """Log the tokens in whose PINs are known, and give the safe the software token's secret."""
         await open_tokens(self.tokens, self.settings.keys, pin, self.environ)
         await self.give_seal()
+
+    async def log_secret(self) -> KeySecret | None:
+        """The secret that opens the message log's keys; None while the software token is not logged in. Raises ValueError."""
+        if self.settings.log.secret.is_set:
+            return KeySecret.of_operator(self.settings.log.secret.read(self.environ))
+        try:
+            return KeySecret.of_token(
+                await self.tokens.device(SOFTWARE_TOKEN_ID).derive_secret(TOKEN_PURPOSE)
+            )
+        except TokenFailed:
+            return None
 
     async def give_seal(self) -> None:
         """Give the safe the software token's secret, if that token is logged in."""

@@ -30,13 +30,14 @@ from schemas.faults import BadMessage, Kind
 from schemas.message import digest_of
 from schemas.showing import shown
 from schemas.zipreading import open_zip
-from schemas.zipwriting import ZipWriter
+from schemas.zipwriting import ZipWriter, deflated, stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
     from schemas.zipreading import Zip
+    from schemas.zipwriting import MakeEntry, PackedEntry
 
 _MESSAGE = "message.xml"
 _SIGNATURE = "META-INF/signatures.xml"
@@ -90,18 +91,29 @@ class Container:
 
 
 def write_container(
-    out: IO[bytes], container: Container, at: datetime, bodies: Iterable[tuple[str, Iterable[bytes]]] = ()
+    out: IO[bytes],
+    container: Container,
+    at: datetime,
+    bodies: Iterable[tuple[str, Iterable[bytes]]] = (),
+    make: MakeEntry | None = None,
 ) -> None:
-    """Write a container; ``bodies`` are (name, chunks), in order after the rest; chunks are drawn twice where they are many."""
+    """Write a container; ``bodies`` are (name, chunks), in order after the rest; chunks are drawn twice where they are many.
+
+    ``make`` makes the files that records may have alike, `container_entry` if none is given: whoever writes many containers keeps some.
+    """
     named = list(bodies)
     writer = ZipWriter(out)
     for name, content in _entries(container, [name for name, _ in named]):
         if content is not None:
-            # A signature is half of a small container and base64 throughout; the rest is not worth the time.
-            writer.add(name, content, at, deflate=name == _SIGNATURE)
+            writer.add(name, content, at, stored if name == _MESSAGE else make or container_entry)
     for name, chunks in named:
         writer.add_chunks(name, chunks, at)
     writer.close(_COMMENT)
+
+
+def container_entry(name: str, content: bytes, at: datetime) -> PackedEntry:
+    """A file of a container. The signature is half of a small one and base64 throughout; to deflate the rest is not worth the time."""
+    return (deflated if name == _SIGNATURE else stored)(name, content, at)
 
 
 def _number(uri: str) -> int:

@@ -37,7 +37,7 @@ from schemas.message import digest_of
 from schemas.safexml import parse_xml
 from schemas.target import parse_service_target
 from schemas.zipreading import open_zip
-from schemas.zipwriting import render_zip
+from schemas.zipwriting import deflated, render_zip
 from tests import worlds
 from tests.paths import VECTORS
 from tests.property.test_push_parsers import CONTENT_TYPE, framing, message, soap_message, written
@@ -255,7 +255,7 @@ def unzipped(data: bytes) -> object:
 def made_zips() -> list[bytes]:
     whole = list(worlds.containers().values())[:3]
     return [
-        render_zip([(f"q{n}.asice", raw) for n, raw in enumerate(whole)], worlds.NOW, deflate=True),
+        render_zip([(f"q{n}.asice", raw) for n, raw in enumerate(whole)], worlds.NOW, deflated),
         *whole,
     ]
 

@@ -16,7 +16,6 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from gateway.admin.serviceviews import description_view
-from gateway.clients.descriptions.childprocess import ChildLimits
 from gateway.clients.descriptions.described import (
     MAX_OPERATIONS,
     DescribedService,
@@ -42,6 +41,7 @@ from serving.api.server import AdminApi, Served
 from serving.config.adminsettings import AdminSettings
 from serving.errors import Refused
 from serving.login.users import Logins, Roles
+from serving.process.childprocess import ChildLimits
 from tests.unit.test_admin_refusals import NOW
 
 if TYPE_CHECKING:

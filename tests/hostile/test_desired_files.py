@@ -6,12 +6,12 @@ import time
 
 import pytest
 
-from gateway.clients.descriptions.childprocess import ChildLimits
 from gateway.clients.descriptions.reading import SMALL_BYTES, read_for_command
 from gateway.clients.model import ServiceType
 from gateway.desired.file import parse_desired
 from schemas.identifiers import ServerId
 from serving.errors import OperatorError, Refused
+from serving.process.childprocess import ChildLimits
 from tests.hostile.test_descriptions import operations
 
 SERVER = ServerId("MX", "GOB", "15-ISSEMYM", "SS1")

@@ -13,7 +13,6 @@ import pytest
 
 from gateway.admin import describing
 from gateway.admin.describing import LARGE, DescriptionChange, change_description, make_change
-from gateway.clients.descriptions.childprocess import ChildLimits, run_child
 from gateway.clients.descriptions.described import DescribedService, ParsedDescription
 from gateway.clients.descriptions.reading import COMMAND_LIMITS
 from gateway.clients.descriptionwriting import DescriptionContent
@@ -23,6 +22,7 @@ from gateway.clients.store import ServerConfStore
 from schemas.faults import Fault
 from schemas.identifiers import ClientId
 from serving.errors import Refused
+from serving.process.childprocess import ChildLimits, run_child
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -160,7 +160,7 @@ async def test_a_process_comes_after_messages_and_before_nobody_where_a_command_
 ) -> None:
     (tmp_path / "placed.py").write_text(
         "import os, sys\n"
-        "from gateway.clients.descriptions.childprocess import bound_itself\n"
+        "from serving.process.childprocess import bound_itself\n"
         "bound_itself(*sys.argv[1:])\n"
         "print(os.nice(0))\n"
     )

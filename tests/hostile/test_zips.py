@@ -31,7 +31,7 @@ from gateway.messagelog.sealedarchive import verify_sealed_archive
 from schemas.faults import BadMessage, Fault
 from schemas.showing import CONTROLS
 from schemas.zipreading import open_zip
-from schemas.zipwriting import ZipWriter, render_zip
+from schemas.zipwriting import ZipWriter, deflated, render_zip
 from serving.api.evidence import save_configuration
 from serving.errors import OperatorError
 from tests import worlds
@@ -449,7 +449,7 @@ def test_an_archive_that_two_readers_read_differently_is_refused(raw: bytes) -> 
 @pytest.mark.parametrize("lines", [2_000_000, 100_000])
 def test_linking_info_of_more_lines_than_there_are_containers_is_not_read(lines: int) -> None:
     info = b"- - SHA-512\n" + b"%s a.asice\n" % (b"0" * 16) * lines
-    raw = render_zip([("a.asice", b"x"), ("linkinginfo", info)], AT, deflate=True)
+    raw = render_zip([("a.asice", b"x"), ("linkinginfo", info)], AT, deflated)
     tracemalloc.start()
     began = time.process_time()
     with pytest.raises(BadMessage, match="at most"):
@@ -542,7 +542,7 @@ def test_what_is_written_here_is_read_here_whatever_its_size() -> None:
     large = bytes(range(256)) * 8192
     for out in (io.BytesIO(), Pipe()):
         writer = ZipWriter(out)
-        writer.add("a", b"x" * 1000, AT, deflate=True)
+        writer.add("a", b"x" * 1000, AT, deflated)
         writer.add_stream("b\u00f1", lambda file: [file.write(large) for _ in range(3)], AT)
         writer.add_stream("c", lambda file: file.write(b"small"), AT)
         writer.add_chunks("d", [large] * 2, AT)

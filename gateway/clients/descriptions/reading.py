@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gateway.clients.descriptions.childprocess import DEFAULT_LIMITS, ChildLimits, bound_itself, run_child
 from gateway.clients.descriptions.described import ParsedDescription
 from gateway.clients.descriptions.openapi import parse_openapi
 from gateway.clients.descriptions.wsdl import parse_wsdl
@@ -22,6 +21,7 @@ from gateway.clients.model import ServiceType
 from gateway.refusals import GatewayCode
 from schemas.jsontext import decode_json, encode_json
 from serving.errors import Refused
+from serving.process.childprocess import DEFAULT_LIMITS, ChildLimits, bound_itself, run_child
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

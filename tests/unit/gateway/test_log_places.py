@@ -12,22 +12,27 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from certs.verify.container import verify_container
+from gateway.messagelog import retention
 from gateway.messagelog.body_store import UNNAMED_S, check_recent, looked_from
 from gateway.messagelog.committed import CommittedReader
 from gateway.messagelog.erasure import Eraser, Selection
 from gateway.messagelog.export import write_record
 from gateway.messagelog.finding import RecordSearch, find_records
-from gateway.messagelog.keys import LogKeys
+from gateway.messagelog.keys import KeySecret, LogKeys
 from gateway.messagelog.marks import settled
 from gateway.messagelog.partitions import begin_partition
 from gateway.messagelog.places import FolderBodies
 from gateway.messagelog.record import ErasureOrder
 from gateway.messagelog.retention import Retention, RetentionSettings
 from gateway.messagelog.rows import SELECT_RECORDS
+from gateway.messagelog.sealedarchive import verify_sealed_archive
 from gateway.messagelog.shared import DatabaseBodies
 from gateway.messagelog.store import MessageLog
+from gateway.server import archiveprocess
+from gateway.server.archiveprocess import ArchiveProcess
 from gateway.settings.datafolder import DataFolder
 from schemas.faults import Fault
+from serving.process.childprocess import ChildLimits
 from serving.storage.postgres import PostgresDatabase
 from tests import worlds
 from tests.logs import NOW, SECRET, append_signed, entry, stamp_alone
@@ -116,16 +121,31 @@ async def test_a_record_keeps_its_first_timestamp(place: Place, tmp_path: Path) 
     await log.close()
 
 
+async def no_secret() -> None:
+    """The software token is not logged in."""
+
+
+async def secret() -> KeySecret:
+    return SECRET
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["here", "apart"])
 async def test_old_records_are_archived_removed_and_their_keys_destroyed(
-    place: Place, tmp_path: Path
+    place: Place, tmp_path: Path, apart: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(retention, "FEW", 1)
     log = place.log()
     ids = [await append_signed(log, tmp_path, days_ago=days, size=100_000) for days in (40, 35, 10)]
     await stamp_alone(log, *ids)
     settings = RetentionSettings(destroy_keys_days=31)
     place.folder.log.mkdir(exist_ok=True)
-    keeper = Retention(log, place.folder.log, lambda: worlds.NOW, settings)
-    assert len(await keeper.archive()) == 1
+    write_apart = ArchiveProcess(place.folder, secret).write if apart else None
+    keeper = Retention(log, place.folder.log, lambda: worlds.NOW, settings, write_apart)
+    (path,) = await keeper.archive()
+    with path.open("rb") as archive:
+        keys = log.keys.record_key
+        assert len(verify_sealed_archive(archive, "", None, keys).containers) == 3
+    assert path.stat().st_mode & 0o077 == 0
     # Kept with the log: where the next round, or the next start, begins to look for what is to be archived.
     assert settled(log.reader.query, "archived") == 3
     assert await keeper.archive() == []
@@ -134,6 +154,28 @@ async def test_old_records_are_archived_removed_and_their_keys_destroyed(
     assert [r.id for r in await log.by_ids(ids)] == [3]
     assert await log.verify_chain() is None
     assert CommittedReader(log.reader).removed_up_to() == 2
+    await log.close()
+
+
+async def test_archives_wait_for_the_token_and_for_the_process_that_writes_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Place(DataFolder(tmp_path))
+    log = place.log()
+    await stamp_alone(log, await append_signed(log, tmp_path))
+    monkeypatch.setattr(retention, "FEW", 1)
+    for read_secret, limits, expected in (
+        (no_secret, archiveprocess.LIMITS, "once the token is logged in"),
+        (secret, ChildLimits(seconds=0), "the process that writes archives took longer than 0 s"),
+    ):
+        monkeypatch.setattr(archiveprocess, "LIMITS", limits)
+        write_apart = ArchiveProcess(place.folder, read_secret).write
+        keeper = Retention(log, place.folder.log, lambda: worlds.NOW, None, write_apart)
+        with pytest.raises(Fault, match=expected):
+            await keeper.archive()
+        assert list(keeper.folder.iterdir()) == []
+    monkeypatch.undo()
+    assert len(await keeper.archive()) == 1
     await log.close()
 
 

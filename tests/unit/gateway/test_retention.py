@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import re
 import sqlite3
@@ -14,8 +15,10 @@ from pathlib import Path
 import pytest
 
 from certs.verify.container import verify_container
+from gateway.messagelog import archiving
 from gateway.messagelog.archive import Grouping, verify_archive
-from gateway.messagelog.retention import LONGEST_WRITING, READ_TOGETHER, Retention, RetentionSettings
+from gateway.messagelog.archiving import LONGEST_WRITING, READ_TOGETHER
+from gateway.messagelog.retention import Retention, RetentionSettings
 from gateway.messagelog.steps import DATABASE
 from gateway.messagelog.store import MessageLog
 from gateway.messagelog.transfer import TransferSettings
@@ -257,6 +260,29 @@ async def test_an_archive_of_a_node_that_was_killed_gets_its_name_and_is_handed_
     await keeper.look_after_own()
     assert path.read_bytes() == (tmp_path / "copies" / path.name).read_bytes()
     assert await keeper.archive() == []
+
+
+async def test_archives_before_the_one_that_the_disk_did_not_take_count(
+    message_log: MessageLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stamp_alone(message_log, *[await append_signed(message_log, tmp_path) for _ in range(5)])
+    keeper = retention(message_log, tmp_path, file_bytes=7000)
+    problems = iter((None, OSError(errno.ENOSPC, "No space left on device")))
+
+    def sync(folder: Path) -> None:
+        if (problem := next(problems, None)) is not None:
+            raise problem
+
+    monkeypatch.setattr(archiving, "sync_folder", sync)
+    with pytest.raises(Fault, match="No space left"):
+        await keeper.archive()
+    (first,) = keeper.folder.glob("mlog-*")
+    rest = await keeper.archive()
+    digest = ""
+    for path in (first, *rest):
+        with path.open("rb") as file:
+            digest = verify_archive(file, digest).last_digest
+    assert len(rest) == 2
 
 
 async def test_a_disk_that_takes_no_archive_loses_nothing(message_log: MessageLog, tmp_path: Path) -> None:
