@@ -54,7 +54,7 @@ class ArchiveTask(msgspec.Struct, frozen=True):
 
     @property
     def records(self) -> int:
-        """How many records are due."""
+        """The number of records that are due, in all groups."""
         return sum(len(group.record_ids) for group in self.groups)
 
 

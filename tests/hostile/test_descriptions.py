@@ -618,7 +618,7 @@ async def test_reading_says_the_same_in_a_process_of_its_own() -> None:
 
 async def test_reading_has_a_share_of_the_processor_and_says_so() -> None:
     with pytest.raises(Refused, match=r"took more than 1 s of processor time"):
-        await read_description(ServiceType.WSDL, operations(60_000), "", ChildLimits(processor_s=1))
+        await read_description(ServiceType.OPENAPI3, circle(60_000), "", ChildLimits(processor_s=1))
 
 
 async def test_reading_that_is_cancelled_ends() -> None:

@@ -11,7 +11,7 @@ from typing import IO
 import pytest
 
 from schemas.zipreading import open_zip
-from schemas.zipwriting import ZipWriter, render_zip
+from schemas.zipwriting import ZipWriter, deflated, render_zip
 
 AT = datetime(2026, 1, 2, 3, 4, 6, tzinfo=UTC)
 LARGE = bytes(range(256)) * 5_000
@@ -47,7 +47,7 @@ def test_a_file_is_the_same_however_it_is_added(content: bytes, out: type[io.Byt
         for start in range(0, len(content), 100_000):
             to.write(content[start : start + 100_000])
 
-    writer.add("added", content, AT, deflate=True)
+    writer.add("added", content, AT, deflated)
     writer.add_chunks("chunks", [content[:7], content[7:]], AT)
     writer.add_stream("año", write, AT)
     writer.close(b"comment")
