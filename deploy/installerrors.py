@@ -48,6 +48,7 @@ CHAPTERS = (
     }),
     Chapter("gateway/cli/bootstrap.py", "gateway init, key and request", "gateway init, llave y solicitud", {
         "the anchor is of instance": ("the server's identifier and the anchor must be of one instance: correct either", "el identificador del servidor y el ancla deben ser de una misma instancia: corrija uno"),
+        "{data} works by another anchor": ("compare both hashes with the central operator, then run the command that is named", "compare ambos resúmenes con el operador central, luego corra la orden que se nombra"),
         "{data} holds a gateway already": ("another --data, or go on with the server that is there", "otro --data, o siga con el servidor que está ahí"),
         "say which CA with --ca": ("name one of those listed", "nombre una de las que se listan"),
     }),

@@ -294,7 +294,6 @@ def _events_of(whole: Iterator[tuple[Headers, bytes]]) -> Iterator[FramingEvent]
         yield _PART_END
 
 
-@lru_cache(maxsize=256)
 def content_ids(headers: Headers) -> list[str]:
     """The Content-IDs that a part says, without their angle brackets."""
     return [v.strip().removeprefix("<").removesuffix(">") for n, v in headers if n.lower() == "content-id"]
@@ -322,6 +321,7 @@ def check_content_ids(parts: Iterable[Headers]) -> None:
             )
 
 
+@lru_cache(maxsize=256)
 def parse_headers(block: bytes, limits: MultipartLimits | None = None) -> Headers:
     """Header lines to names and values; a line that begins with white space continues the one before.
 

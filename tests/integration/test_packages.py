@@ -123,7 +123,7 @@ class Machine:
     def run(self, command: str, **environ: str) -> str:
         """A command of the page, with the folders and addresses of this machine."""
         for there, here in (
-            ("ca.example", self.ca), ("central.example", self.central), ("gateway.example", self.gateway),
+            ("ca.example", self.ca), ("central.example", self.central), ("gateway.example", self.gateway), ("//localhost:", f"//{self.gateway}:"),
             ("--data central", "--data /var/lib/sacbe/central"), ("central.pin", "/var/lib/sacbe/central.pin"),
             ("--data gw", "--data /var/lib/sacbe/gateway"), ("gw.pin", "/var/lib/sacbe/gateway.pin"),
             ("central/anchor.xml", "/var/lib/sacbe/central/anchor.xml"), ("ca/registry", "/tmp/ca/registry"),

@@ -6,6 +6,7 @@ import ast
 import importlib
 import inspect
 from dataclasses import fields
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
@@ -31,6 +32,7 @@ class Shown(msgspec.Struct):
 def central_operations() -> list[Operation]:
     """The rows of a central server: handlers that are only looked at need nothing behind them."""
     nothing: dict[str, Any] = {f.name: None for f in fields(CentralAdminContext)}
+    nothing["node"] = SimpleNamespace(profiles=SimpleNamespace(names=tuple))
     return list(central_server.admin.api.operations(CentralAdminContext(**nothing)))
 
 

@@ -21,7 +21,7 @@ async def test_anybody_reads_policy_conventions_and_indicators(world: World) -> 
     async with Browser(address) as browser:
         await browser.get("/")
         assert browser.status == 200
-        assert "Versión 1.0.0, desde el 1 de enero de 2026" in browser.page.text
+        assert "Versión 1.0.0, desde el 31 de diciembre de 2025, 18:00 UTC−6" in browser.page.text
         assert "CONV-DEMO-2025-01" in browser.page.text
         assert "Indicadores de 2026-04" in browser.page.text
         assert "cobertura IND-13" in browser.page.text
