@@ -65,7 +65,7 @@ simulation: $(STAMP)
 
 # Every page of both consoles and of the portals in four widths, both themes and both languages, judged by axe; pictures in .screenshots.
 screenshots: $(STAMP) toolkits
-	SACBE_SCREENSHOTS=.screenshots $(BIN)/python -m pytest -q --timeout 3600 $(TOGETHER) tests/integration/test_consoles.py tests/integration/test_browser.py -k eyes
+	SACBE_SCREENSHOTS=.screenshots SACBE_EVERY_LOOK=1 $(BIN)/python -m pytest -q --timeout 3600 $(TOGETHER) tests/integration/test_consoles.py tests/integration/test_browser.py -k eyes
 
 # Without a network the toolkits stay away, and their tests are skipped; in CI they fail.
 test: $(STAMP)

@@ -21,8 +21,10 @@ from tests.paths import PROJECT
 if TYPE_CHECKING:
     from tests.chromium import Tab
 
-# A folder that keeps a screenshot of every page in every look; without it a walk takes `FEW` of them and keeps none.
+# A folder that keeps a screenshot of every page in each look that a walk takes.
 KEPT_IN = "SACBE_SCREENSHOTS"
+# Set: a walk takes every look; else `FEW` of them.
+EVERY_LOOK = "SACBE_EVERY_LOOK"
 _RUN = """
 axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'], resultTypes: ['violations']})
   .then(found => found.violations.flatMap(v => v.nodes.map(n => v.id + ': ' + n.target.join(' ') + ' ' + n.html.slice(0, 160))))
@@ -48,8 +50,8 @@ FEW = {"es": (Look(320, True),), "en": (Look(1280, False),)}
 
 
 def looks(language: str) -> tuple[Look, ...]:
-    """Every look where screenshots are kept, else the one of this language."""
-    return EVERY if os.environ.get(KEPT_IN) else FEW[language]
+    """Every look where the environment says so, else the one of this language."""
+    return EVERY if os.environ.get(EVERY_LOOK) else FEW[language]
 
 
 @cache
