@@ -274,7 +274,7 @@ def stamping_node(nodes: NodeSet) -> int:
     return int(str(process).partition("/")[0].removeprefix("node-"))
 
 
-# Open (2026-12-01): two of four runs on a quiet machine had no answer from the other nodes for 90 s; the cause is not known yet.
+# Open (2026-12-01): two of three runs on a quiet machine had no answer from the other nodes for 90 s; the cause is not known yet.
 @pytest.mark.xfail(
     raises=ExceptionGroup, strict=False, reason="the other nodes may stop answering: to be found"
 )
