@@ -30,7 +30,7 @@ from serving.language import N_
 from serving.storage.conflicts import DatabaseConflict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from serving.storage.transactions import Rows, Transaction
 
@@ -89,6 +89,50 @@ class _Transaction:
         with self._connection.cursor() as cursor:
             cursor.executemany(translate_statement(sql), parameters)
         return None
+
+
+class _Pipelined(_Transaction):
+    """Statements sent without waiting for each other's answer, until rows are fetched.
+
+    What was sent is ended by a Sync before its rows are fetched (PostgreSQL 55.2.4): only then is the server between two statements of
+    a transaction, as ``idle_in_transaction_session_timeout`` counts. Without it a client that stands still after its answer keeps
+    its locks for as long as it stands.
+    """
+
+    def __init__(self, connection: psycopg.Connection[tuple[Any, ...]], pipeline: psycopg.Pipeline) -> None:
+        super().__init__(connection)
+        self._pipeline = pipeline
+        self._is_ended = True
+
+    def execute(self, sql: str, parameters: tuple[Any, ...] | list[Any] = (), /) -> Rows:
+        self._is_ended = False
+        return _PipelinedRows(super().execute(sql, parameters), self._end)
+
+    def _end(self) -> None:
+        if not self._is_ended:
+            self._pipeline.sync()
+            self._is_ended = True
+
+
+class _PipelinedRows:
+    """The rows of a statement that was sent, fetched once ``end`` has ended what was sent with it."""
+
+    def __init__(self, rows: Rows, end: Callable[[], None]) -> None:
+        self._rows = rows
+        self._end = end
+
+    @property
+    def rowcount(self) -> int:
+        self._end()
+        return self._rows.rowcount
+
+    def fetchone(self) -> Any:
+        self._end()
+        return self._rows.fetchone()
+
+    def fetchall(self) -> list[Any]:
+        self._end()
+        return self._rows.fetchall()
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,8 +286,8 @@ class PostgresDatabase:
             self._begin()
             self._is_changing = True
             try:
-                with self._connection.pipeline(), self._connection.transaction():
-                    yield _Transaction(self._connection)
+                with self._connection.pipeline() as pipeline, self._connection.transaction():
+                    yield _Pipelined(self._connection, pipeline)
             finally:
                 self._is_changing = False
 
