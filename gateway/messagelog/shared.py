@@ -18,6 +18,7 @@ import time
 from typing import TYPE_CHECKING
 
 from psycopg import IsolationLevel
+from psycopg.errors import LockNotAvailable
 
 from gateway.messagelog import rows
 from gateway.messagelog.body_store import (
@@ -81,11 +82,19 @@ _TOGETHER = 16
 # How long a batch waits for another node's, and how long that one may stand still, before it is given up: the latter is shorter, so
 # that the batches of the others are written once it is over, and not refused with it.
 _SESSION = {
-    "lock_timeout": "10s",
+    "lock_timeout": "5s",
     "statement_timeout": "60s",
     "idle_in_transaction_session_timeout": "4s",
     "synchronous_commit": "on",
 }
+# The server calls a session that has sent part of a batch and stands still then an active one, and bounds its idleness by nothing:
+# whoever waited for its lock in vain ends it.
+_END_STOPPED = """
+    SELECT pg_terminate_backend(held.pid) FROM pg_locks AS held JOIN pg_stat_activity AS session ON session.pid = held.pid
+    WHERE held.locktype = 'advisory' AND held.granted AND held.classid = 0 AND held.objid = ? AND held.objsubid = 1
+    AND session.datname = current_database() AND session.state = 'active' AND session.wait_event = 'ClientRead'
+    AND session.state_change < clock_timestamp() - interval '4 seconds'
+"""
 
 
 class SharedPlace:
@@ -162,6 +171,23 @@ class SharedWriter:
         """Write a batch, all of it or nothing; the number of its first record. Raises whatever stopped it."""
         begun_s = [time.monotonic(), *(b.begun_s for bodies in kept for b in bodies if b.begun_s)]
         self._bodies.keep([b for bodies in kept for b in bodies if b.is_near])
+        try:
+            return self._write(entries, kept, keys, rules, begun_s)
+        except ConnectionError as err:
+            if not isinstance(err.__cause__, LockNotAvailable):
+                raise
+            # Nothing of this batch is in the log: its transaction ended where it waited.
+            self._database.query(_END_STOPPED, (LOG_LOCK,))
+            return self._write(entries, kept, keys, rules, begun_s)
+
+    def _write(
+        self,
+        entries: Sequence[LogEntry],
+        kept: Sequence[Sequence[KeptBody]],
+        keys: LogKeys,
+        rules: BodyRules,
+        begun_s: Sequence[float],
+    ) -> int:
         moments = [entry.at for entry in entries]
         with self._database.pipelined() as transaction:
             transaction.execute("SELECT pg_advisory_xact_lock(?)", (LOG_LOCK,))

@@ -94,9 +94,8 @@ class _Transaction:
 class _Pipelined(_Transaction):
     """Statements sent without waiting for each other's answer, until rows are fetched.
 
-    What was sent is ended by a Sync before its rows are fetched (PostgreSQL 55.2.4): only then is the server between two statements of
-    a transaction, as ``idle_in_transaction_session_timeout`` counts. Without it a client that stands still after its answer keeps
-    its locks for as long as it stands.
+    What was sent is ended by a Sync before (PostgreSQL 55.2.4): only then does ``idle_in_transaction_session_timeout`` count, without
+    which a client that stands still after its answer keeps its locks for as long as it stands.
     """
 
     def __init__(self, connection: psycopg.Connection[tuple[Any, ...]], pipeline: psycopg.Pipeline) -> None:

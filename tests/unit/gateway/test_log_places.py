@@ -477,19 +477,3 @@ async def test_a_body_in_a_store_that_is_not_set_is_missing_by_name(
     with pytest.raises(Fault, match=r"set node\.bodies to the one it was written to"):
         list(log.reader.open_body(record, record.attachments[0]))
     await log.close()
-
-
-@pytest.mark.processes
-def test_a_node_that_stands_still_after_an_answer_loses_the_log_s_lock(postgres: Cluster) -> None:
-    """It fetches what it asked for under the lock, and says nothing more; its own bound is all that ends it."""
-    address, lock = postgres.new_database(), "SELECT pg_advisory_xact_lock(?)"
-    session = {"idle_in_transaction_session_timeout": "100ms"}
-    standing = PostgresDatabase(address, (), "standing", session=session)
-    other = PostgresDatabase(address, (), "standing", session={"lock_timeout": "90s"})
-    with pytest.raises(ConnectionError), standing.pipelined() as transaction:
-        transaction.execute(lock, (1,))
-        assert transaction.execute("SELECT 1").fetchall() == [(1,)]
-        other.query("SELECT pg_advisory_lock(1)")
-        transaction.execute("SELECT 2").fetchall()
-    standing.close()
-    other.close()
