@@ -87,12 +87,12 @@ _SESSION = {
     "idle_in_transaction_session_timeout": "4s",
     "synchronous_commit": "on",
 }
-# The server calls a session that has sent part of a batch and stands still then an active one, and bounds its idleness by nothing:
-# whoever waited for its lock in vain ends it.
+# The server bounds the idleness of a session by nothing once it has sent a part of what one Sync will end, whatever state it says that
+# the session is in: whoever waited for its lock in vain ends one that has waited for its client for as long.
 _END_STOPPED = """
     SELECT pg_terminate_backend(held.pid) FROM pg_locks AS held JOIN pg_stat_activity AS session ON session.pid = held.pid
     WHERE held.locktype = 'advisory' AND held.granted AND held.classid = 0 AND held.objid = ? AND held.objsubid = 1
-    AND session.datname = current_database() AND session.state = 'active' AND session.wait_event = 'ClientRead'
+    AND session.datname = current_database() AND session.wait_event = 'ClientRead'
     AND session.state_change < clock_timestamp() - interval '4 seconds'
 """
 

@@ -38,8 +38,9 @@ def test_a_node_that_stands_still_after_an_answer_loses_the_log_s_lock(postgres:
 
 
 @pytest.mark.processes
+@pytest.mark.parametrize("is_ended", [False, True])
 async def test_a_node_that_stands_still_in_the_middle_of_sending_loses_the_log_s_lock(
-    postgres: Cluster, tmp_path: Path
+    postgres: Cluster, tmp_path: Path, is_ended: bool
 ) -> None:
     """What it sent is not ended, so the server waits for more and bounds nothing: the node that waits for the lock ends it."""
     folder = DataFolder(tmp_path, postgres.new_database())
@@ -50,11 +51,15 @@ async def test_a_node_that_stands_still_in_the_middle_of_sending_loses_the_log_s
     with (
         psycopg.connect(folder.database) as stopped,
         contextlib.suppress(psycopg.OperationalError),
-        stopped.pipeline(),
+        stopped.pipeline() as pipeline,
     ):
         stopped.execute("BEGIN")
         # Fetched without a Sync, as a batch's rows are sent.
         stopped.execute("SELECT pg_advisory_xact_lock(%s)", (LOG_LOCK,)).fetchall()
+        if is_ended:  # and then goes on sending, as a batch's rows follow what was read for it
+            pipeline.sync()
+            stopped.execute("CREATE TABLE begun (id integer)")
+            stopped.execute("SELECT 1").fetchall()
         assert await append_signed(log, tmp_path) == 2
     assert await log.verify_chain() is None
     await log.close()
